@@ -1,0 +1,37 @@
+//! What a vertex does.
+
+use serde::Serialize;
+
+use crate::{ExecOp, FileAction, GitSource, HttpSource, ImageSource, LocalSource};
+
+/// What to do. The inputs belong to the [`Vertex`](crate::Vertex); an op names them by position.
+///
+/// Every output of an op is a file system tree (a snapshot, for the builder).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub enum Op {
+    /// The root file system of an image, pinned by digest. No inputs, one output.
+    Image(ImageSource),
+    /// A directory of the caller. No inputs, one output. Never copied as a whole: consumers select.
+    Local(LocalSource),
+    /// A commit of a git repository. No inputs, one output.
+    Git(GitSource),
+    /// A file behind a URL. No inputs, one output: a tree with that one file.
+    Http(HttpSource),
+    /// A process in a sandbox. Output *n* is the *n*-th writable mount of [`ExecOp::mounts`];
+    /// output 0 is always the root file system.
+    Exec(Box<ExecOp>),
+    /// File actions in order upon input 0 (absent: upon an empty tree), giving one new layer.
+    File(Vec<FileAction>),
+    /// All inputs on top of one another, the first at the bottom. One output, no new layer.
+    Merge,
+    /// What has to be added to input 0 to get input 1, as one layer.
+    Diff,
+}
+
+impl Op {
+    /// The bytes that stand for this op in identities and keys: JSON with fields in declaration
+    /// order. Fields that must not count (proxies, addresses of extra hosts) are not in it.
+    pub fn canonical(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_else(|error| unreachable!("an op is plain data: {error}"))
+    }
+}

@@ -1,0 +1,73 @@
+//! Where trees come from.
+
+use oci::{Descriptor, Digest, Platform, Reference};
+use serde::{Deserialize, Serialize};
+
+/// An image, pinned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ImageSource {
+    /// Where to pull from; carries the name the user wrote, for messages.
+    #[serde(skip)]
+    pub reference: Reference,
+    /// The image manifest for `platform` (never an index). Its digest is the identity.
+    #[serde(serialize_with = "digest_only")]
+    pub manifest: Descriptor,
+    /// The platform that was asked for.
+    #[serde(skip)]
+    pub platform: Platform,
+}
+
+fn digest_only<S: serde::Serializer>(d: &Descriptor, s: S) -> Result<S::Ok, S::Error> {
+    s.serialize_str(&d.digest.to_string())
+}
+
+/// The name of a local directory that the caller gives to the build.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum ContextName {
+    /// The build context itself (the operand of `build`).
+    Main,
+    /// The place the build file was found in; only asked for files, never a vertex.
+    BuildFile,
+    /// A named context (`--build-context name=path`).
+    Named(String),
+}
+
+/// A directory of the caller, with ignore rules.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LocalSource {
+    /// Which directory.
+    pub context: ContextName,
+    /// Ignore rules in file order (grammar of [`Patterns`](crate::Patterns)); files they exclude do
+    /// not exist for the build. Not part of a consumer's cache key: the selected files are.
+    pub ignore: Vec<String>,
+}
+
+/// A commit of a git repository.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct GitSource {
+    /// Remote address, without fragment and credentials.
+    pub url: String,
+    /// Full object name of the commit.
+    pub commit: String,
+    /// Sub-directory that becomes the root, if not the whole tree.
+    pub subdir: Option<String>,
+    /// Keep the `.git` directory.
+    pub keep_git_dir: bool,
+    /// Fetch submodules as well.
+    pub submodules: bool,
+}
+
+/// A file behind a URL.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct HttpSource {
+    /// The address.
+    pub url: String,
+    /// Digest of the body, when the user or an earlier resolve told it.
+    pub checksum: Option<Digest>,
+    /// Name the file gets in the output tree.
+    pub filename: String,
+    /// Permission bits of the file.
+    pub mode: u32,
+    /// Owner and group.
+    pub owner: (u32, u32),
+}
