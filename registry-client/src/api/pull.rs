@@ -1,0 +1,45 @@
+//! Reading from the first place that has a thing.
+
+use std::future::Future;
+
+use oci::Repository;
+
+use crate::hosts::PullBy;
+use crate::hosts::endpoint::Endpoint;
+use crate::http::retry::retry;
+use crate::{Client, RegistryError};
+
+/// Tries at a mirror, where another place follows.
+const MIRROR_ATTEMPTS: u32 = 2;
+
+impl Client {
+    /// Runs something at each place of a repository until it succeeds: mirrors may fail in any way. One
+    /// that could not be connected to is left alone for a while.
+    pub(crate) async fn pull<T, F>(
+        &self,
+        repository: &Repository,
+        by: PullBy,
+        run: impl Fn(Endpoint) -> F,
+    ) -> Result<T, RegistryError>
+    where
+        F: Future<Output = Result<T, RegistryError>>,
+    {
+        let policy = &self.0.options.retry;
+        let mut endpoints = self.0.options.hosts.for_pull(repository, by)?.into_iter().peekable();
+        while let Some(endpoint) = endpoints.next() {
+            let is_last = endpoints.peek().is_none();
+            if !is_last && self.0.transport.is_down(&endpoint) {
+                continue;
+            }
+            let attempts = if is_last { policy.attempts } else { MIRROR_ATTEMPTS.min(policy.attempts) };
+            match retry(policy, attempts, || run(endpoint.clone())).await {
+                Err(RegistryError::Network { source, .. }) if !is_last && source.is_connect() => {
+                    self.0.transport.note_down(&endpoint);
+                }
+                Err(_) if !is_last => {}
+                outcome => return outcome,
+            }
+        }
+        Err(RegistryError::protocol(&repository.registry, &repository.path, "there is no place to ask"))
+    }
+}

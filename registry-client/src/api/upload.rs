@@ -1,0 +1,190 @@
+//! Writing blobs: asked for first, mounted where another repository has them, else sent in one piece.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use oci::{Descriptor, Repository};
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
+use reqwest::{Method, Response, StatusCode, Url};
+
+use super::manifest::digest_header;
+use super::source::{BlobSource, Trouble, body};
+use crate::auth::scope::Scopes;
+use crate::hosts::endpoint::Endpoint;
+use crate::http::call::{Call, Target};
+use crate::http::retry::retry;
+use crate::{Client, RegistryError};
+
+/// How a blob came to be in a repository.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PushedBlob {
+    /// It was there.
+    Present,
+    /// The registry took it from another of its repositories.
+    Mounted,
+    /// It was sent.
+    Uploaded,
+}
+
+/// One blob on its way to one repository.
+struct Upload<'a> {
+    endpoint: Endpoint,
+    scopes: Scopes,
+    descriptor: &'a Descriptor,
+    source: &'a BlobSource,
+    subject: String,
+}
+
+impl Client {
+    /// Brings a blob into a repository. `mount_from` names repositories of the same registry that may
+    /// have it; others are passed over.
+    pub async fn push_blob(
+        &self,
+        repository: &Repository,
+        descriptor: &Descriptor,
+        source: &BlobSource,
+        mount_from: &[Repository],
+    ) -> Result<PushedBlob, RegistryError> {
+        let endpoint = self.0.options.hosts.for_push(repository)?;
+        let upload = Upload {
+            scopes: Scopes::push(&endpoint.path),
+            subject: format!("blob {} to {repository}", descriptor.digest),
+            descriptor,
+            source,
+            endpoint,
+        };
+        let usable = |from: &&Repository| from.registry == repository.registry && *from != repository;
+        let mounts: Vec<&Repository> = mount_from.iter().filter(usable).collect();
+        let mounting = AtomicBool::new(true);
+        let policy = &self.0.options.retry;
+        retry(policy, policy.attempts, || self.try_push(&upload, &mounts, &mounting)).await
+    }
+
+    async fn try_push(
+        &self,
+        upload: &Upload<'_>,
+        mounts: &[&Repository],
+        mounting: &AtomicBool,
+    ) -> Result<PushedBlob, RegistryError> {
+        if self.blob_is_at(&upload.endpoint, &upload.scopes, upload.descriptor).await? {
+            return Ok(PushedBlob::Present);
+        }
+        let mut session = None;
+        // mounting is tried once; a retry only sends
+        if mounting.swap(false, Ordering::Relaxed) {
+            for from in mounts {
+                if let Some(abandoned) = session.take() {
+                    self.cancel(upload, abandoned).await;
+                }
+                match self.mount(upload, from).await {
+                    Mount::Done => return Ok(PushedBlob::Mounted),
+                    Mount::Session(url) => session = Some(url),
+                    Mount::Refused => {}
+                }
+            }
+        }
+        let session = match session {
+            Some(session) => session,
+            None => self.start(upload).await?,
+        };
+        self.send_all(upload, session).await.map(|()| PushedBlob::Uploaded)
+    }
+
+    /// Asks the registry to take the blob from another repository. Any refusal only means sending it.
+    async fn mount(&self, upload: &Upload<'_>, from: &Repository) -> Mount {
+        let scopes = upload.scopes.clone().and(&from.path, &["pull"]);
+        let query = format!("blobs/uploads/?mount={}&from={}", upload.descriptor.digest, from.path);
+        let call = Call::new(&upload.endpoint, &scopes, Method::POST, query, &upload.subject)
+            .header(CONTENT_LENGTH, ZERO);
+        let Ok(response) = self.0.send(&call).await else { return Mount::Refused };
+        match response.status() {
+            StatusCode::CREATED => Mount::Done,
+            StatusCode::ACCEPTED => session(&call, &response).map_or(Mount::Refused, Mount::Session),
+            _ => Mount::Refused,
+        }
+    }
+
+    /// Opens an upload session.
+    async fn start(&self, upload: &Upload<'_>) -> Result<Url, RegistryError> {
+        let path = "blobs/uploads/".to_owned();
+        let call = Call::new(&upload.endpoint, &upload.scopes, Method::POST, path, &upload.subject)
+            .header(CONTENT_LENGTH, ZERO);
+        let response = self.0.demand(&call).await?;
+        session(&call, &response)
+    }
+
+    /// Closes a session that will not be used; the registry would drop it in time by itself.
+    async fn cancel(&self, upload: &Upload<'_>, session: Url) {
+        let mut call =
+            Call::new(&upload.endpoint, &upload.scopes, Method::DELETE, String::new(), &upload.subject);
+        call.target = Target::Url(session);
+        let _ = self.0.send(&call).await;
+    }
+
+    /// Sends everything in one PUT.
+    async fn send_all(&self, upload: &Upload<'_>, mut session: Url) -> Result<(), RegistryError> {
+        session.query_pairs_mut().append_pair("digest", &upload.descriptor.digest.to_string());
+        let trouble = Trouble::default();
+        let size = upload.descriptor.size;
+        let make = || body(upload.source, size, &trouble);
+        let mut call =
+            Call::new(&upload.endpoint, &upload.scopes, Method::PUT, String::new(), &upload.subject);
+        call.target = Target::Url(session);
+        call.headers = length_and_type(size);
+        call.body = Some(&make);
+        let outcome = self.0.demand(&call).await;
+        if let Some(source) = trouble.take() {
+            return Err(RegistryError::Source { digest: upload.descriptor.digest.clone(), source });
+        }
+        match digest_header(outcome?.headers()) {
+            Some(stored)
+                if stored != upload.descriptor.digest
+                    && stored.algorithm() == upload.descriptor.digest.algorithm() =>
+            {
+                Err(RegistryError::corrupt(
+                    &upload.endpoint.host,
+                    &upload.subject,
+                    format!("it stored {stored}"),
+                ))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+const ZERO: HeaderValue = HeaderValue::from_static("0");
+
+/// What became of a mount.
+enum Mount {
+    Done,
+    Session(Url),
+    Refused,
+}
+
+fn length_and_type(size: u64) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(size));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    headers
+}
+
+/// The session's URL, relative or absolute. One that names our own host by plain HTTP, as registries
+/// behind proxies do, is asked by the scheme that we came by.
+fn session(call: &Call<'_>, response: &Response) -> Result<Url, RegistryError> {
+    let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+    let location = location.ok_or_else(|| call.protocol("an upload was accepted without a Location"))?;
+    let came_by = response.url();
+    let mut url = came_by.join(location).map_err(|_| call.protocol("the Location of an upload is no URL"))?;
+    if url.scheme() == "http" && came_by.scheme() == "https" {
+        if url.host_str() != came_by.host_str() || url.port().is_some() && url.port() != came_by.port() {
+            return Err(call.protocol("it sends the upload from HTTPS to plain HTTP elsewhere"));
+        }
+        let same = url.set_scheme("https").is_ok() && url.set_port(came_by.port()).is_ok();
+        if !same {
+            return Err(call.protocol("the Location of an upload is no URL"));
+        }
+    }
+    match url.scheme() {
+        "http" | "https" => Ok(url),
+        other => Err(call.protocol(format!("it sends the upload to {other}://"))),
+    }
+}

@@ -1,0 +1,104 @@
+//! Who we are, for each host.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::auth::auth_file::normal_key;
+use crate::auth::helper;
+use crate::{AuthFile, HelperRunner, RegistryError, Secret};
+
+/// What is shown to a registry or its token server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Credential {
+    /// User name and password.
+    Basic {
+        /// The user.
+        username: String,
+        /// The password.
+        password: Secret,
+    },
+    /// A refresh token, to be traded for access tokens (`identitytoken`).
+    Identity(Secret),
+    /// An access token, sent as it is (`registrytoken`).
+    Bearer(Secret),
+}
+
+/// All credentials there are: given ones first, then files in order.
+#[derive(Clone, Default)]
+pub struct Credentials {
+    given: Vec<(String, Credential)>,
+    files: Vec<Arc<AuthFile>>,
+    runner: Option<HelperRunner>,
+}
+
+impl Credentials {
+    /// None at all.
+    pub fn anonymous() -> Self {
+        Self::default()
+    }
+
+    /// Adds one for a host, or for a path below a host; it wins over files.
+    #[must_use]
+    pub fn with(mut self, key: &str, credential: Credential) -> Self {
+        self.given.push((normal_key(key), credential));
+        self
+    }
+
+    /// Adds a file; earlier files win.
+    #[must_use]
+    pub fn with_file(mut self, file: AuthFile) -> Self {
+        self.files.push(Arc::new(file));
+        self
+    }
+
+    /// Says how helpers are run; without it they are not asked.
+    #[must_use]
+    pub fn with_helpers(mut self, runner: HelperRunner) -> Self {
+        self.runner = Some(runner);
+        self
+    }
+
+    /// The credential for a repository.
+    pub(crate) async fn find(&self, host: &str, path: &str) -> Result<Option<Credential>, RegistryError> {
+        if let Some(given) = self.given(host, path) {
+            return Ok(Some(given));
+        }
+        for file in &self.files {
+            if let (Some(runner), Some(name)) = (&self.runner, file.helper(host))
+                && let Some(found) = helper::ask(runner, name, server_name(host)).await?
+            {
+                return Ok(Some(found));
+            }
+            if let Some(found) = file.inline(host, path) {
+                return Ok(Some(found.clone()));
+            }
+        }
+        Ok(None)
+    }
+
+    fn given(&self, host: &str, path: &str) -> Option<Credential> {
+        let full = format!("{host}/{path}");
+        let fits =
+            |key: &str| full.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let best = self.given.iter().filter(|(key, _)| fits(key)).max_by_key(|(key, _)| key.len());
+        best.map(|(_, credential)| credential.clone())
+    }
+}
+
+/// What helpers call a host.
+fn server_name(host: &str) -> &str {
+    match host {
+        "docker.io" => "https://index.docker.io/v1/",
+        other => other,
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hosts: Vec<&str> = self.given.iter().map(|(key, _)| key.as_str()).collect();
+        f.debug_struct("Credentials")
+            .field("given", &hosts)
+            .field("files", &self.files)
+            .finish_non_exhaustive()
+    }
+}

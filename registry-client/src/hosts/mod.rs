@@ -1,0 +1,156 @@
+//! Which host is asked for a repository: mirrors, rewrites, blocked and insecure registries, as
+//! containers' `registries.conf` (version 2) has them.
+
+pub(crate) mod endpoint;
+mod registries_conf;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use oci::{Reference, Repository};
+
+use crate::RegistryError;
+use endpoint::{Endpoint, Trust};
+use registries_conf::{MirrorUse, Rule};
+
+/// What the registry configuration says of hosts. Empty by default.
+#[derive(Clone, Debug, Default)]
+pub struct Hosts {
+    rules: Vec<Rule>,
+    insecure: BTreeSet<String>,
+}
+
+/// Whether something is asked for by a name that may move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PullBy {
+    Tag,
+    Digest,
+}
+
+impl PullBy {
+    pub(crate) fn of(reference: &Reference) -> Self {
+        match reference.digest() {
+            Some(_) => Self::Digest,
+            None => Self::Tag,
+        }
+    }
+}
+
+impl Hosts {
+    /// Reads a `registries.conf` and the `*.conf` files of drop-in directories, by name. What is absent
+    /// is skipped; a drop-in replaces earlier tables of the same prefix.
+    pub fn load(file: Option<&Path>, drop_in_directories: &[PathBuf]) -> Result<Self, RegistryError> {
+        let mut hosts = Self::default();
+        let mut files: Vec<PathBuf> = file.map(Path::to_owned).into_iter().collect();
+        for directory in drop_in_directories {
+            files.extend(drop_ins(directory)?);
+        }
+        for path in files {
+            match std::fs::read_to_string(&path) {
+                Ok(text) => hosts = hosts.and(Self::parse(&path, &text)?),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(source) => return Err(RegistryError::File { path, source }),
+            }
+        }
+        Ok(hosts)
+    }
+
+    /// Reads a `registries.conf`; the path is for messages.
+    pub fn parse(path: &Path, text: &str) -> Result<Self, RegistryError> {
+        let rules = registries_conf::parse(text)
+            .map_err(|reason| RegistryError::Setting { path: path.to_owned(), reason })?;
+        Ok(Self { rules, insecure: BTreeSet::new() })
+    }
+
+    /// These, overruled by later ones of the same prefix.
+    #[must_use]
+    pub fn and(mut self, later: Self) -> Self {
+        self.rules.retain(|rule| later.rules.iter().all(|other| other.prefix != rule.prefix));
+        self.rules.extend(later.rules);
+        self.insecure.extend(later.insecure);
+        self
+    }
+
+    /// Takes any certificate of this host (with its port), and plain HTTP where it speaks no TLS.
+    #[must_use]
+    pub fn allow_insecure(mut self, host: &str) -> Self {
+        self.insecure.insert(host.to_owned());
+        self
+    }
+
+    /// Where to read a repository, in the order of trying.
+    pub(crate) fn for_pull(
+        &self,
+        repository: &Repository,
+        by: PullBy,
+    ) -> Result<Vec<Endpoint>, RegistryError> {
+        let Some(rule) = self.rule(repository)? else {
+            return Ok(vec![self.plain(repository)]);
+        };
+        let suits = |usage: MirrorUse| match usage {
+            MirrorUse::All => true,
+            MirrorUse::DigestOnly => by == PullBy::Digest,
+            MirrorUse::TagOnly => by == PullBy::Tag,
+        };
+        let mirrors = rule.mirrors.iter().filter(|mirror| suits(mirror.usage));
+        let mut endpoints: Vec<Endpoint> = mirrors
+            .map(|mirror| self.endpoint(&rule.rewrite(&mirror.location, repository), mirror.insecure))
+            .collect();
+        endpoints.push(self.endpoint(&rule.rewrite(&rule.location, repository), rule.insecure));
+        Ok(endpoints)
+    }
+
+    /// Where to write a repository: rewrites and mirrors are for reading.
+    pub(crate) fn for_push(&self, repository: &Repository) -> Result<Endpoint, RegistryError> {
+        let insecure = self.rule(repository)?.is_some_and(|rule| rule.insecure);
+        let mut endpoint = self.plain(repository);
+        if insecure {
+            endpoint.trust = Trust::Insecure;
+        }
+        Ok(endpoint)
+    }
+
+    /// The rule with the longest prefix.
+    fn rule(&self, repository: &Repository) -> Result<Option<&Rule>, RegistryError> {
+        let rules = self.rules.iter().filter_map(|rule| Some((rule.matches(repository)?, rule)));
+        let best = rules.max_by_key(|(length, _)| *length).map(|(_, rule)| rule);
+        match best {
+            Some(rule) if rule.blocked => Err(RegistryError::Blocked { repository: repository.clone() }),
+            other => Ok(other),
+        }
+    }
+
+    fn plain(&self, repository: &Repository) -> Endpoint {
+        self.endpoint(&repository.to_string(), false)
+    }
+
+    fn endpoint(&self, place: &str, insecure: bool) -> Endpoint {
+        let (host, path) = place.split_once('/').unwrap_or((place, ""));
+        let trust = match insecure || self.insecure.contains(host) {
+            true => Trust::Insecure,
+            false => Trust::Verified,
+        };
+        Endpoint { host: host.to_owned(), path: path.to_owned(), trust }
+    }
+}
+
+fn drop_ins(directory: &Path) -> Result<Vec<PathBuf>, RegistryError> {
+    let fail = |source| RegistryError::File { path: directory.to_owned(), source };
+    let entries = match std::fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(fail(error)),
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(fail)?.path();
+        if path.extension().is_some_and(|extension| extension == "conf") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,188 @@
+//! One request with its log-in and redirects.
+
+use std::time::Duration;
+
+use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, LOCATION};
+use reqwest::{Method, Response, StatusCode, Url};
+
+use super::answer::{drain, refusal};
+use super::transport::{Purpose, authority_of, same_origin};
+use crate::auth::scope::Scopes;
+use crate::hosts::endpoint::{Endpoint, Trust};
+use crate::{Inner, RegistryError};
+
+const MOST_REDIRECTS: usize = 10;
+/// Bytes per second under which an upload counts as stalled.
+const SLOWEST_UPLOAD: u64 = 16 << 10;
+
+/// Where a request goes.
+#[derive(Clone, Debug)]
+pub(crate) enum Target {
+    /// A path below `/v2/<repository>/`.
+    Path(String),
+    /// A URL that the registry gave us.
+    Url(Url),
+}
+
+/// A request.
+pub(crate) struct Call<'a> {
+    pub(crate) endpoint: &'a Endpoint,
+    pub(crate) scopes: &'a Scopes,
+    pub(crate) method: Method,
+    pub(crate) target: Target,
+    pub(crate) headers: HeaderMap,
+    /// Made anew for each try.
+    pub(crate) body: Option<&'a (dyn Fn() -> reqwest::Body + Send + Sync)>,
+    /// What it is about, for messages.
+    pub(crate) subject: &'a str,
+}
+
+impl<'a> Call<'a> {
+    pub(crate) fn new(
+        endpoint: &'a Endpoint,
+        scopes: &'a Scopes,
+        method: Method,
+        path: String,
+        subject: &'a str,
+    ) -> Self {
+        Self {
+            endpoint,
+            scopes,
+            method,
+            target: Target::Path(path),
+            headers: HeaderMap::new(),
+            body: None,
+            subject,
+        }
+    }
+
+    pub(crate) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
+    /// The answer as it is, if its status is a success; else the refusal.
+    pub(crate) async fn accept(&self, response: Response) -> Result<Response, RegistryError> {
+        match response.status().is_success() {
+            true => Ok(response),
+            false => Err(RegistryError::refused(refusal(&self.endpoint.host, self.subject, response).await)),
+        }
+    }
+
+    pub(crate) fn protocol(&self, reason: impl Into<String>) -> RegistryError {
+        RegistryError::protocol(&self.endpoint.host, self.subject, reason)
+    }
+}
+
+impl Inner {
+    /// Sends, logging in where the answer asks for it. No retries; the status may be anything.
+    pub(crate) async fn send(&self, call: &Call<'_>) -> Result<Response, RegistryError> {
+        let base = self.transport.base(call.endpoint).await?;
+        let url = match &call.target {
+            Target::Path(path) => {
+                let path = format!("v2/{}/{path}", call.endpoint.path);
+                base.join(&path).map_err(|_| call.protocol("its path is no URL"))?
+            }
+            Target::Url(url) => url.clone(),
+        };
+        if !same_origin(&url, &base) {
+            return self.follow(call, url, None).await;
+        }
+        let shown = self.auth.current(&self.transport, call.endpoint, call.scopes).await?;
+        let response = self.follow(call, url.clone(), shown.as_ref()).await?;
+        if response.status() != StatusCode::UNAUTHORIZED || !same_origin(response.url(), &base) {
+            return Ok(response);
+        }
+        let headers = response.headers();
+        let better =
+            self.auth.answer(&self.transport, call.endpoint, call.scopes, shown.as_ref(), headers).await?;
+        match better {
+            Some(better) => {
+                drain(response).await;
+                self.follow(call, url, Some(&better)).await
+            }
+            None => Ok(response),
+        }
+    }
+
+    /// Sends and accepts only success.
+    pub(crate) async fn demand(&self, call: &Call<'_>) -> Result<Response, RegistryError> {
+        call.accept(self.send(call).await?).await
+    }
+
+    /// Sends and follows redirects; the log-in stays with the origin it is for.
+    async fn follow(
+        &self,
+        call: &Call<'_>,
+        origin: Url,
+        shown: Option<&HeaderValue>,
+    ) -> Result<Response, RegistryError> {
+        let mut url = origin.clone();
+        for _ in 0..=MOST_REDIRECTS {
+            let home = same_origin(&url, &origin);
+            let response = self.one(call, &url, shown.filter(|_| home)).await?;
+            match redirect(call, &response) {
+                None => return Ok(response),
+                Some(next) => url = judge_redirect(call, &url, next)?,
+            }
+            drain(response).await;
+        }
+        Err(call.protocol("redirects without end"))
+    }
+
+    async fn one(
+        &self,
+        call: &Call<'_>,
+        url: &Url,
+        shown: Option<&HeaderValue>,
+    ) -> Result<Response, RegistryError> {
+        let own = authority_of(url) == call.endpoint.authority();
+        let trust = if own { call.endpoint.trust } else { Trust::Verified };
+        let purpose = if call.body.is_some() { Purpose::Sending } else { Purpose::Asking };
+        let mut request = self.transport.pool(url, trust, purpose)?.request(call.method.clone(), url.clone());
+        request = request.headers(call.headers.clone());
+        if let Some(shown) = shown {
+            request = request.header(AUTHORIZATION, shown.clone());
+        }
+        if let Some(body) = call.body {
+            request = request.body(body());
+        }
+        let host = if own { call.endpoint.host.clone() } else { authority_of(url) };
+        let sending = request.send();
+        let size = call.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        let size: u64 = size.unwrap_or_default();
+        match tokio::time::timeout(self.patience(size), sending).await {
+            Ok(sent) => sent.map_err(|source| RegistryError::network(&host, call.subject, source)),
+            Err(_) => Err(RegistryError::Cut { host, subject: call.subject.to_owned(), got: 0, size }),
+        }
+    }
+
+    /// How long a request may take before its answer begins.
+    fn patience(&self, size: u64) -> Duration {
+        let options = &self.options;
+        options.connect_timeout + options.idle_timeout * 2 + Duration::from_secs(size / SLOWEST_UPLOAD)
+    }
+}
+
+/// Where an answer sends us. Requests with a body are not sent twice.
+fn redirect<'r>(call: &Call<'_>, response: &'r Response) -> Option<&'r str> {
+    let follows = match response.status().as_u16() {
+        301..=303 => call.method == Method::GET || call.method == Method::HEAD,
+        307 | 308 => call.body.is_none(),
+        _ => false,
+    };
+    let location = response.headers().get(LOCATION).filter(|_| follows)?;
+    location.to_str().ok()
+}
+
+/// Only HTTP, and never from HTTPS to plain HTTP.
+fn judge_redirect(call: &Call<'_>, from: &Url, location: &str) -> Result<Url, RegistryError> {
+    let next = from.join(location).map_err(|_| call.protocol("it redirects to something that is no URL"))?;
+    match (from.scheme(), next.scheme()) {
+        (_, "https") | ("http", "http") => Ok(next),
+        (_, "http") => {
+            Err(call.protocol(format!("it redirects from HTTPS to plain HTTP on {}", authority_of(&next))))
+        }
+        (_, other) => Err(call.protocol(format!("it redirects to {other}://"))),
+    }
+}

@@ -1,0 +1,98 @@
+//! The settings of a client.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::{Credentials, Hosts};
+
+/// Everything a client is told from outside.
+#[derive(Clone, Debug)]
+pub struct ClientOptions {
+    /// Mirrors, rewrites and blocked registries.
+    pub hosts: Hosts,
+    /// Who we are, and where.
+    pub credentials: Credentials,
+    /// Where plain HTTP is spoken.
+    pub plain_http: PlainHttp,
+    /// The `User-Agent` header.
+    pub user_agent: String,
+    /// PEM files of trusted authorities (`SSL_CERT_FILE`); empty means the system's bundle.
+    pub ca_bundles: Vec<PathBuf>,
+    /// HTTP proxies; loopback never goes through one.
+    pub proxies: Proxies,
+    /// How failures of the moment are met.
+    pub retry: RetryPolicy,
+    /// How long a connection may take.
+    pub connect_timeout: Duration,
+    /// How long a peer may be silent.
+    pub idle_timeout: Duration,
+}
+
+impl Default for ClientOptions {
+    fn default() -> Self {
+        Self {
+            hosts: Hosts::default(),
+            credentials: Credentials::default(),
+            plain_http: PlainHttp::default(),
+            user_agent: concat!("rbuild/", env!("CARGO_PKG_VERSION")).to_owned(),
+            ca_bundles: Vec::new(),
+            proxies: Proxies::default(),
+            retry: RetryPolicy::default(),
+            connect_timeout: Duration::from_secs(15),
+            idle_timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Where plain HTTP is spoken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlainHttp {
+    /// `localhost`, 127.0.0.0/8 and `::1` are asked by HTTP first, then by HTTPS.
+    pub loopback: bool,
+    /// Hosts, with port, that are only ever asked by HTTP.
+    pub hosts: BTreeSet<String>,
+}
+
+impl Default for PlainHttp {
+    fn default() -> Self {
+        Self { loopback: true, hosts: BTreeSet::new() }
+    }
+}
+
+/// Proxies, as `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` have them.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Proxies {
+    /// For `http` URLs.
+    pub http: Option<String>,
+    /// For `https` URLs.
+    pub https: Option<String>,
+    /// For both.
+    pub all: Option<String>,
+    /// Hosts, domains and CIDR blocks that are asked directly, joined by commas.
+    pub none: Option<String>,
+}
+
+/// A proxy's URL may hold a password.
+impl std::fmt::Debug for Proxies {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Proxies").field("none", &self.none).finish_non_exhaustive()
+    }
+}
+
+/// How failures of the moment are met: lost connections, 408, 429 and 5xx.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// Tries in all.
+    pub attempts: u32,
+    /// The first wait; it doubles, and a random part of it is taken.
+    pub first_wait: Duration,
+    /// The longest wait, also where a registry asks for more.
+    pub longest_wait: Duration,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self { attempts: 5, first_wait: Duration::from_millis(200), longest_wait: Duration::from_secs(30) }
+    }
+}
