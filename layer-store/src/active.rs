@@ -1,0 +1,218 @@
+//! A layer that a step writes through an overlay mount, and what becomes of it.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, FileType, Stat, statat};
+
+use crate::attributes::{Attributes, Kind};
+use crate::disk::{make_dir, remove_tree};
+use crate::error::{At, Result};
+use crate::layers::{Meta, Origin};
+use crate::tree::{Tree, timestamps};
+use crate::truth::{self, Aside, file_type, get_xattr, is_whiteout};
+use crate::view::StackView;
+use crate::walk::{check_depth, names};
+use crate::writer::root_attributes;
+use crate::{LayerId, Lease, Snapshot};
+
+/// The directories of an overlay mount on top of a snapshot. They serve one mount. Dropping it discards them.
+#[derive(Debug)]
+pub struct ActiveLayer {
+    lease: Lease,
+    dir: PathBuf,
+    base: Snapshot,
+    lower: Vec<PathBuf>,
+}
+
+impl Lease {
+    /// Makes the directories for a mount on top of a snapshot.
+    pub fn prepare(&self, base: &Snapshot) -> Result<ActiveLayer> {
+        let view = self.store().stack(base)?;
+        let dir = self.scratch("active");
+        for path in [dir.clone(), dir.join("fs"), dir.join("work")] {
+            make_dir(&path)?;
+        }
+        let mut tree = Tree::open(&dir.join("fs"), self.store().mode())?;
+        tree.directory(Path::new(""), &root_attributes(&view)?)?;
+        tree.date_directories()?;
+        let mut lower: Vec<PathBuf> = base.distinct().0.iter().map(|id| self.store().layer_dir(id)).collect();
+        if lower.is_empty() {
+            // Overlay wants something below.
+            let empty = dir.join("empty");
+            make_dir(&empty)?;
+            lower.push(empty);
+        }
+        Ok(ActiveLayer { lease: self.clone(), dir, base: base.clone(), lower })
+    }
+}
+
+impl ActiveLayer {
+    /// The upper directory.
+    pub fn upper(&self) -> PathBuf {
+        self.dir.join("fs")
+    }
+
+    /// The work directory.
+    pub fn work(&self) -> PathBuf {
+        self.dir.join("work")
+    }
+
+    /// The lower directories, bottom first; never empty.
+    pub fn lower(&self) -> &[PathBuf] {
+        &self.lower
+    }
+
+    /// Makes a layer of what the step wrote. The mount must be gone. What is the same below is dropped:
+    /// unchanged copies, marks for names that are not there, opaque marks that hide nothing. A directory
+    /// whose time alone differs counts as unchanged.
+    pub fn commit(self) -> Result<LayerId> {
+        for spent in [self.work(), self.dir.join("empty")] {
+            remove_tree(&spent)?;
+        }
+        let view = self.lease.store().stack(&self.base)?;
+        let opaque = format!("{}opaque", self.lease.store().mode().overlay_prefix());
+        let mut pass = Normalise { upper: self.upper(), base: view, opaque, hides: false };
+        let pass = on_a_long_stack(move || pass.directory(Path::new(""), true).map(|_| pass))?;
+        let hides = pass.hides.then(|| self.base.clone());
+        let meta = Meta { origin: Origin::Step, hides, ..Meta::default() };
+        let id = LayerId::random();
+        self.lease.publish(&self.dir, &id, &meta, &Aside::new())?;
+        Ok(id)
+    }
+}
+
+impl Drop for ActiveLayer {
+    fn drop(&mut self) {
+        let _ = remove_tree(&self.dir);
+    }
+}
+
+/// Drops from an upper directory what is the same below.
+struct Normalise {
+    upper: PathBuf,
+    base: StackView,
+    opaque: String,
+    hides: bool,
+}
+
+impl Normalise {
+    /// `merges`: the lower directory of the same path shows through. Says whether anything is left.
+    fn directory(&mut self, dir: &Path, merges: bool) -> Result<bool> {
+        check_depth(dir)?;
+        let host = self.upper.join(dir);
+        let before = stat(&host)?;
+        let (mut left, mut dropped) = (false, false);
+        for name in names(&host)? {
+            let path = dir.join(name);
+            if self.keep(&path, merges)? {
+                left = true;
+            } else {
+                dropped = true;
+            }
+        }
+        if dropped && left {
+            // Dropping changed the time of the directory.
+            let nanos = u32::try_from(before.st_mtime_nsec).unwrap_or(0);
+            let time = crate::Time { secs: before.st_mtime, nanos };
+            rustix::fs::utimensat(CWD, &host, &timestamps(time), AtFlags::SYMLINK_NOFOLLOW).at(&host)?;
+        }
+        Ok(left)
+    }
+
+    /// Decides about one name of the upper directory.
+    fn keep(&mut self, path: &Path, merges: bool) -> Result<bool> {
+        let host = self.upper.join(path);
+        let upper = stat(&host)?;
+        let below = if merges { self.base.entry(path)? } else { None };
+        if is_whiteout(&upper) {
+            if below.is_none() {
+                std::fs::remove_file(&host).at(&host)?;
+            }
+            return Ok(below.is_some());
+        }
+        let below = below.map(|entry| entry.attributes);
+        if file_type(&upper) == FileType::Directory {
+            return self.keep_directory(path, &host, &upper, below.filter(Attributes::is_dir));
+        }
+        let Some(below) = below else { return Ok(true) };
+        let alike = upper.st_nlink == 1 && self.same_file(path, &host, &upper, &below)?;
+        if alike {
+            std::fs::remove_file(&host).at(&host)?;
+        }
+        Ok(!alike)
+    }
+
+    fn keep_directory(
+        &mut self,
+        path: &Path,
+        host: &Path,
+        upper: &Stat,
+        below: Option<Attributes>,
+    ) -> Result<bool> {
+        let mark = get_xattr(host, self.opaque.as_ref())?;
+        let opaque = mark.as_deref() == Some(b"y");
+        if mark.is_some() && (below.is_none() || !opaque) {
+            rustix::fs::lremovexattr(host, &*self.opaque).at(host)?;
+        }
+        let merges = below.is_some() && !opaque;
+        self.hides |= below.is_some() && opaque;
+        let attributes = truth::read(host, path, upper, &Aside::new())?;
+        let left = self.directory(path, merges)?;
+        let Some(below) = below.filter(|_| merges) else { return Ok(true) };
+        let alike = Attributes { mtime: below.mtime, ..attributes } == below;
+        if alike && !left {
+            std::fs::remove_dir(host).at(host)?;
+        }
+        Ok(left || !alike)
+    }
+
+    fn same_file(&self, path: &Path, host: &Path, upper: &Stat, below: &Attributes) -> Result<bool> {
+        let attributes = truth::read(host, path, upper, &Aside::new())?;
+        if attributes != *below {
+            return Ok(false);
+        }
+        match attributes.kind {
+            Kind::File { size: 0 } => Ok(true),
+            Kind::File { .. } => {
+                let lower = self.base.open(path)?;
+                let upper = File::open(host).at(host)?;
+                same_content(upper, lower).at(host)
+            }
+            Kind::Directory
+            | Kind::Symlink { .. }
+            | Kind::Fifo
+            | Kind::CharDevice { .. }
+            | Kind::BlockDevice { .. }
+            | Kind::Socket => Ok(true),
+        }
+    }
+}
+
+/// The pass is recursive, and a step may nest directories as deep as the path limit allows.
+fn on_a_long_stack<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    std::thread::scope(|scope| {
+        let thread =
+            std::thread::Builder::new().stack_size(64 << 20).spawn_scoped(scope, work).at("a new thread")?;
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+fn stat(host: &Path) -> Result<Stat> {
+    statat(CWD, host, AtFlags::SYMLINK_NOFOLLOW).at(host)
+}
+
+fn same_content(one: impl Read, other: impl Read) -> std::io::Result<bool> {
+    let (mut one, mut other) = (one, other);
+    let (mut left, mut right) = (vec![0; 64 << 10], vec![0; 64 << 10]);
+    loop {
+        let count = crate::copy::fill(&mut one, &mut left)?;
+        if crate::copy::fill(&mut other, &mut right)? != count || left[..count] != right[..count] {
+            return Ok(false);
+        }
+        if count < left.len() {
+            return Ok(true);
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! Blobs: immutable bytes under their digest.
+
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use oci::{Algorithm, Descriptor, Digest, Hasher};
+
+use crate::disk::{Named, give_name, make_dir, sync_parent};
+use crate::error::{At, Result, StoreError};
+use crate::{Lease, Store};
+
+/// No document of an image is longer than this.
+const DOCUMENT_LIMIT: u64 = 64 << 20;
+
+impl Store {
+    /// Whether the blob is here, with that size.
+    pub fn has_blob(&self, blob: &Descriptor) -> bool {
+        std::fs::symlink_metadata(self.blob_path(&blob.digest))
+            .is_ok_and(|metadata| metadata.is_file() && metadata.len() == blob.size)
+    }
+
+    /// Opens a blob.
+    pub fn open_blob(&self, digest: &Digest) -> Result<Option<File>> {
+        let path = self.blob_path(digest);
+        match File::open(&path) {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).at(&path),
+        }
+    }
+
+    /// Reads a small document and compares it with its digest.
+    pub fn read_blob(&self, blob: &Descriptor) -> Result<Option<Bytes>> {
+        let Some(file) = self.open_blob(&blob.digest)? else { return Ok(None) };
+        let path = self.blob_path(&blob.digest);
+        let mut bytes = Vec::new();
+        file.take(DOCUMENT_LIMIT.min(blob.size.saturating_add(1))).read_to_end(&mut bytes).at(&path)?;
+        let found = bytes.len() as u64;
+        if found != blob.size {
+            return Err(StoreError::Length { digest: blob.digest.clone(), expected: blob.size, found });
+        }
+        let mut hasher = Hasher::new(blob.digest.algorithm());
+        hasher.update(&bytes);
+        expect(&blob.digest, hasher.finish())?;
+        Ok(Some(bytes.into()))
+    }
+}
+
+impl Store {
+    /// Gives synced bytes their name.
+    pub(crate) fn name_blob(&self, from: &Path, digest: &Digest, size: u64) -> Result<()> {
+        let target = self.blob_path(digest);
+        make_dir(target.parent().unwrap_or(self.root()))?;
+        let whole =
+            || std::fs::symlink_metadata(&target).is_ok_and(|found| found.is_file() && found.len() == size);
+        if give_name(from, &target)? == Named::Theirs && !whole() {
+            // What stands there is damaged: the right bytes take its place.
+            std::fs::rename(from, &target).at(&target)?;
+        }
+        sync_parent(&target)
+    }
+}
+
+pub(crate) fn expect(expected: &Digest, found: Digest) -> Result<()> {
+    if *expected == found { Ok(()) } else { Err(StoreError::Mismatch { expected: expected.clone(), found }) }
+}
+
+impl Lease {
+    /// Starts a blob.
+    pub fn blob(&self) -> Result<BlobWriter> {
+        self.blob_of(Algorithm::Sha256)
+    }
+
+    /// Starts a blob that will be named with another hash function.
+    pub fn blob_of(&self, algorithm: Algorithm) -> Result<BlobWriter> {
+        let path = self.scratch("blob");
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).at(&path)?;
+        Ok(BlobWriter { lease: self.clone(), file, path, hasher: Hasher::new(algorithm), size: 0 })
+    }
+
+    /// Stores a small document.
+    pub fn put_blob(&self, bytes: &[u8]) -> Result<Digest> {
+        let digest = Digest::sha256(bytes);
+        if std::fs::symlink_metadata(self.store().blob_path(&digest))
+            .is_ok_and(|m| m.len() == bytes.len() as u64)
+        {
+            return Ok(digest);
+        }
+        let mut writer = self.blob()?;
+        writer.write_all(bytes).at(&writer.path)?;
+        Ok(writer.commit()?.0)
+    }
+}
+
+/// A blob that is being written. Dropping it discards it.
+pub struct BlobWriter {
+    lease: Lease,
+    file: File,
+    path: PathBuf,
+    hasher: Hasher,
+    size: u64,
+}
+
+impl BlobWriter {
+    /// Names the blob, if it is what the descriptor promised.
+    pub fn commit_as(mut self, expected: &Descriptor) -> Result<()> {
+        let algorithm = expected.digest.algorithm();
+        let (found, size) = self.finish();
+        if size != expected.size {
+            return Err(StoreError::Length {
+                digest: expected.digest.clone(),
+                expected: expected.size,
+                found: size,
+            });
+        }
+        if found.algorithm() == algorithm {
+            expect(&expected.digest, found)?;
+        } else {
+            expect(&expected.digest, self.hash_again(algorithm)?)?;
+        }
+        self.publish(&expected.digest)
+    }
+
+    /// Names the blob by what was written.
+    pub fn commit(mut self) -> Result<(Digest, u64)> {
+        let (digest, size) = self.finish();
+        self.publish(&digest)?;
+        Ok((digest, size))
+    }
+
+    fn finish(&mut self) -> (Digest, u64) {
+        let hasher = std::mem::replace(&mut self.hasher, Hasher::new(Algorithm::Sha256));
+        (hasher.finish(), self.size)
+    }
+
+    fn hash_again(&self, algorithm: Algorithm) -> Result<Digest> {
+        let mut hasher = Hasher::new(algorithm);
+        let mut file = File::open(&self.path).at(&self.path)?;
+        std::io::copy(&mut file, &mut hasher).at(&self.path)?;
+        Ok(hasher.finish())
+    }
+
+    fn publish(&mut self, digest: &Digest) -> Result<()> {
+        let store = self.lease.store().clone();
+        let target = store.blob_path(digest);
+        if std::fs::symlink_metadata(&target).is_ok_and(|m| m.is_file() && m.len() == self.size) {
+            return Ok(());
+        }
+        self.file.sync_all().at(&self.path)?;
+        store.name_blob(&self.path, digest, self.size)
+    }
+}
+
+impl std::fmt::Debug for BlobWriter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BlobWriter")
+            .field("path", &self.path)
+            .field("size", &self.size)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Write for BlobWriter {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let count = self.file.write(bytes)?;
+        self.hasher.update(&bytes[..count]);
+        self.size += count as u64;
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for BlobWriter {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}

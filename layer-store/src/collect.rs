@@ -1,0 +1,166 @@
+//! Removes what nothing refers to.
+
+use std::collections::HashSet;
+
+use oci::{Descriptor, Digest, Document, Index, Manifest, Reference};
+
+use crate::error::{At, Result};
+use crate::lock::{Hold, Lock};
+use crate::{LayerId, Store, lease};
+
+/// Which records a collection keeps. Images are always kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Keep {
+    /// All of them.
+    #[default]
+    AllRecords,
+    /// Those made at or after a Unix time.
+    RecordsSince(i64),
+    /// None.
+    NoRecords,
+}
+
+/// What a collection removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Collected {
+    /// Layers.
+    pub layers: usize,
+    /// Blobs.
+    pub blobs: usize,
+    /// Records.
+    pub records: usize,
+    /// Bytes of those blobs.
+    pub blob_bytes: u64,
+}
+
+impl Store {
+    /// Removes a name, and nothing else; [`Store::collect`] removes what it alone referred to.
+    pub fn remove_image(&self, name: &Reference) -> Result<bool> {
+        self.untag(name)
+    }
+
+    /// Removes layers and blobs that neither an image nor a kept record refers to. While other processes use
+    /// the store, only records go: what those processes found they may still need.
+    pub fn collect(&self, keep: Keep) -> Result<Collected> {
+        let lock = Lock::take(&self.at("locks/collect"), Hold::Exclusive)?;
+        let mut collected = Collected::default();
+        let (kept, dropped) = self.split_records(keep)?;
+        self.forget_records(&dropped)?;
+        collected.records = dropped.len();
+        lease::sweep_dead(self)?;
+        if lease::any_alive(self)? {
+            return Ok(collected);
+        }
+        let (mut layers, mut blobs) = (kept, HashSet::new());
+        for (_, image) in self.images()? {
+            if let Some(document) = &image.index {
+                self.mark_documents(document, &mut blobs);
+            }
+            for variant in image.variants {
+                layers.extend(variant.snapshot.0);
+                blobs.insert(variant.config.digest);
+                if let Some(document) = &variant.manifest {
+                    self.mark_documents(document, &mut blobs);
+                }
+            }
+        }
+        let mut victims = Vec::new();
+        self.sweep_layers(&layers, &mut blobs, &mut collected, &mut victims)?;
+        self.sweep_blobs(&blobs, &mut collected, &mut victims)?;
+        drop(lock);
+        for victim in victims {
+            crate::disk::remove_tree(&victim)?;
+        }
+        Ok(collected)
+    }
+
+    /// The layers of kept records, and the keys of the others.
+    fn split_records(&self, keep: Keep) -> Result<(HashSet<LayerId>, Vec<crate::CacheKey>)> {
+        let (mut kept, mut dropped) = (HashSet::new(), Vec::new());
+        for (key, record) in self.every_record()? {
+            let stays = match keep {
+                Keep::AllRecords => true,
+                Keep::RecordsSince(time) => record.created >= time,
+                Keep::NoRecords => false,
+            };
+            if stays {
+                kept.extend(record.outputs.into_iter().flat_map(|snapshot| snapshot.0));
+            } else {
+                dropped.push(key);
+            }
+        }
+        Ok((kept, dropped))
+    }
+
+    /// A document and everything it names. What is absent or damaged names nothing.
+    fn mark_documents(&self, top: &Descriptor, blobs: &mut HashSet<Digest>) {
+        blobs.insert(top.digest.clone());
+        let Ok(Some(raw)) = self.read_blob(top) else { return };
+        if top.media_type.is_index() {
+            if let Ok(index) = Document::<Index>::parse(top.media_type.clone(), raw) {
+                for manifest in &index.parsed().manifests {
+                    self.mark_documents(manifest, blobs);
+                }
+            }
+        } else if let Ok(manifest) = Document::<Manifest>::parse(top.media_type.clone(), raw) {
+            blobs.insert(manifest.parsed().config.digest.clone());
+            blobs.extend(manifest.parsed().layers.iter().map(|layer| layer.digest.clone()));
+        }
+    }
+
+    fn sweep_layers(
+        &self,
+        kept: &HashSet<LayerId>,
+        blobs: &mut HashSet<Digest>,
+        collected: &mut Collected,
+        victims: &mut Vec<std::path::PathBuf>,
+    ) -> Result<()> {
+        let dir = self.at("layers");
+        for entry in std::fs::read_dir(&dir).at(&dir)? {
+            let path = entry.at(&dir)?.path();
+            let id =
+                path.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse::<LayerId>().ok());
+            if let Some(id) = id.filter(|id| kept.contains(id)) {
+                // A packed form of a kept layer is worth keeping.
+                if let Some(meta) = self.meta(&id)? {
+                    blobs.extend(meta.packed.into_iter().map(|memo| memo.digest));
+                    blobs.extend(meta.blobs.into_iter().map(|blob| blob.digest));
+                }
+                continue;
+            }
+            victims.push(self.move_away(&path)?);
+            collected.layers += 1;
+        }
+        Ok(())
+    }
+
+    fn sweep_blobs(
+        &self,
+        kept: &HashSet<Digest>,
+        collected: &mut Collected,
+        victims: &mut Vec<std::path::PathBuf>,
+    ) -> Result<()> {
+        let top = self.at("blobs");
+        for algorithm in std::fs::read_dir(&top).at(&top)? {
+            let dir = algorithm.at(&top)?.path();
+            let name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            for entry in std::fs::read_dir(&dir).at(&dir)? {
+                let entry = entry.at(&dir)?;
+                let digest = format!("{name}:{}", entry.file_name().to_string_lossy()).parse::<Digest>();
+                if digest.is_ok_and(|digest| kept.contains(&digest)) {
+                    continue;
+                }
+                collected.blob_bytes += entry.metadata().map_or(0, |metadata| metadata.len());
+                collected.blobs += 1;
+                victims.push(self.move_away(&entry.path())?);
+            }
+        }
+        Ok(())
+    }
+
+    fn move_away(&self, path: &std::path::Path) -> Result<std::path::PathBuf> {
+        let away = self.at("tmp").join(format!("gone-{}", crate::ids::random_hex()));
+        std::fs::rename(path, &away).at(path)?;
+        Ok(away)
+    }
+}

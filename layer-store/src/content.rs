@@ -1,0 +1,125 @@
+//! Content ids: the digest of what a layer changes, without times.
+//!
+//! Zeros count by their number, so that a hole costs nothing and means the same as written zeros.
+
+use std::fs::File;
+use std::io::{Seek, SeekFrom};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use crate::attributes::{Attributes, Kind};
+use crate::copy::{DataRanges, fill, is_zero};
+use crate::error::{At, Result};
+use crate::walk::{Change, LayerWalk};
+use crate::{ContentId, LayerId, Store};
+
+const PIECE: u64 = 64 << 10;
+
+impl Store {
+    /// The digest of a layer's changes: names, types, modes, owners, sizes, targets, devices, extended
+    /// attributes and contents, deleted names and opaque directories; no times, no hard link identity.
+    /// It is remembered with the layer.
+    pub fn content_id(&self, id: &LayerId) -> Result<ContentId> {
+        if let Some(known) = self.present_meta(id)?.content_id {
+            return Ok(known);
+        }
+        let mut hasher = blake3::Hasher::new();
+        LayerWalk::with_marks(self, id)?.run(&mut |path, change| {
+            field(&mut hasher, path.as_os_str().as_bytes());
+            match change {
+                Change::Whiteout => {
+                    hasher.update(b"w");
+                    Ok(())
+                }
+                Change::Entry { attributes, opaque, host, .. } => {
+                    hasher.update(if *opaque { b"o" } else { b"-" });
+                    entry(&mut hasher, attributes, host)
+                }
+            }
+        })?;
+        let content = ContentId(*hasher.finalize().as_bytes());
+        self.update_meta(id, &mut |meta| meta.content_id = Some(content))?;
+        Ok(content)
+    }
+}
+
+fn field(hasher: &mut blake3::Hasher, bytes: &[u8]) {
+    hasher.update(&(bytes.len() as u64).to_le_bytes());
+    hasher.update(bytes);
+}
+
+fn number(hasher: &mut blake3::Hasher, number: u32) {
+    hasher.update(&number.to_le_bytes());
+}
+
+fn entry(hasher: &mut blake3::Hasher, attributes: &Attributes, host: &Path) -> Result<()> {
+    number(hasher, attributes.mode);
+    number(hasher, attributes.uid);
+    number(hasher, attributes.gid);
+    let counted = |name: &[u8]| !name.starts_with(b"system.");
+    let xattrs = || attributes.xattrs.iter().filter(|(name, _)| counted(name.as_bytes()));
+    hasher.update(&(xattrs().count() as u64).to_le_bytes());
+    for (name, value) in xattrs() {
+        field(hasher, name.as_bytes());
+        field(hasher, value);
+    }
+    let mut device = |kind: &[u8], major, minor| {
+        hasher.update(kind);
+        number(hasher, major);
+        number(hasher, minor);
+    };
+    match &attributes.kind {
+        Kind::CharDevice { major, minor } => device(b"c", *major, *minor),
+        Kind::BlockDevice { major, minor } => device(b"b", *major, *minor),
+        Kind::Directory => {
+            hasher.update(b"d");
+        }
+        Kind::Fifo => {
+            hasher.update(b"p");
+        }
+        Kind::Socket => {
+            hasher.update(b"s");
+        }
+        Kind::Symlink { target } => {
+            hasher.update(b"l");
+            field(hasher, target.as_os_str().as_bytes());
+        }
+        Kind::File { size } => {
+            hasher.update(b"f");
+            hasher.update(&size.to_le_bytes());
+            content(hasher, host, *size)?;
+        }
+    }
+    Ok(())
+}
+
+/// The content in pieces of one size: those that are not zeros, each with its place.
+fn content(hasher: &mut blake3::Hasher, host: &Path, size: u64) -> Result<()> {
+    if size == 0 {
+        return Ok(());
+    }
+    let mut file = File::open(host).at(host)?;
+    let mut buffer = vec![0u8; usize::try_from(PIECE.min(size)).unwrap_or(0)];
+    let mut done = 0;
+    for range in DataRanges::of(&File::open(host).at(host)?, size) {
+        let (start, end) = range.at(host)?;
+        let mut at = (start / PIECE * PIECE).max(done);
+        file.seek(SeekFrom::Start(at)).at(host)?;
+        while at < end {
+            let wanted = usize::try_from(PIECE.min(size - at)).unwrap_or(buffer.len());
+            let filled = fill(&mut file, &mut buffer[..wanted]).at(host)?;
+            if filled == 0 {
+                break;
+            }
+            if !is_zero(&buffer[..filled]) {
+                hasher.update(&at.to_le_bytes());
+                hasher.update(&buffer[..filled]);
+            }
+            at += filled as u64;
+        }
+        done = at;
+    }
+    // No piece begins here: what follows is another field.
+    hasher.update(&u64::MAX.to_le_bytes());
+    Ok(())
+}

@@ -1,0 +1,62 @@
+//! The store: blobs, layers, snapshots, cache records, names of images, leases.
+//!
+//! A layer is a directory in the form of an overlay upper directory; a snapshot is an ordered list of
+//! layers. Files are the truth and SQLite is only an index: deleting it costs cached records. Everything
+//! unfinished lies below the lease of a live process and gets its name by one rename.
+//!
+//! Absent, on purpose: no mounts, no child processes, no network, no `unsafe`. Foreign names reach the file
+//! system only through the `tree` module, foreign archives are read only through [`tar::TarReader`].
+
+mod active;
+mod attributes;
+mod blobs;
+mod cache_mount;
+mod claim;
+mod collect;
+mod compress;
+mod content;
+mod copy;
+mod disk;
+mod error;
+mod give;
+mod gzip;
+mod ids;
+mod images;
+mod index;
+mod layers;
+mod layout;
+mod lease;
+mod lock;
+mod pack;
+mod records;
+mod stat_index;
+mod store;
+pub mod tar;
+mod tree;
+mod truth;
+mod unpack;
+mod version;
+mod view;
+mod walk;
+mod writer;
+
+pub use active::ActiveLayer;
+pub use attributes::{Attributes, Entry, Kind, Time};
+pub use blobs::BlobWriter;
+pub use cache_mount::{CacheMount, Sharing};
+pub use claim::Claim;
+pub use collect::{Collected, Keep};
+pub use compress::open_layer_stream;
+pub use error::{Result, StoreError};
+pub use ids::{CacheKey, ContentId, HashIdError, LayerId, LayerIdError, ResultId, Snapshot};
+pub use images::{StoredImage, StoredVariant};
+pub use layers::{Layer, Origin};
+pub use lease::Lease;
+pub use pack::{Packed, Packing};
+pub use records::{Component, Record, RecordInput};
+pub use stat_index::{StatIndex, StatKey};
+pub use store::Store;
+pub use unpack::{PendingLayer, Unpacked};
+pub use version::{IdRange, IdRanges, Mode, OpenOptions};
+pub use view::{StackView, Walk};
+pub use writer::{Content, LayerWriter};

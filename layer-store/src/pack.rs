@@ -1,0 +1,289 @@
+//! Packs a layer: its canonical archive, compressed, and both digests, in one pass.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use oci::{Algorithm, Compression, Descriptor, DiffId, Digest, Hasher, MediaType};
+use serde::{Deserialize, Serialize};
+
+use crate::attributes::{Attributes, Kind};
+use crate::compress::Compressor;
+use crate::error::{At, Result, StoreError};
+use crate::layers::{Memo, Meta};
+use crate::tar::TarWriter;
+use crate::walk::{Change, LayerWalk};
+use crate::{LayerId, Lease, Snapshot};
+
+/// How a layer is packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Packing {
+    /// The compression.
+    pub compression: Compression,
+    /// Its level; the usual one where absent.
+    pub level: Option<i32>,
+    /// No time in the archive is later than this (Unix time).
+    pub clamp: Option<i64>,
+}
+
+impl Packing {
+    /// No compression, times as they are.
+    pub const PLAIN: Self = Self { compression: Compression::None, level: None, clamp: None };
+}
+
+/// A layer that was packed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Packed {
+    /// The digest of the archive. For a layer of an image this is the digest of the canonical archive,
+    /// which may be another than the one the image came with.
+    pub diff_id: DiffId,
+    /// The digest of the packed bytes.
+    pub digest: Digest,
+    /// How many those are.
+    pub size: u64,
+    /// How they are compressed.
+    pub compression: Compression,
+}
+
+impl Packed {
+    /// As the layer of an OCI manifest.
+    pub fn descriptor(&self) -> Descriptor {
+        Descriptor::new(MediaType::OciLayer(self.compression), self.digest.clone(), self.size)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct PackingText {
+    compression: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    level: Option<i32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    clamp: Option<i64>,
+}
+
+impl Serialize for Packing {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let compression = match self.compression {
+            Compression::None => "none",
+            Compression::Gzip => "gzip",
+            Compression::Zstd => "zstd",
+        };
+        PackingText { compression: compression.to_owned(), level: self.level, clamp: self.clamp }
+            .serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Packing {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        let text = PackingText::deserialize(deserializer)?;
+        let compression = match text.compression.as_str() {
+            "none" => Compression::None,
+            "gzip" => Compression::Gzip,
+            "zstd" => Compression::Zstd,
+            other => return Err(serde::de::Error::custom(format!("unknown compression {other:?}"))),
+        };
+        Ok(Self { compression, level: text.level, clamp: text.clamp })
+    }
+}
+
+impl Lease {
+    /// The digest of a layer's archive: the one it came with, else that of its canonical archive.
+    pub fn diff_id(&self, id: &LayerId) -> Result<DiffId> {
+        let meta = self.store().present_meta(id)?;
+        if let Some(diff) = meta.diff_id {
+            return Ok(diff);
+        }
+        let below = meta.hides.unwrap_or_default();
+        Ok(self.pack_into(id, &below, &Packing::PLAIN, &mut io::sink())?.diff_id)
+    }
+
+    /// Packs a layer into a blob of the store, unless that was done before and the blob is still here.
+    /// `below` is what the layer lies on; it matters only where the layer hides whole directories.
+    pub fn pack(&self, id: &LayerId, below: &Snapshot, how: &Packing) -> Result<Packed> {
+        let meta = self.store().present_meta(id)?;
+        if let Some(packed) = remembered(&meta, below, how)
+            && self.store().has_blob(&packed.descriptor())
+        {
+            return Ok(packed);
+        }
+        let path = self.scratch("pack");
+        let file = File::options().write(true).create_new(true).mode(0o600).open(&path).at(&path)?;
+        let mut sink = BufWriter::with_capacity(256 << 10, file);
+        let packed = self.pack_stream(id, &meta, below, how, &mut sink).and_then(|packed| {
+            let file = sink.into_inner().map_err(io::IntoInnerError::into_error).at(&path)?;
+            file.sync_all().at(&path)?;
+            Ok(packed)
+        });
+        let named = packed.and_then(|packed| {
+            self.store().name_blob(&path, &packed.digest, packed.size)?;
+            Ok(packed)
+        });
+        let _ = std::fs::remove_file(&path);
+        let packed = named?;
+        self.remember(id, &meta, below, how, &packed)?;
+        Ok(packed)
+    }
+
+    /// Packs a layer into a stream; nothing is stored but the digests.
+    pub fn pack_into(
+        &self,
+        id: &LayerId,
+        below: &Snapshot,
+        how: &Packing,
+        sink: &mut dyn Write,
+    ) -> Result<Packed> {
+        let meta = self.store().present_meta(id)?;
+        let packed = self.pack_stream(id, &meta, below, how, sink)?;
+        self.remember(id, &meta, below, how, &packed)?;
+        Ok(packed)
+    }
+
+    /// What packing a layer that way gave before, without looking whether the blob is here.
+    pub fn packed_before(&self, id: &LayerId, below: &Snapshot, how: &Packing) -> Result<Option<Packed>> {
+        Ok(remembered(&self.store().present_meta(id)?, below, how))
+    }
+
+    fn pack_stream(
+        &self,
+        id: &LayerId,
+        meta: &Meta,
+        below: &Snapshot,
+        how: &Packing,
+        sink: &mut dyn Write,
+    ) -> Result<Packed> {
+        // Only a layer that hides directories needs to know what lies below.
+        let below = if meta.hides.is_some() || meta.origin == crate::Origin::Image {
+            below.clone()
+        } else {
+            Snapshot::default()
+        };
+        let view = self.store().stack(&below)?;
+        let counting = Tee { to: sink, hasher: Hasher::new(Algorithm::Sha256), size: 0 };
+        let compressor = Compressor::new(how.compression, how.level, counting).map_err(as_sink)?;
+        let hashing = Tee { to: compressor, hasher: Hasher::new(Algorithm::Sha256), size: 0 };
+        let walk = LayerWalk::explicit(self.store(), id, &view)?;
+        let hashing = write_archive(&walk, how.clamp, BufWriter::with_capacity(128 << 10, hashing))?;
+        let hashing = hashing.into_inner().map_err(|error| as_sink(error.into_error()))?;
+        let diff_id = DiffId(hashing.hasher.finish());
+        let mut counting = hashing.to.finish().map_err(as_sink)?;
+        counting.flush().map_err(as_sink)?;
+        Ok(Packed {
+            diff_id,
+            digest: counting.hasher.finish(),
+            size: counting.size,
+            compression: how.compression,
+        })
+    }
+
+    fn remember(
+        &self,
+        id: &LayerId,
+        meta: &Meta,
+        below: &Snapshot,
+        how: &Packing,
+        packed: &Packed,
+    ) -> Result<()> {
+        let memo = Memo {
+            packing: *how,
+            diff_id: packed.diff_id.clone(),
+            digest: packed.digest.clone(),
+            size: packed.size,
+            below: meta.hides.is_some().then(|| below.clone()),
+        };
+        let canonical = how.clamp.is_none() && meta.hides.as_ref().is_none_or(|hides| hides == below);
+        self.store().update_meta(id, &mut |meta| {
+            if !meta.packed.contains(&memo) {
+                meta.packed.push(memo.clone());
+            }
+            if canonical && meta.diff_id.is_none() {
+                meta.diff_id = Some(packed.diff_id.clone());
+            }
+        })
+    }
+}
+
+fn remembered(meta: &Meta, below: &Snapshot, how: &Packing) -> Option<Packed> {
+    let fits = |memo: &&Memo| memo.packing == *how && memo.below.as_ref().is_none_or(|known| known == below);
+    meta.packed.iter().rev().find(fits).map(|memo| Packed {
+        diff_id: memo.diff_id.clone(),
+        digest: memo.digest.clone(),
+        size: memo.size,
+        compression: how.compression,
+    })
+}
+
+fn as_sink(source: io::Error) -> StoreError {
+    StoreError::Sink { source }
+}
+
+/// Writes all changes of a layer as a canonical archive.
+pub(crate) fn write_archive<W: Write>(walk: &LayerWalk<'_>, clamp: Option<i64>, to: W) -> Result<W> {
+    let mut tar = TarWriter::new(to);
+    let mut first_names: HashMap<u64, PathBuf> = HashMap::new();
+    walk.run(&mut |path, change| match change {
+        Change::Whiteout => tar.whiteout(path),
+        Change::Entry { attributes, host, inode, links, .. } => {
+            let attributes = archived(attributes, clamp);
+            if *links > 1 && !attributes.is_dir() && !matches!(attributes.kind, Kind::Socket) {
+                if let Some(first) = first_names.get(inode) {
+                    return tar.hardlink(path, first, &attributes);
+                }
+                first_names.insert(*inode, path.to_owned());
+            }
+            write_entry(&mut tar, path, host, &attributes)
+        }
+    })?;
+    tar.finish()
+}
+
+fn write_entry<W: Write>(
+    tar: &mut TarWriter<W>,
+    path: &Path,
+    host: &Path,
+    attributes: &Attributes,
+) -> Result<()> {
+    if !matches!(attributes.kind, Kind::File { .. }) {
+        return tar.entry(path, attributes);
+    }
+    let file = File::options()
+        .read(true)
+        .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32)
+        .open(host)
+        .at(host)?;
+    tar.file_from(path, attributes, &file)
+}
+
+/// What an archive says of a file: without what belongs to the host, and not later than the given time.
+fn archived(attributes: &Attributes, clamp: Option<i64>) -> Attributes {
+    let mut attributes = attributes.clone();
+    attributes.xattrs.retain(|name, _| {
+        let name = name.as_encoded_bytes();
+        !name.starts_with(b"system.") && !name.contains(&b'=')
+    });
+    if let Some(limit) = clamp {
+        attributes.mtime.secs = attributes.mtime.secs.min(limit);
+    }
+    attributes
+}
+
+/// Hashes and counts what passes.
+struct Tee<W> {
+    to: W,
+    hasher: Hasher,
+    size: u64,
+}
+
+impl<W: Write> Write for Tee<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.to.write(bytes)?;
+        self.hasher.update(&bytes[..count]);
+        self.size += count as u64;
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}

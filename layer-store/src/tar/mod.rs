@@ -1,0 +1,12 @@
+//! Tar archives: one reader for all of them, and one writer of canonical ones.
+
+mod header;
+mod pax;
+mod reader;
+mod sparse;
+mod writer;
+
+pub use reader::{HardLinkTarget, TarBody, TarEntry, TarReader};
+pub use writer::TarWriter;
+
+pub(crate) const BLOCK: usize = 512;

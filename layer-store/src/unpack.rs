@@ -1,0 +1,290 @@
+//! Unpacks the archive of an image's layer into a layer directory.
+
+use std::collections::BTreeSet;
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use oci::{ChainId, DiffId, Hasher};
+
+use crate::attributes::{Attributes, Kind};
+use crate::blobs::expect;
+use crate::disk::{make_dir, remove_tree};
+use crate::error::{At, Result, StoreError};
+use crate::layers::{Meta, Origin};
+use crate::tar::{TarBody, TarReader};
+use crate::tree::{Found, Tree, clean};
+use crate::view::StackView;
+use crate::writer::implied_directory;
+use crate::{LayerId, Lease, Snapshot};
+
+const WHITEOUT: &[u8] = b".wh.";
+const METADATA: &[u8] = b".wh..wh.";
+const OPAQUE: &[u8] = b".wh..wh..opq";
+
+/// An archive that was read to its end.
+#[derive(Debug)]
+pub enum Unpacked {
+    /// The layer stands for itself.
+    Complete(LayerId),
+    /// The layer needs what lies below it.
+    NeedsBelow(PendingLayer),
+}
+
+/// A layer that implies directories it does not describe, or has hard links to files below. Dropping it
+/// discards it.
+#[derive(Debug)]
+pub struct PendingLayer {
+    unpacking: Box<Unpacking>,
+    diff: DiffId,
+}
+
+/// A layer directory that an archive is unpacked into.
+#[derive(Debug)]
+struct Unpacking {
+    lease: Lease,
+    dir: PathBuf,
+    tree: Tree,
+    implied: BTreeSet<PathBuf>,
+    links_below: Vec<(PathBuf, PathBuf)>,
+}
+
+impl Lease {
+    /// Unpacks an uncompressed archive. The stream is read to its end and compared with the diff ID.
+    pub fn unpack(&self, tar: &mut dyn Read, diff: &DiffId) -> Result<Unpacked> {
+        let mut unpacking = Unpacking::start(self)?;
+        let mut reader = TarReader::new(Hashing { from: tar, hasher: Hasher::new(diff.0.algorithm()) });
+        unpacking.read(&mut reader)?;
+        let mut hashing = reader.into_inner();
+        std::io::copy(&mut hashing, &mut std::io::sink()).map_err(|source| StoreError::Stream { source })?;
+        expect(&diff.0, hashing.hasher.finish())?;
+        if unpacking.implied.is_empty() && unpacking.links_below.is_empty() {
+            let id = LayerId::from_diff(diff);
+            unpacking.publish(&id, diff)?;
+            return Ok(Unpacked::Complete(id));
+        }
+        Ok(Unpacked::NeedsBelow(PendingLayer { unpacking: Box::new(unpacking), diff: diff.clone() }))
+    }
+}
+
+impl PendingLayer {
+    /// Fills the gaps from the layers below and names the layer after its chain ID.
+    pub fn complete(mut self, below: &Snapshot, chain: &ChainId) -> Result<LayerId> {
+        let view = self.unpacking.lease.store().stack(below)?;
+        self.unpacking.fill_gaps(&view)?;
+        let id = LayerId::from_chain(chain);
+        self.unpacking.publish(&id, &self.diff)?;
+        Ok(id)
+    }
+}
+
+struct Hashing<'a> {
+    from: &'a mut dyn Read,
+    hasher: Hasher,
+}
+
+impl Read for Hashing<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.from.read(buffer)?;
+        self.hasher.update(&buffer[..count]);
+        Ok(count)
+    }
+}
+
+/// What the last component of an entry's name makes of it.
+enum Mark {
+    None,
+    Whiteout(PathBuf),
+    Opaque(PathBuf),
+    Metadata,
+}
+
+impl Unpacking {
+    fn start(lease: &Lease) -> Result<Self> {
+        let dir = lease.scratch("unpack");
+        make_dir(&dir)?;
+        make_dir(&dir.join("fs"))?;
+        let mut tree = Tree::open(&dir.join("fs"), lease.store().mode())?;
+        tree.directory(Path::new(""), &Attributes::new(Kind::Directory, 0o755))?;
+        Ok(Self { lease: lease.clone(), dir, tree, implied: BTreeSet::new(), links_below: Vec::new() })
+    }
+
+    fn read<R: Read>(&mut self, reader: &mut TarReader<R>) -> Result<()> {
+        while let Some(entry) = reader.next_entry()? {
+            let path = clean(&entry.path)
+                .map_err(|_| StoreError::archive(&entry.path, "the name leads out of the image"))?;
+            let named = |error| named(error, &path);
+            match mark(&path)? {
+                Mark::Metadata => {}
+                Mark::Whiteout(hidden) => self.whiteout(&hidden).map_err(named)?,
+                Mark::Opaque(dir) => self.opaque(&dir).map_err(named)?,
+                Mark::None => match entry.link {
+                    Some(target) => self.hard_link(&path, &target.0).map_err(named)?,
+                    None => self.entry(&path, &entry.attributes, entry.body).map_err(named)?,
+                },
+            }
+        }
+        Ok(())
+    }
+
+    fn parents(&mut self, path: &Path) -> Result<()> {
+        let implied = &mut self.implied;
+        self.tree.parents(path, &mut |dir| {
+            implied.insert(dir.to_owned());
+            Ok(Attributes::new(Kind::Directory, 0o755))
+        })
+    }
+
+    fn forget(&mut self, path: &Path) {
+        self.links_below.retain(|(link, _)| !link.starts_with(path));
+        if !self.implied.is_empty() {
+            self.implied.retain(|dir| !dir.starts_with(path));
+        }
+    }
+
+    fn entry(&mut self, path: &Path, attributes: &Attributes, body: TarBody<'_>) -> Result<()> {
+        self.parents(path)?;
+        match &attributes.kind {
+            Kind::Directory => {
+                self.implied.remove(path);
+                self.links_below.retain(|(link, _)| link != path);
+                self.tree.directory(path, attributes)
+            }
+            Kind::File { .. } => {
+                self.replace(path)?;
+                let mut body = Some(body);
+                self.tree.file(path, attributes, &mut |file| match body.take() {
+                    Some(body) => body.write_to(file, path),
+                    None => Ok(()),
+                })
+            }
+            Kind::Symlink { .. }
+            | Kind::Fifo
+            | Kind::CharDevice { .. }
+            | Kind::BlockDevice { .. }
+            | Kind::Socket => {
+                self.replace(path)?;
+                self.tree.special(path, attributes)
+            }
+        }
+    }
+
+    fn replace(&mut self, path: &Path) -> Result<()> {
+        if path.as_os_str().is_empty() {
+            return Err(StoreError::path(path, "the root of an image is a directory"));
+        }
+        self.forget(path);
+        Ok(())
+    }
+
+    fn hard_link(&mut self, path: &Path, target: &Path) -> Result<()> {
+        let target = clean(target)
+            .map_err(|_| StoreError::archive(path, "a hard link that leads out of the image"))?;
+        self.replace(path)?;
+        self.parents(path)?;
+        match self.tree.find(&target)? {
+            Found::Other => self.tree.hardlink(path, &target),
+            Found::Directory | Found::Whiteout => {
+                Err(StoreError::archive(path, "a hard link to something that is no file"))
+            }
+            Found::Nothing => {
+                self.tree.remove(path)?;
+                let target = self
+                    .links_below
+                    .iter()
+                    .find(|(link, _)| *link == target)
+                    .map_or(target, |(_, to)| to.clone());
+                self.links_below.push((path.to_owned(), target));
+                Ok(())
+            }
+        }
+    }
+
+    fn whiteout(&mut self, hidden: &Path) -> Result<()> {
+        self.parents(hidden)?;
+        if self.links_below.iter().any(|(link, _)| link == hidden) {
+            return Ok(());
+        }
+        self.tree.whiteout(hidden)
+    }
+
+    fn opaque(&mut self, dir: &Path) -> Result<()> {
+        // As if it held something: it is implied where the archive does not describe it.
+        self.parents(&dir.join("content"))?;
+        self.tree.opaque(dir)
+    }
+
+    fn fill_gaps(&mut self, below: &StackView) -> Result<()> {
+        for dir in std::mem::take(&mut self.implied) {
+            let attributes = implied_directory(below, &dir)?;
+            self.tree.directory(&dir, &attributes)?;
+        }
+        for (link, target) in std::mem::take(&mut self.links_below) {
+            self.link_below(below, &link, &target).map_err(|error| named(error, &link))?;
+        }
+        Ok(())
+    }
+
+    fn link_below(&mut self, below: &StackView, link: &Path, target: &Path) -> Result<()> {
+        let real = below.resolve_parents(target)?;
+        let entry = below.entry(&real)?.filter(|entry| !entry.attributes.is_dir());
+        let entry =
+            entry.ok_or_else(|| StoreError::archive(link, "a hard link to a file that does not exist"))?;
+        let host = below.host_path(&real)?;
+        let attributes = entry.attributes;
+        if !matches!(attributes.kind, Kind::File { .. }) {
+            return self.tree.special(link, &attributes);
+        }
+        if self.tree.adopt(link, &host)? {
+            return Ok(());
+        }
+        let from = below.open(&real)?;
+        self.tree.file(link, &attributes, &mut |file| crate::copy::copy_file(&from, file).at(link))
+    }
+
+    fn publish(&mut self, id: &LayerId, diff: &DiffId) -> Result<()> {
+        self.tree.date_directories()?;
+        let meta = Meta { origin: Origin::Image, diff_id: Some(diff.clone()), ..Meta::default() };
+        self.lease.publish(&self.dir, id, &meta, &self.tree.aside)
+    }
+}
+
+impl Drop for Unpacking {
+    fn drop(&mut self) {
+        let _ = remove_tree(&self.dir);
+    }
+}
+
+/// An error about a path, told as one about the entry of the archive.
+fn named(error: StoreError, entry: &Path) -> StoreError {
+    if let StoreError::Path { path, reason } = &error {
+        let place = if path == entry { String::new() } else { format!("{} ", path.display()) };
+        return StoreError::archive(entry, format!("{place}{reason}"));
+    }
+    error
+}
+
+fn mark(path: &Path) -> Result<Mark> {
+    let Some(name) = path.file_name() else { return Ok(Mark::None) };
+    let dir = path.parent().unwrap_or(Path::new(""));
+    if dir.iter().any(|part| part.as_bytes().starts_with(METADATA)) {
+        return Ok(Mark::Metadata);
+    }
+    if dir.iter().any(|part| part.as_bytes().starts_with(WHITEOUT)) {
+        return Err(StoreError::archive(path, "something below the mark of a deleted name"));
+    }
+    let name = name.as_bytes();
+    if name == OPAQUE {
+        return Ok(Mark::Opaque(dir.to_owned()));
+    }
+    if name.starts_with(METADATA) {
+        return Ok(Mark::Metadata);
+    }
+    match name.strip_prefix(WHITEOUT) {
+        None => Ok(Mark::None),
+        Some(b"" | b"." | b"..") => {
+            Err(StoreError::archive(path, "the mark of a deleted name without a name"))
+        }
+        Some(hidden) => Ok(Mark::Whiteout(dir.join(std::ffi::OsStr::from_bytes(hidden)))),
+    }
+}

@@ -1,0 +1,157 @@
+//! `version.json`: what a store is, and for whom.
+
+use std::fmt;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::disk::{Durable, read_json, replace, to_json};
+use crate::error::{Result, StoreError};
+use crate::ids::random_hex;
+
+const FORMAT: u64 = 1;
+
+/// With which rights this process works on the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// As root, without a user namespace of our own.
+    Root,
+    /// In a user namespace with ranges of ids.
+    Mapped,
+    /// In a user namespace with one id.
+    SingleId,
+}
+
+impl Mode {
+    /// What overlay's own extended attributes begin with.
+    pub fn overlay_prefix(self) -> &'static str {
+        match self {
+            Self::Root => "trusted.overlay.",
+            Self::Mapped | Self::SingleId => "user.overlay.",
+        }
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Root => "root",
+            Self::Mapped => "mapped",
+            Self::SingleId => "single-id",
+        })
+    }
+}
+
+/// One line of `/proc/self/uid_map` or `gid_map`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdRange {
+    /// First id inside.
+    pub inside: u32,
+    /// First id outside.
+    pub outside: u32,
+    /// How many.
+    pub count: u32,
+}
+
+/// What `uid_map` and `gid_map` of this process say.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdRanges {
+    /// Users.
+    pub users: Vec<IdRange>,
+    /// Groups.
+    pub groups: Vec<IdRange>,
+}
+
+impl IdRanges {
+    /// Those of this process. Empty where `/proc` does not tell.
+    pub fn of_this_process() -> Self {
+        let read = |path: &str| parse_map(&std::fs::read_to_string(path).unwrap_or_default());
+        Self { users: read("/proc/self/uid_map"), groups: read("/proc/self/gid_map") }
+    }
+}
+
+fn parse_map(text: &str) -> Vec<IdRange> {
+    let line = |line: &str| {
+        let mut numbers = line.split_ascii_whitespace().map(str::parse::<u32>);
+        let mut next = || numbers.next().and_then(std::result::Result::ok);
+        Some(IdRange { inside: next()?, outside: next()?, count: next()? })
+    };
+    text.lines().filter_map(line).collect()
+}
+
+/// How to open a store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenOptions {
+    /// The rights of this process.
+    pub mode: Mode,
+    /// The ids of this process.
+    pub ids: IdRanges,
+}
+
+impl OpenOptions {
+    /// Those for a real root process.
+    pub fn root() -> Self {
+        Self { mode: Mode::Root, ids: IdRanges::of_this_process() }
+    }
+}
+
+/// Features a later program may add, by what a program that does not know them must do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+struct Features {
+    may_ignore: Vec<String>,
+    read_only: Vec<String>,
+    must_refuse: Vec<String>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Version {
+    format: u64,
+    mode: Mode,
+    xattr_prefix: String,
+    ids: IdRanges,
+    #[serde(default)]
+    features: Features,
+}
+
+/// Writes `version.json` into a new store, or compares it with what this process needs.
+pub(crate) fn check_or_create(root: &Path, scratch: &Path, options: &OpenOptions) -> Result<()> {
+    let path = root.join("version.json");
+    let Some(found) = read_json::<serde_json::Value>(&path)? else {
+        let version = Version {
+            format: FORMAT,
+            mode: options.mode,
+            xattr_prefix: options.mode.overlay_prefix().to_owned(),
+            ids: options.ids.clone(),
+            features: Features::default(),
+        };
+        return replace(
+            &path,
+            &scratch.join(format!("file-{}", random_hex())),
+            &to_json(&path, &version)?,
+            Durable::Yes,
+        );
+    };
+    let format = found["format"].as_u64().unwrap_or(0);
+    if format != FORMAT {
+        return Err(StoreError::OtherFormat { root: root.to_owned(), found: format });
+    }
+    let version: Version =
+        serde_json::from_value(found).map_err(|source| StoreError::Json { path: path.clone(), source })?;
+    if version.mode != options.mode || version.xattr_prefix != options.mode.overlay_prefix() {
+        return Err(StoreError::OtherMode {
+            root: root.to_owned(),
+            found: version.mode,
+            wanted: options.mode,
+        });
+    }
+    if version.ids != options.ids {
+        return Err(StoreError::OtherIds { root: root.to_owned() });
+    }
+    if !version.features.must_refuse.is_empty() || !version.features.read_only.is_empty() {
+        return Err(StoreError::OtherFormat { root: root.to_owned(), found: format });
+    }
+    Ok(())
+}

@@ -1,0 +1,326 @@
+//! The merged tree of a snapshot, read from the layer directories without a mount.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::{AtFlags, CWD, FileType, Mode as Bits, OFlags, Stat, openat, statat};
+use rustix::io::Errno;
+
+use crate::attributes::{Entry, Kind};
+use crate::error::{At, Result, StoreError};
+use crate::truth::{self, Aside, file_type, get_xattr, is_whiteout};
+use crate::walk::check_depth;
+use crate::{Mode, Snapshot, Store};
+
+/// As many links as Linux follows in one path.
+const LINK_LIMIT: usize = 40;
+
+/// One layer of a view.
+#[derive(Debug)]
+pub(crate) struct Sheet {
+    pub(crate) host: PathBuf,
+    pub(crate) aside: Arc<Aside>,
+}
+
+/// The merged tree of a snapshot. Paths are inside its root, with or without a leading slash; symbolic
+/// links resolve inside the root only. Clones are cheap.
+#[derive(Clone, Debug)]
+pub struct StackView {
+    sheets: Arc<Vec<Arc<Sheet>>>,
+    opaque: Arc<OsString>,
+}
+
+/// What a visitor wants next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Walk {
+    /// Go on.
+    Continue,
+    /// Go on without what is below this directory.
+    SkipChildren,
+}
+
+/// A name of the merged tree: the layers that have a part in it, top first. Only directories have several.
+struct Merged {
+    parts: Vec<usize>,
+    stat: Stat,
+}
+
+impl Store {
+    /// Opens the merged tree of a snapshot.
+    pub fn stack(&self, snapshot: &Snapshot) -> Result<StackView> {
+        let sheet = |id| {
+            self.present_meta(id)?;
+            Ok(Arc::new(Sheet { host: self.layer_dir(id), aside: self.aside(id)? }))
+        };
+        let sheets = snapshot.0.iter().map(sheet).collect::<Result<Vec<_>>>()?;
+        Ok(StackView::of(sheets, self.mode()))
+    }
+}
+
+impl StackView {
+    pub(crate) fn of(sheets: Vec<Arc<Sheet>>, mode: Mode) -> Self {
+        Self { sheets: Arc::new(sheets), opaque: Arc::new(format!("{}opaque", mode.overlay_prefix()).into()) }
+    }
+
+    pub(crate) fn with(&self, sheet: Sheet) -> Self {
+        let mut sheets = (*self.sheets).clone();
+        sheets.push(Arc::new(sheet));
+        Self { sheets: Arc::new(sheets), opaque: self.opaque.clone() }
+    }
+
+    pub(crate) fn is_opaque(&self, host: &Path) -> Result<bool> {
+        Ok(get_xattr(host, &self.opaque)?.is_some_and(|value| value == b"y"))
+    }
+
+    /// Looks a path up: links in its parents are followed, its last component is not.
+    pub fn lookup(&self, path: &Path) -> Result<Option<Entry>> {
+        let real = self.resolve_parents(path)?;
+        self.entry(&real)
+    }
+
+    /// Looks a path up and follows its last component, too. Also gives the real path.
+    pub fn resolve(&self, path: &Path) -> Result<Option<(PathBuf, Entry)>> {
+        let real = self.follow(path, true)?;
+        Ok(self.entry(&real)?.map(|entry| (real, entry)))
+    }
+
+    /// The real path of a name: the links in its parents are followed as far as they exist.
+    pub fn resolve_parents(&self, path: &Path) -> Result<PathBuf> {
+        self.follow(path, false)
+    }
+
+    /// The entries of a directory, sorted by bytes. The path must be real. An absent directory has none.
+    pub fn read_dir(&self, dir: &Path) -> Result<Vec<(OsString, Entry)>> {
+        let dir = plain(dir);
+        let Some(merged) = self.merged(&dir)? else { return Ok(Vec::new()) };
+        if file_type(&merged.stat) != FileType::Directory {
+            return Err(StoreError::path(&dir, "is not a directory"));
+        }
+        let children = self.children(&dir, &merged)?;
+        children
+            .into_iter()
+            .map(|(name, child)| Ok((name.clone(), self.entry_of(&dir.join(&name), &child)?)))
+            .collect()
+    }
+
+    /// Opens a regular file for reading. The path must be real.
+    pub fn open(&self, path: &Path) -> Result<File> {
+        let path = plain(path);
+        let merged = self.merged(&path)?.ok_or_else(|| StoreError::path(&path, "does not exist"))?;
+        if file_type(&merged.stat) != FileType::RegularFile {
+            return Err(StoreError::path(&path, "is not a regular file"));
+        }
+        let host = self.host(&path, &merged);
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        openat(CWD, &host, flags, Bits::empty()).map(File::from).at(&host)
+    }
+
+    /// Reads a small file, following links. `None` where there is no such regular file; longer than
+    /// `limit` is an error.
+    pub fn read_file(&self, path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
+        let Some((real, entry)) = self.resolve(path)? else { return Ok(None) };
+        let Kind::File { size } = entry.attributes.kind else { return Ok(None) };
+        if size > limit {
+            return Err(StoreError::path(&real, "is too long"));
+        }
+        let mut bytes = Vec::new();
+        self.open(&real)?.take(limit).read_to_end(&mut bytes).at(&real)?;
+        Ok(Some(bytes))
+    }
+
+    /// Visits everything below a directory, not the directory itself: parents before children, sorted by
+    /// bytes. The visitor gets paths from the root of the tree.
+    pub fn walk(&self, dir: &Path, visit: &mut dyn FnMut(&Path, &Entry) -> Result<Walk>) -> Result<()> {
+        let dir = plain(dir);
+        match self.merged(&dir)? {
+            Some(merged) if file_type(&merged.stat) == FileType::Directory => {
+                self.walk_merged(&dir, &merged, visit)
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn walk_merged(
+        &self,
+        dir: &Path,
+        merged: &Merged,
+        visit: &mut dyn FnMut(&Path, &Entry) -> Result<Walk>,
+    ) -> Result<()> {
+        let mut open = vec![(dir.to_owned(), self.children(dir, merged)?.into_iter())];
+        while let Some((dir, left)) = open.last_mut() {
+            let Some((name, child)) = left.next() else {
+                open.pop();
+                continue;
+            };
+            let path = dir.join(name);
+            let next = visit(&path, &self.entry_of(&path, &child)?)?;
+            if next == Walk::Continue && file_type(&child.stat) == FileType::Directory {
+                check_depth(&path)?;
+                let children = self.children(&path, &child)?;
+                open.push((path, children.into_iter()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the file of a real path lies below `layers/`.
+    pub fn host_path(&self, path: &Path) -> Result<PathBuf> {
+        let path = plain(path);
+        let merged = self.merged(&path)?.ok_or_else(|| StoreError::path(&path, "does not exist"))?;
+        Ok(self.host(&path, &merged))
+    }
+
+    fn host(&self, path: &Path, merged: &Merged) -> PathBuf {
+        merged.parts.first().map_or_else(PathBuf::new, |top| self.sheets[*top].host.join(path))
+    }
+
+    /// The entry of a real path.
+    pub(crate) fn entry(&self, path: &Path) -> Result<Option<Entry>> {
+        self.merged(path)?.map(|merged| self.entry_of(path, &merged)).transpose()
+    }
+
+    fn entry_of(&self, path: &Path, merged: &Merged) -> Result<Entry> {
+        let top = merged.parts.first().copied().unwrap_or(0);
+        let sheet = &self.sheets[top];
+        let attributes = truth::read(&sheet.host.join(path), path, &merged.stat, &sheet.aside)?;
+        Ok(Entry {
+            attributes,
+            identity: (top, merged.stat.st_ino),
+            links: u64::from(merged.stat.st_nlink as u32),
+        })
+    }
+
+    fn root(&self) -> Result<Option<Merged>> {
+        let every: Vec<usize> = (0..self.sheets.len()).rev().collect();
+        self.part(&every, Path::new(""))
+    }
+
+    /// Finds a real path: every parent must be a directory, no link is followed.
+    fn merged(&self, path: &Path) -> Result<Option<Merged>> {
+        let mut merged = self.root()?;
+        let mut so_far = PathBuf::new();
+        for name in path {
+            let Some(dir) = merged else { return Ok(None) };
+            if file_type(&dir.stat) != FileType::Directory {
+                return Ok(None);
+            }
+            so_far.push(name);
+            merged = self.part(&dir.parts, &so_far)?;
+        }
+        Ok(merged)
+    }
+
+    /// What the given layers, top first, make of one path whose parent they share.
+    fn part(&self, layers: &[usize], path: &Path) -> Result<Option<Merged>> {
+        let mut found: Option<Merged> = None;
+        for &layer in layers {
+            let host = self.sheets[layer].host.join(path);
+            let stat = match statat(CWD, &host, AtFlags::SYMLINK_NOFOLLOW) {
+                Ok(stat) => stat,
+                Err(Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG) => continue,
+                Err(error) => return Err(error).at(&host),
+            };
+            if is_whiteout(&stat) {
+                break;
+            }
+            let is_dir = file_type(&stat) == FileType::Directory;
+            match &mut found {
+                Some(_) if !is_dir => break,
+                Some(merged) => merged.parts.push(layer),
+                None => found = Some(Merged { parts: vec![layer], stat }),
+            }
+            if !is_dir || self.is_opaque(&host)? {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    fn children(&self, dir: &Path, merged: &Merged) -> Result<BTreeMap<OsString, Merged>> {
+        let mut names: HashSet<OsString> = HashSet::new();
+        for &layer in &merged.parts {
+            let host = self.sheets[layer].host.join(dir);
+            for entry in std::fs::read_dir(&host).at(&host)? {
+                names.insert(entry.at(&host)?.file_name());
+            }
+        }
+        let mut children = BTreeMap::new();
+        for name in names {
+            if let Some(child) = self.part(&merged.parts, &dir.join(&name))? {
+                children.insert(name, child);
+            }
+        }
+        Ok(children)
+    }
+
+    /// The names in a directory; none where there is no such directory. The path must be real.
+    pub(crate) fn names(&self, dir: &Path) -> Result<BTreeSet<OsString>> {
+        match self.merged(dir)? {
+            Some(merged) if file_type(&merged.stat) == FileType::Directory => {
+                Ok(self.children(dir, &merged)?.into_keys().collect())
+            }
+            Some(_) | None => Ok(BTreeSet::new()),
+        }
+    }
+
+    /// Follows links inside the root. Names that do not exist are kept as they are.
+    fn follow(&self, path: &Path, last_too: bool) -> Result<PathBuf> {
+        let mut real = PathBuf::new();
+        let mut todo: Vec<OsString> = parts(path);
+        let mut links = 0;
+        while let Some(name) = todo.pop() {
+            if name == ".." {
+                real.pop();
+                continue;
+            }
+            let next = real.join(&name);
+            if todo.is_empty() && !last_too {
+                return Ok(next);
+            }
+            let merged = self.merged(&next)?;
+            let Some(merged) = merged.filter(|merged| file_type(&merged.stat) == FileType::Symlink) else {
+                real = next;
+                continue;
+            };
+            links += 1;
+            if links > LINK_LIMIT {
+                return Err(StoreError::path(path, "leads through too many symbolic links"));
+            }
+            let host = self.host(&next, &merged);
+            let target = std::fs::read_link(&host).at(&host)?;
+            if target.as_os_str().as_bytes().first() == Some(&b'/') {
+                real = PathBuf::new();
+            }
+            todo.extend(parts(&target));
+        }
+        Ok(real)
+    }
+}
+
+/// The components of a path, last first, without `.` and root.
+fn parts(path: &Path) -> Vec<OsString> {
+    let name = |component: Component<'_>| match component {
+        Component::Normal(name) => Some(name.to_owned()),
+        Component::ParentDir => Some(OsStr::new("..").to_owned()),
+        Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
+    };
+    path.components().rev().filter_map(name).collect()
+}
+
+/// A real path without its leading slash; `..` never leads out of the root.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for name in parts(path).into_iter().rev() {
+        if name == ".." {
+            plain.pop();
+        } else {
+            plain.push(name);
+        }
+    }
+    plain
+}

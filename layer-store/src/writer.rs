@@ -1,0 +1,184 @@
+//! Writes the directory of a new layer directly, without a mount.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::attributes::{Attributes, Kind};
+use crate::copy::{copy_file, copy_reader};
+use crate::disk::{make_dir, remove_tree};
+use crate::error::{At, Result};
+use crate::layers::{Meta, Origin};
+use crate::tree::{Found, Tree, clean};
+use crate::view::{Sheet, StackView};
+use crate::{LayerId, Lease, Snapshot};
+
+/// Where the content of a new file comes from.
+pub enum Content<'a> {
+    /// A stream.
+    Reader(&'a mut dyn Read),
+    /// An open file, from its beginning: shared blocks or an in-kernel copy where possible, holes kept.
+    File(&'a File),
+    /// Bytes.
+    Bytes(&'a [u8]),
+    /// A file of a layer of this store ([`StackView::host_path`]). It becomes one name more of that file
+    /// where its attributes are the wanted ones, else it is copied.
+    HardLinkOf(&'a Path),
+}
+
+/// A layer that is being written. Paths are relative to the root of the image, and no link in them is ever
+/// followed; parents that neither this layer nor the base has are made `0755 root:root`, dated 1970.
+/// Dropping it discards the layer.
+#[derive(Debug)]
+pub struct LayerWriter {
+    lease: Lease,
+    dir: PathBuf,
+    tree: Tree,
+    base: StackView,
+    snapshot: Snapshot,
+    opaque: bool,
+}
+
+impl Lease {
+    /// Starts a layer on top of a snapshot.
+    pub fn write_layer(&self, base: &Snapshot) -> Result<LayerWriter> {
+        let view = self.store().stack(base)?;
+        let dir = self.scratch("layer");
+        make_dir(&dir)?;
+        make_dir(&dir.join("fs"))?;
+        let mut tree = Tree::open(&dir.join("fs"), self.store().mode())?;
+        tree.directory(Path::new(""), &root_attributes(&view)?)?;
+        Ok(LayerWriter { lease: self.clone(), dir, tree, base: view, snapshot: base.clone(), opaque: false })
+    }
+}
+
+/// The root directory of a new layer looks like the one below it.
+pub(crate) fn root_attributes(base: &StackView) -> Result<Attributes> {
+    let below = base.entry(Path::new(""))?;
+    Ok(below.map_or_else(|| Attributes::new(Kind::Directory, 0o755), |entry| entry.attributes))
+}
+
+/// What a directory that nobody described looks like: as below, else plain.
+pub(crate) fn implied_directory(base: &StackView, path: &Path) -> Result<Attributes> {
+    let below = base.entry(path)?.map(|entry| entry.attributes).filter(Attributes::is_dir);
+    Ok(below.unwrap_or_else(|| Attributes::new(Kind::Directory, 0o755)))
+}
+
+impl LayerWriter {
+    fn start(&mut self, path: &Path) -> Result<PathBuf> {
+        let path = clean(path)?;
+        let base = &self.base;
+        self.tree.parents(&path, &mut |dir| implied_directory(base, dir))?;
+        Ok(path)
+    }
+
+    /// Creates a directory, or gives one of this layer new attributes. What lies in it below stays visible.
+    pub fn directory(&mut self, path: &Path, attributes: &Attributes) -> Result<()> {
+        let path = self.start(path)?;
+        let found = self.tree.find(&path)?;
+        self.opaque |= matches!(found, Found::Whiteout | Found::Other);
+        self.tree.directory(&path, attributes)
+    }
+
+    /// Creates a regular file; what stood there in this layer goes.
+    pub fn file(&mut self, path: &Path, attributes: &Attributes, content: Content<'_>) -> Result<()> {
+        let path = self.start(path)?;
+        let mut content = match content {
+            Content::HardLinkOf(host) => {
+                if self.same_attributes(host, attributes)? && self.tree.adopt(&path, host)? {
+                    return Ok(());
+                }
+                return self.copy_of(&path, attributes, host);
+            }
+            other @ (Content::Reader(_) | Content::File(_) | Content::Bytes(_)) => other,
+        };
+        let host = self.tree.host().join(&path);
+        self.tree.file(&path, attributes, &mut |file| match &mut content {
+            Content::Reader(reader) => copy_reader(&mut **reader, file, &host).map(drop),
+            Content::File(from) => copy_file(from, file).at(&host),
+            Content::Bytes(bytes) => (&mut &*file).write_all(bytes).at(&host),
+            Content::HardLinkOf(_) => Ok(()),
+        })
+    }
+
+    fn copy_of(&mut self, path: &Path, attributes: &Attributes, host: &Path) -> Result<()> {
+        let from = File::open(host).at(host)?;
+        self.tree.file(path, attributes, &mut |file| copy_file(&from, file).at(path))
+    }
+
+    fn same_attributes(&self, host: &Path, wanted: &Attributes) -> Result<bool> {
+        let stat = rustix::fs::lstat(host).at(host)?;
+        let found = crate::truth::read(host, Path::new(""), &stat, &crate::truth::Aside::new())?;
+        let alike = matches!((&found.kind, &wanted.kind), (Kind::File { .. }, Kind::File { .. }));
+        Ok(alike && Attributes { kind: wanted.kind.clone(), ..found } == *wanted)
+    }
+
+    /// Creates a symbolic link; the target is in the attributes.
+    pub fn symlink(&mut self, path: &Path, attributes: &Attributes) -> Result<()> {
+        let path = self.start(path)?;
+        self.tree.special(&path, attributes)
+    }
+
+    /// Gives a file of this layer a second name.
+    pub fn hardlink(&mut self, path: &Path, existing: &Path) -> Result<()> {
+        let path = self.start(path)?;
+        self.tree.hardlink(&path, &clean(existing)?)
+    }
+
+    /// Creates a pipe or a device. A socket is passed over: images have none.
+    pub fn special(&mut self, path: &Path, attributes: &Attributes) -> Result<()> {
+        self.symlink(path, attributes)
+    }
+
+    /// Hides what the layers below hold under that name. What this layer holds there stays.
+    pub fn whiteout(&mut self, path: &Path) -> Result<()> {
+        let path = self.start(path)?;
+        self.opaque |= self.tree.find(&path)? == Found::Directory;
+        self.tree.whiteout(&path)
+    }
+
+    /// Hides everything that the layers below hold in that directory, which is made if this layer lacks it.
+    pub fn opaque(&mut self, path: &Path) -> Result<()> {
+        let path = self.start(path)?;
+        if self.tree.find(&path)? != Found::Directory {
+            let attributes = implied_directory(&self.base, &path)?;
+            self.tree.directory(&path, &attributes)?;
+        }
+        self.opaque = true;
+        self.tree.opaque(&path)
+    }
+
+    /// Makes a name absent: what this layer holds there goes, what lies below is hidden.
+    pub fn remove(&mut self, path: &Path) -> Result<()> {
+        let path = clean(path)?;
+        self.tree.remove(&path)?;
+        if self.base.entry(&path)?.is_some() {
+            let path = self.start(&path)?;
+            self.tree.whiteout(&path)?;
+        }
+        Ok(())
+    }
+
+    /// The base with what was written so far. Directory times are not final yet.
+    pub fn view(&self) -> Result<StackView> {
+        let aside = Arc::new(self.tree.aside.clone());
+        Ok(self.base.with(Sheet { host: self.tree.host().to_owned(), aside }))
+    }
+
+    /// Gives the layer a name.
+    pub fn commit(mut self) -> Result<LayerId> {
+        self.tree.date_directories()?;
+        let id = LayerId::random();
+        let hides = self.opaque.then(|| self.snapshot.clone());
+        let meta = Meta { origin: Origin::Step, hides, ..Meta::default() };
+        self.lease.publish(&self.dir, &id, &meta, &self.tree.aside)?;
+        Ok(id)
+    }
+}
+
+impl Drop for LayerWriter {
+    fn drop(&mut self) {
+        let _ = remove_tree(&self.dir);
+    }
+}

@@ -1,0 +1,198 @@
+//! Opening, blobs, records, claims, the index, cache mounts, collection.
+
+use std::io::Write;
+use std::time::{Duration, SystemTime};
+
+use layer_store::{
+    CacheKey, Keep, Mode, OpenOptions, Packing, Record, ResultId, Sharing, Snapshot, StatKey, Store,
+    StoreError,
+};
+use oci::{Compression, Descriptor, Digest, MediaType};
+
+use crate::support::{layer_of, options, place};
+
+fn record(outputs: Vec<Snapshot>) -> Record {
+    Record {
+        outputs,
+        result: ResultId::random(),
+        inputs: Vec::new(),
+        components: Vec::new(),
+        created: 7,
+        millis: 3,
+    }
+}
+
+#[test]
+fn a_store_is_private_and_refuses_other_modes() {
+    use std::os::unix::fs::MetadataExt;
+    let place = place();
+    assert_eq!(std::fs::metadata(place.store.root()).unwrap().mode() & 0o777, 0o700);
+    let other = OpenOptions { mode: Mode::Mapped, ..options() };
+    assert!(matches!(Store::open(place.store.root(), &other), Err(StoreError::OtherMode { .. })));
+    let mut ids = options();
+    ids.ids.users.clear();
+    assert!(matches!(Store::open(place.store.root(), &ids), Err(StoreError::OtherIds { .. })));
+    Store::open(place.store.root(), &options()).unwrap();
+    let version = place.store.root().join("version.json");
+    let text = std::fs::read_to_string(&version).unwrap().replace("\"format\":1", "\"format\":2");
+    std::fs::write(&version, text).unwrap();
+    let error = Store::open(place.store.root(), &options()).unwrap_err();
+    assert!(matches!(error, StoreError::OtherFormat { found: 2, .. }), "{error}");
+}
+
+#[test]
+fn blobs_are_named_by_what_they_are() {
+    let place = place();
+    let digest = place.lease.put_blob(b"hello").unwrap();
+    let blob = Descriptor::new(MediaType::OciConfig, digest.clone(), 5);
+    assert!(place.store.has_blob(&blob));
+    assert_eq!(place.store.read_blob(&blob).unwrap().unwrap(), "hello");
+    let longer = Descriptor { size: 6, ..blob.clone() };
+    assert!(!place.store.has_blob(&longer));
+    let mut writer = place.lease.blob().unwrap();
+    writer.write_all(b"other").unwrap();
+    assert!(matches!(writer.commit_as(&blob), Err(StoreError::Mismatch { .. })));
+    let mut writer = place.lease.blob().unwrap();
+    writer.write_all(b"longer than that").unwrap();
+    assert!(matches!(writer.commit_as(&blob), Err(StoreError::Length { .. })));
+    std::fs::write(place.store.root().join("blobs/sha256").join(digest.hex()), "jello").unwrap();
+    assert!(matches!(place.store.read_blob(&blob), Err(StoreError::Mismatch { .. })));
+    let absent = Descriptor::new(MediaType::OciConfig, Digest::sha256("absent"), 6);
+    assert!(place.store.read_blob(&absent).unwrap().is_none());
+}
+
+#[test]
+fn sha512_blobs() {
+    let place = place();
+    let mut hasher = oci::Hasher::new(oci::Algorithm::Sha512);
+    hasher.update(b"x");
+    let blob = Descriptor::new(MediaType::OciConfig, hasher.finish(), 1);
+    let mut writer = place.lease.blob().unwrap();
+    writer.write_all(b"x").unwrap();
+    writer.commit_as(&blob).unwrap();
+    assert!(place.store.has_blob(&blob));
+}
+
+#[test]
+fn records_need_their_layers() {
+    let place = place();
+    let id = layer_of(&place.lease, &Snapshot::default(), &[("a", "1")]);
+    let (key, record) = (CacheKey([1; 32]), record(vec![Snapshot(vec![id.clone()])]));
+    assert!(place.store.record(&key).unwrap().is_none());
+    place.lease.put_record(&key, &record).unwrap();
+    assert_eq!(place.store.record(&key).unwrap().unwrap(), record);
+    std::fs::remove_dir_all(place.store.root().join("layers").join(id.as_str())).unwrap();
+    assert!(place.store.record(&key).unwrap().is_none());
+}
+
+#[test]
+fn layers_of_another_boot_must_have_been_synced() {
+    let place = place();
+    let base = Snapshot::default();
+    let (kept, lost) =
+        (layer_of(&place.lease, &base, &[("a", "1")]), layer_of(&place.lease, &base, &[("b", "1")]));
+    let mark =
+        |id: &layer_store::LayerId| place.store.root().join("layers").join(id.as_str()).join("unsynced");
+    assert!(mark(&kept).exists());
+    std::fs::write(mark(&lost), "another boot").unwrap();
+    place.store.seal(&place.lease).unwrap();
+    assert!(!mark(&kept).exists() && mark(&lost).exists());
+    assert!(place.store.layer(&kept).unwrap().is_some());
+    assert!(place.store.layer(&lost).unwrap().is_none());
+    assert!(matches!(place.store.stack(&Snapshot(vec![lost])), Err(StoreError::AbsentLayer { .. })));
+}
+
+#[test]
+fn a_damaged_index_costs_records_only() {
+    let place = place();
+    let id = layer_of(&place.lease, &Snapshot::default(), &[("a", "1")]);
+    place.lease.put_record(&CacheKey([1; 32]), &record(vec![Snapshot(vec![id.clone()])])).unwrap();
+    let root = place.store.root().to_owned();
+    drop(place.lease);
+    drop(place.store);
+    for suffix in ["-wal", "-shm"] {
+        let _ = std::fs::remove_file(root.join(format!("index.db{suffix}")));
+    }
+    std::fs::write(root.join("index.db"), vec![b'x'; 8192]).unwrap();
+    let store = Store::open(&root, &options()).unwrap();
+    assert_eq!(store.take_notices().len(), 1);
+    assert!(store.record(&CacheKey([1; 32])).unwrap().is_none());
+    assert!(store.layer(&id).unwrap().is_some());
+    std::fs::remove_file(root.join("index.db")).unwrap();
+    let store = Store::open(&root, &options()).unwrap();
+    assert!(store.layer(&id).unwrap().is_some());
+}
+
+#[test]
+fn claims_exclude_threads_and_end_with_their_value() {
+    let place = place();
+    let key = CacheKey([9; 32]);
+    let claim = place.store.claim(&key).unwrap();
+    assert!(place.store.try_claim(&key).unwrap().is_none());
+    let store = place.store.clone();
+    let waiter = std::thread::spawn(move || store.claim(&key).map(drop));
+    std::thread::sleep(Duration::from_millis(20));
+    assert!(!waiter.is_finished());
+    drop(claim);
+    waiter.join().unwrap().unwrap();
+    drop(place.store.try_claim(&key).unwrap().unwrap());
+    assert!(!place.store.root().join("locks").join(format!("claim-{key}")).exists());
+}
+
+#[test]
+fn racy_files_are_not_indexed() {
+    let place = place();
+    let index = place.store.stat_index();
+    let key = |ino, age: u64| {
+        let time = SystemTime::now() - Duration::from_secs(age);
+        let nanos = time.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos() as i64;
+        StatKey { dev: u64::MAX, ino, size: 3, mtime: nanos, ctime: nanos, mode: 0o100_644 }
+    };
+    let (old, new) = (key(1, 60), key(2, 0));
+    index.put_many(&[(old, [1; 32]), (new, [2; 32])], SystemTime::now()).unwrap();
+    let changed = StatKey { size: 4, ..old };
+    assert_eq!(index.get_many(&[old, new, changed]).unwrap(), [Some([1; 32]), None, None]);
+}
+
+#[test]
+fn cache_mounts_share_as_asked() {
+    let place = place();
+    let one = place.lease.cache_mount("x", Sharing::Shared).unwrap();
+    let two = place.lease.cache_mount("x", Sharing::Shared).unwrap();
+    assert!(one.is_new() && !two.is_new());
+    assert_eq!(one.dir(), two.dir());
+    let own = place.lease.cache_mount("x", Sharing::Private).unwrap();
+    assert_ne!(own.dir(), one.dir());
+    drop((one, two));
+    let locked = place.lease.cache_mount("x", Sharing::Locked).unwrap();
+    let lease = place.lease.clone();
+    let waiter = std::thread::spawn(move || lease.cache_mount("x", Sharing::Locked).map(drop));
+    std::thread::sleep(Duration::from_millis(20));
+    assert!(!waiter.is_finished());
+    drop(locked);
+    waiter.join().unwrap().unwrap();
+    assert_eq!(place.store.remove_cache_mounts().unwrap(), 1);
+}
+
+#[test]
+fn collection_keeps_what_is_referred_to() {
+    let place = place();
+    let base = Snapshot::default();
+    let used = layer_of(&place.lease, &base, &[("a", "1")]);
+    let unused = layer_of(&place.lease, &base, &[("b", "1")]);
+    place.lease.put_record(&CacheKey([1; 32]), &record(vec![Snapshot(vec![used.clone()])])).unwrap();
+    let gzip = Packing { compression: Compression::Gzip, ..Packing::PLAIN };
+    let packed = place.lease.pack(&used, &base, &gzip).unwrap();
+    let gone = place.lease.pack(&unused, &base, &gzip).unwrap();
+    // A live lease keeps everything.
+    assert_eq!(place.store.collect(Keep::AllRecords).unwrap().layers, 0);
+    let store = place.store.clone();
+    drop(place.lease);
+    let collected = store.collect(Keep::AllRecords).unwrap();
+    assert_eq!((collected.layers, collected.blobs), (1, 1));
+    assert!(store.layer(&used).unwrap().is_some() && store.layer(&unused).unwrap().is_none());
+    assert!(store.has_blob(&packed.descriptor()) && !store.has_blob(&gone.descriptor()));
+    let collected = store.collect(Keep::NoRecords).unwrap();
+    assert_eq!((collected.layers, collected.records), (1, 1));
+    assert!(std::fs::read_dir(store.root().join("tmp")).unwrap().next().is_none());
+}

@@ -1,0 +1,20 @@
+//! The store as its users see it. Tests that need root say so and are counted as skipped without it.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    clippy::disallowed_methods,
+    clippy::print_stderr
+)]
+
+mod archives;
+mod attributes;
+mod basics;
+mod crash;
+mod hostile;
+mod images;
+mod overlay;
+mod properties;
+mod support;
+mod view;
+mod writer;
