@@ -1,0 +1,98 @@
+//! Entering the place where sandboxes can be made.
+
+mod helper;
+pub(crate) mod helper_process;
+mod id_map;
+mod user_namespace;
+
+use std::path::Path;
+
+use rustix::mount::MountPropagationFlags;
+use rustix::thread::{CapabilitySet, UnshareFlags};
+
+pub use helper::{OutsideCommand, OutsideHelper, OutsideOutput};
+pub use id_map::{IdMapping, IdRange};
+
+use crate::error::HostError;
+use crate::overlay::{self, OverlaySupport};
+use crate::reexec;
+use crate::sys::clone::unshare;
+
+/// How to enter.
+#[derive(Clone, Debug, Default)]
+pub struct HostOptions {
+    /// Whether a user namespace is entered, and with which ids.
+    pub ids: IdMapping,
+}
+
+/// What this process is among the host's users.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HostMode {
+    /// Root of the first user namespace, with the right to mount.
+    Root,
+    /// Root of another user namespace, entered here or around this process already.
+    Mapped,
+}
+
+/// This process, after it entered: root of its user namespace, with mounts of its own.
+#[derive(Debug)]
+pub struct Host {
+    mode: HostMode,
+    maps: (Vec<IdRange>, Vec<IdRange>),
+    helper: OutsideHelper,
+}
+
+impl Host {
+    /// Starts the outside helper, enters a user namespace where this process may not mount, and
+    /// unshares the mounts, which from then on still follow the host's but no longer reach it.
+    ///
+    /// To be called once, before any thread is started.
+    pub fn enter(options: &HostOptions) -> Result<Host, HostError> {
+        let helper = OutsideHelper::start().map_err(HostError::Helper)?;
+        let stay = options.ids == IdMapping::Auto && may_mount();
+        if !stay {
+            user_namespace::enter(&options.ids, &helper)?;
+        }
+        own_mounts().map_err(|error| match stay {
+            true => HostError::MountNamespace(error),
+            // Some systems let anyone enter a user namespace, and then allow nothing in it.
+            false => user_namespace::refused(error),
+        })?;
+        reexec::protect_executable();
+        let mode = if overlay::in_user_namespace() { HostMode::Mapped } else { HostMode::Root };
+        Ok(Host { mode, maps: id_map::own_maps()?, helper })
+    }
+
+    /// Root, or root of a user namespace.
+    pub fn mode(&self) -> HostMode {
+        self.mode
+    }
+
+    /// The user and the group ids that exist here, and what they are outside.
+    pub fn id_maps(&self) -> (Vec<IdRange>, Vec<IdRange>) {
+        self.maps.clone()
+    }
+
+    /// Runs programs outside, as the real user.
+    pub fn helper(&self) -> OutsideHelper {
+        self.helper.clone()
+    }
+
+    /// Whether directories below `dir` can be stacked with overlayfs, found out by doing it.
+    pub fn probe_overlay(dir: &Path) -> Result<OverlaySupport, HostError> {
+        overlay::probe(dir)
+    }
+}
+
+fn own_mounts() -> std::io::Result<()> {
+    unshare(UnshareFlags::NEWNS)?;
+    let follow = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
+    Ok(rustix::mount::mount_change("/", follow)?)
+}
+
+/// Uid 0 inside a container often lacks this right.
+fn may_mount() -> bool {
+    rustix::process::geteuid().is_root()
+        && rustix::thread::capabilities(None)
+            .is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_ADMIN))
+}

@@ -1,0 +1,214 @@
+//! The keeper: one process beside each sandbox, with one thread.
+//!
+//! It mounts the root file system on a descriptor, forks the step into its namespaces, passes on
+//! signals, kills the step when the connection to the main process ends, and tidies the root when
+//! the step is gone.
+
+mod oom;
+mod stubs;
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::CWD;
+use rustix::mount::{OpenTreeFlags, open_tree};
+use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
+
+use crate::channel::{Channel, retry};
+use crate::error::{Failure, Stage};
+use crate::overlay::{self, Namespace, Stack};
+use crate::running::{Exit, Order, Word};
+use crate::spec::{NetworkMode, ProcessSpec, Root};
+use crate::step::resolve::Stub;
+use crate::step::{self, Report, Start, StepFds};
+use crate::sys::clone::{Forked, fork_into};
+
+/// Keeps one sandbox; returns the exit code of the keeper itself.
+pub(crate) fn run(channel: Channel) -> i32 {
+    // The terminal's signals are for the main process, which ends steps in its own way.
+    let _ = rustix::process::setsid();
+    let last_word = match start(&channel) {
+        Ok(mut kept) => match kept.watch(&channel) {
+            Ok(()) => kept.finish(),
+            Err(error) => Err(Failure::new(Stage::Namespaces, "waiting", &error)),
+        },
+        Err(failure) => Err(failure),
+    };
+    let word = last_word.map_or_else(Word::Failed, Word::Ended);
+    // Without anyone to hear it, the word is not needed.
+    let _ = channel.send(&word, &[]);
+    0
+}
+
+/// A sandbox that was started.
+struct Kept {
+    root: OwnedFd,
+    step: OwnedFd,
+    report: Channel,
+    oom_kills: Option<u64>,
+    heard: Heard,
+}
+
+/// What the step told before its program ran.
+#[derive(Default)]
+struct Heard {
+    stubs: Vec<Stub>,
+    ready: bool,
+    terminal: Option<OwnedFd>,
+    failure: Option<Failure>,
+    over: bool,
+}
+
+fn start(channel: &Channel) -> Result<Kept, Failure> {
+    let (spec, fds) = receive(channel).map_err(|error| Failure::new(Stage::Spec, "specification", &error))?;
+    let namespaces = |error| Failure::new(Stage::Namespaces, "keeper", &error);
+    let root = mount_root(&spec.root)
+        .map_err(|(path, error)| Failure::new(Stage::Root, path.to_string_lossy(), &error))?;
+    let (report, reporter) = Channel::pair().map_err(namespaces)?;
+    let oom_kills = oom::kills();
+    match fork_into(namespaces_of(&spec)).map_err(|error| Failure::new(Stage::Namespaces, "clone", &error))? {
+        Forked::Child => step::run(Start { spec, root, fds, reporter }),
+        Forked::Parent { pidfd } => {
+            Ok(Kept { root, step: pidfd, report, oom_kills, heard: Heard::default() })
+        }
+    }
+}
+
+fn receive(channel: &Channel) -> io::Result<(ProcessSpec, StepFds)> {
+    let invalid = || io::Error::from_raw_os_error(libc::EINVAL);
+    let (order, fds) = channel.receive::<Order>()?.ok_or_else(invalid)?;
+    let Order::Start { stdin } = order else { return Err(invalid()) };
+    let mut fds = fds.into_iter();
+    let mut next = || fds.next().ok_or_else(invalid);
+    let (memory, stdout, stderr) = (next()?, next()?, next()?);
+    let stdin = if stdin { next()? } else { File::open("/dev/null")?.into() };
+    let mut bytes = Vec::new();
+    File::from(memory).read_to_end(&mut bytes)?;
+    let spec = serde_json::from_slice(&bytes).map_err(io::Error::other)?;
+    Ok((spec, StepFds { stdin, stdout, stderr }))
+}
+
+fn namespaces_of(spec: &ProcessSpec) -> u64 {
+    let flags = libc::CLONE_NEWPID
+        | libc::CLONE_NEWNS
+        | libc::CLONE_NEWIPC
+        | libc::CLONE_NEWUTS
+        | libc::CLONE_NEWCGROUP;
+    let network = match spec.network {
+        NetworkMode::None => libc::CLONE_NEWNET,
+        NetworkMode::Host => 0,
+    };
+    (flags | network) as u64
+}
+
+fn mount_root(root: &Root) -> Result<OwnedFd, (PathBuf, io::Error)> {
+    match root {
+        Root::Overlay { lower, upper, work } if !lower.is_empty() => {
+            overlay::mount(Stack { lower, upper: Some((upper, work)), volatile: true }, Namespace::Shared)
+        }
+        Root::Overlay { upper: dir, .. } | Root::Directory(dir) => {
+            let flags = OpenTreeFlags::OPEN_TREE_CLONE
+                | OpenTreeFlags::OPEN_TREE_CLOEXEC
+                | OpenTreeFlags::AT_RECURSIVE;
+            open_tree(CWD, dir, flags).map_err(|errno| (dir.clone(), errno.into()))
+        }
+    }
+}
+
+impl Kept {
+    /// Until the step is gone.
+    fn watch(&mut self, channel: &Channel) -> io::Result<()> {
+        let mut connected = true;
+        loop {
+            let (reported, ordered, ended) = self.poll(channel, connected)?;
+            if reported {
+                self.listen(channel)?;
+            }
+            if ordered {
+                match channel.receive::<Order>() {
+                    Ok(Some((Order::Signal(number), _))) => self.signal(number),
+                    Ok(Some((Order::Start { .. }, _))) => {}
+                    Ok(None) | Err(_) => {
+                        connected = false;
+                        self.signal(libc::SIGKILL);
+                    }
+                }
+            }
+            if ended && self.heard.over {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Which of the three has something to say.
+    fn poll(&self, channel: &Channel, connected: bool) -> io::Result<(bool, bool, bool)> {
+        let mut fds = vec![PollFd::new(&self.step, PollFlags::IN)];
+        if connected {
+            fds.push(PollFd::new(channel, PollFlags::IN));
+        }
+        if !self.heard.over {
+            fds.push(PollFd::new(&self.report, PollFlags::IN));
+        }
+        // The step is only of interest once its report is complete.
+        let waited = if self.heard.over { &mut fds[..] } else { &mut fds[1..] };
+        retry(|| poll(waited, None))?;
+        let mut said = fds.iter().map(|fd| !fd.revents().is_empty());
+        let ended = said.next().unwrap_or(false);
+        let ordered = connected && said.next().unwrap_or(false);
+        Ok((said.next().unwrap_or(false), ordered, ended))
+    }
+
+    /// Takes one report; the end of them means that the program runs, or that it never will.
+    fn listen(&mut self, channel: &Channel) -> io::Result<()> {
+        let heard = &mut self.heard;
+        match self.report.receive::<Report>()? {
+            Some((Report::Stub(stub), _)) => heard.stubs.push(stub),
+            Some((Report::Ready, fds)) => {
+                heard.ready = true;
+                heard.terminal = fds.into_iter().next();
+            }
+            Some((Report::Failed(failure), _)) => heard.failure = Some(failure),
+            None => {
+                heard.over = true;
+                if heard.ready && heard.failure.is_none() {
+                    let terminal = heard.terminal.take();
+                    let fds: Vec<_> = terminal.iter().map(AsFd::as_fd).collect();
+                    // A main process that is gone shows as the end of the connection.
+                    let _ = channel.send(&Word::Started, &fds);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn signal(&self, number: i32) {
+        if let Some(signal) = Signal::from_named_raw(number) {
+            // The step may be gone already.
+            let _ = pidfd_send_signal(&self.step, signal);
+        }
+    }
+
+    /// Takes the step's end, tidies the root and lets go of it.
+    fn finish(self) -> Result<Exit, Failure> {
+        let status = retry(|| waitid(WaitId::PidFd(self.step.as_fd()), WaitIdOptions::EXITED));
+        stubs::remove(self.root.as_fd(), &self.heard.stubs);
+        drop(self.root);
+        if let Some(failure) = self.heard.failure {
+            return Err(failure);
+        }
+        if !self.heard.ready {
+            return Err(Failure { stage: Stage::Namespaces, path: "step".to_owned(), errno: libc::ECHILD });
+        }
+        let lost = |error: io::Error| Failure::new(Stage::Namespaces, "waiting", &error);
+        let status = status.map_err(|errno| lost(errno.into()))?;
+        let exit = match status.as_ref().map(|s| (s.exit_status(), s.terminating_signal())) {
+            Some((Some(code), _)) => Exit::Code(code as u8),
+            Some((None, Some(signal))) => Exit::Signal(signal),
+            Some((None, None)) | None => return Err(lost(io::Error::from_raw_os_error(libc::ECHILD))),
+        };
+        Ok(oom::explain(exit, self.oom_kills))
+    }
+}

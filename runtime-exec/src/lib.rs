@@ -1,0 +1,46 @@
+//! Processes in sandboxes.
+//!
+//! A process that wants sandboxes calls [`become_child_if_asked`] first and [`Host::enter`] next,
+//! while it has one thread. Then [`spawn`] starts a *step*: this executable runs again as the
+//! *keeper*, single-threaded, which mounts the root file system, forks the step into new namespaces
+//! and watches over it. The step is pid 1 of its sandbox. Two things end it: its own end, and the
+//! end of the connection to the process that wanted it, however that came about.
+//!
+//! Invariants:
+//! - Nothing is forked from a process that has threads.
+//! - Every mount of a sandbox hangs in the step's mount namespace, or on a descriptor of the keeper:
+//!   when these two processes are gone, nothing is left.
+//! - Every path inside a root is resolved with that root as the end of the world.
+//! - Only descriptors 0 to 2 enter a sandbox.
+//! - `unsafe` stands in `sys` only.
+//!
+//! Not here: layers and images (a root is a list of directories), user names (numbers only), limits
+//! by control group, networks other than none and the host's.
+//!
+//! Needs Linux 5.12; ordinary users need subordinate ids.
+
+mod channel;
+mod error;
+mod host;
+mod keeper;
+mod overlay;
+mod reexec;
+mod relay;
+mod running;
+mod seccomp;
+mod spec;
+mod step;
+mod sys;
+
+pub use error::{Failure, HostError, OutsideError, SpawnError, Stage, UnknownResource, WaitError};
+pub use host::{
+    Host, HostMode, HostOptions, IdMapping, IdRange, OutsideCommand, OutsideHelper, OutsideOutput,
+};
+pub use overlay::OverlaySupport;
+pub use reexec::become_child_if_asked;
+pub use relay::relay_terminal;
+pub use running::{Exit, Killer, Running, StepIo, spawn};
+pub use spec::{
+    Confinement, DEFAULT_PATH, DEFAULT_SHM_SIZE, EtcFiles, MountSource, MountSpec, NetworkMode, ProcessSpec,
+    ReadOnly, Resource, Rlimit, Root, StepUser, Terminal,
+};

@@ -1,0 +1,153 @@
+//! Starting a sandbox and waiting for it, from the process that wants it.
+
+use std::fs::File;
+use std::io::{self, Seek, SeekFrom, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::Child;
+use std::sync::Arc;
+
+use rustix::fs::MemfdFlags;
+use serde::{Deserialize, Serialize};
+
+use crate::channel::Channel;
+use crate::error::{Failure, SpawnError, WaitError};
+use crate::reexec::{self, Role};
+use crate::spec::{ProcessSpec, Terminal};
+
+/// The descriptors a step starts with.
+#[derive(Debug)]
+pub struct StepIo {
+    /// Descriptor 0; `None` is `/dev/null`.
+    pub stdin: Option<OwnedFd>,
+    /// Descriptor 1.
+    pub stdout: OwnedFd,
+    /// Descriptor 2.
+    pub stderr: OwnedFd,
+}
+
+/// How a step ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Exit {
+    /// It exited with this code.
+    Code(u8),
+    /// A signal ended it.
+    Signal(i32),
+    /// It was killed while the kernel was out of memory.
+    OutOfMemory,
+}
+
+/// What a keeper is told.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Order {
+    /// Set up a sandbox. With it come the serialised specification, stdout, stderr and, if set, stdin.
+    Start { stdin: bool },
+    /// Send the step a signal.
+    Signal(i32),
+}
+
+/// What a keeper tells.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Word {
+    /// The program runs. With it comes the terminal, if there is one.
+    Started,
+    /// It could not be started.
+    Failed(Failure),
+    /// It ended, and the sandbox is gone.
+    Ended(Exit),
+}
+
+/// Starts a step in a sandbox; returns once its program is running.
+pub fn spawn(spec: &ProcessSpec, io: StepIo) -> Result<Running, SpawnError> {
+    let memory = serialise(spec)?;
+    let (child, channel) = reexec::start(Role::Keeper).map_err(SpawnError::Start)?;
+    let mut running = Running { keeper: Some(child), channel: Arc::new(channel), terminal: None };
+    let mut fds = vec![memory.as_fd(), io.stdout.as_fd(), io.stderr.as_fd()];
+    fds.extend(io.stdin.as_ref().map(AsFd::as_fd));
+    running.channel.send(&Order::Start { stdin: io.stdin.is_some() }, &fds).map_err(SpawnError::Start)?;
+    drop(fds);
+    drop(io);
+    match running.channel.receive::<Word>().map_err(SpawnError::Start)? {
+        Some((Word::Started, fds)) => {
+            if let Terminal::New { .. } = spec.terminal {
+                running.terminal = fds.into_iter().next();
+            }
+            Ok(running)
+        }
+        Some((Word::Failed(failure), _)) => Err(SpawnError::Setup(failure)),
+        Some((Word::Ended(_), _)) | None => Err(SpawnError::Lost),
+    }
+}
+
+fn serialise(spec: &ProcessSpec) -> Result<OwnedFd, SpawnError> {
+    let bytes = serde_json::to_vec(spec).map_err(|error| SpawnError::Spec(error.to_string()))?;
+    let memory = rustix::fs::memfd_create("sandbox specification", MemfdFlags::CLOEXEC)
+        .map_err(|error| SpawnError::Start(error.into()))?;
+    let mut file = File::from(memory);
+    file.write_all(&bytes).and_then(|()| file.seek(SeekFrom::Start(0))).map_err(SpawnError::Start)?;
+    Ok(file.into())
+}
+
+/// A step in its sandbox. Dropping it kills the step and waits until the sandbox is gone.
+#[derive(Debug)]
+pub struct Running {
+    keeper: Option<Child>,
+    channel: Arc<Channel>,
+    terminal: Option<OwnedFd>,
+}
+
+impl Running {
+    /// Waits for the end. Returns when the sandbox and all its processes and mounts are gone.
+    pub fn wait(mut self) -> Result<Exit, WaitError> {
+        let word = self.channel.receive::<Word>().map_err(WaitError::Wait)?;
+        self.reap().map_err(WaitError::Wait)?;
+        match word {
+            Some((Word::Ended(exit), _)) => Ok(exit),
+            Some((Word::Started | Word::Failed(_), _)) | None => Err(WaitError::Lost),
+        }
+    }
+
+    /// Something that can end the step from elsewhere.
+    pub fn killer(&self) -> Killer {
+        Killer(Arc::clone(&self.channel))
+    }
+
+    /// Our side of the step's terminal, where one was asked for; once.
+    pub fn take_terminal(&mut self) -> Option<OwnedFd> {
+        self.terminal.take()
+    }
+
+    fn reap(&mut self) -> io::Result<()> {
+        match self.keeper.take() {
+            Some(mut keeper) => keeper.wait().map(drop),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.keeper.is_some() {
+            // The end of the connection is the order to kill, also while killers hold copies of it.
+            let _ = rustix::net::shutdown(self.channel.as_fd(), rustix::net::Shutdown::Both);
+            let _ = self.reap();
+        }
+    }
+}
+
+/// Ends a step, or signals it; may be used from any thread and after the end.
+#[derive(Clone, Debug)]
+pub struct Killer(Arc<Channel>);
+
+impl Killer {
+    /// Kills the step with all its processes.
+    pub fn kill(&self) {
+        self.signal(libc::SIGKILL);
+    }
+
+    /// Sends a signal to the step's first process, which gets it only if it has a handler for it
+    /// (as for every first process), except for `SIGKILL`.
+    pub fn signal(&self, signal: i32) {
+        // A step that is already gone needs no signal.
+        let _ = self.0.send(&Order::Signal(signal), &[]);
+    }
+}

@@ -1,0 +1,91 @@
+//! The system call filter of a default sandbox.
+//!
+//! For each architecture whose calls the kernel serves, the calls are put in order of their numbers,
+//! neighbours with the same verdict are joined, and the ranges become a binary search. A call that
+//! the policy does not know fails with `EPERM`, or with `ENOSYS` if it is newer than all it knows,
+//! so that programs fall back as on an older kernel.
+
+mod calls;
+mod emit;
+mod policy;
+#[cfg(test)]
+mod tests;
+
+use rustix::thread::CapabilitySet;
+
+use crate::sys::seccomp::Instruction;
+use calls::{CALLS, Column};
+use emit::{Program, Range};
+use policy::{Verdict, verdict};
+
+/// Machines that this can run on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Machine {
+    X86_64,
+    Aarch64,
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+compile_error!("the system call filter knows x86_64 and aarch64");
+
+const THIS: Machine = if cfg!(target_arch = "aarch64") { Machine::Aarch64 } else { Machine::X86_64 };
+
+/// The kernel's names for architectures, as a filter sees them.
+const AUDIT_X86_64: u32 = 0xc000_003e;
+const AUDIT_X86: u32 = 0x4000_0003;
+const AUDIT_AARCH64: u32 = 0xc000_00b7;
+const AUDIT_ARM: u32 = 0x4000_0028;
+
+/// Marks the calls of the x32 interface, which share the name of x86_64.
+const X32_BIT: u32 = 0x4000_0000;
+
+/// The filter for a step with these capabilities on this machine.
+pub(crate) fn default_filter(capabilities: CapabilitySet) -> Vec<Instruction> {
+    filter(THIS, capabilities)
+}
+
+fn filter(machine: Machine, capabilities: CapabilitySet) -> Vec<Instruction> {
+    let program = |columns: &[(Column, u32)]| {
+        let ranges = columns.iter().flat_map(|(column, base)| ranges(*column, *base, capabilities)).collect();
+        Program::new(ranges)
+    };
+    match machine {
+        Machine::X86_64 => emit::architectures(&[
+            (AUDIT_X86_64, program(&[(Column::X86_64, 0), (Column::X32, X32_BIT)])),
+            (AUDIT_X86, program(&[(Column::X86, 0)])),
+        ]),
+        Machine::Aarch64 => emit::architectures(&[
+            (AUDIT_AARCH64, program(&[(Column::Aarch64, 0)])),
+            (AUDIT_ARM, program(&[(Column::Arm, 0)])),
+        ]),
+    }
+}
+
+/// Verdicts for all numbers from `base` on, in order and without gaps, up to the next interface.
+fn ranges(column: Column, base: u32, capabilities: CapabilitySet) -> Vec<Range> {
+    let mut known: Vec<(u32, Verdict)> = CALLS
+        .iter()
+        .filter_map(|(name, numbers)| {
+            let number = u32::try_from(numbers[column as usize]).ok()?;
+            Some((base + number, verdict(name, capabilities)))
+        })
+        .collect();
+    known.sort_by_key(|(number, _)| *number);
+    let refused = Verdict::Fail(libc::EPERM as u16);
+    let mut ranges: Vec<Range> = Vec::new();
+    let mut add = |first: u32, verdict: Verdict| {
+        if ranges.last().is_none_or(|last| last.verdict != verdict) {
+            ranges.push(Range { first, verdict });
+        }
+    };
+    let mut next = base;
+    for (number, verdict) in known {
+        if number > next {
+            add(next, refused);
+        }
+        add(number, verdict);
+        next = number + 1;
+    }
+    add(next, Verdict::Fail(libc::ENOSYS as u16));
+    ranges
+}

@@ -1,0 +1,251 @@
+//! What a process in a sandbox is made of: plain values, serialised for the keeper.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::UnknownResource;
+
+/// Size of `/dev/shm` where nothing else is said: 64 MiB.
+pub const DEFAULT_SHM_SIZE: u64 = 64 << 20;
+
+/// `PATH` for a step whose environment has none.
+pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// A process to run in a sandbox of its own.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ProcessSpec {
+    /// The root file system.
+    pub root: Root,
+    /// Program and arguments; never empty. A program without a slash is looked up in `PATH` of `env`.
+    pub args: Vec<String>,
+    /// The whole environment, in order; where a name repeats, the last entry wins.
+    pub env: Vec<(String, String)>,
+    /// Working directory, absolute; made 0755 for the step's user when absent, and kept.
+    pub cwd: String,
+    /// Who the step runs as.
+    pub user: StepUser,
+    /// Host name inside.
+    pub hostname: String,
+    /// Mounts besides the standard ones, in the order in which they are made.
+    pub mounts: Vec<MountSpec>,
+    /// The network.
+    pub network: NetworkMode,
+    /// How far the step is confined.
+    pub confinement: Confinement,
+    /// Files mounted over the image's own.
+    pub etc: EtcFiles,
+    /// Size of `/dev/shm` in bytes.
+    pub shm_size: u64,
+    /// Resource limits; what is not named is inherited.
+    pub rlimits: Vec<Rlimit>,
+    /// `true`: set-user-id programs gain nothing.
+    pub no_new_privs: bool,
+    /// Whether the step gets a terminal of its own.
+    pub terminal: Terminal,
+}
+
+impl ProcessSpec {
+    /// A step that runs `args` upon `root` as root, with defaults for everything else.
+    pub fn new(root: Root, args: Vec<String>) -> ProcessSpec {
+        ProcessSpec {
+            root,
+            args,
+            env: Vec::new(),
+            cwd: "/".to_owned(),
+            user: StepUser::default(),
+            hostname: "buildkitsandbox".to_owned(),
+            mounts: Vec::new(),
+            network: NetworkMode::None,
+            confinement: Confinement::Default,
+            etc: EtcFiles::default(),
+            shm_size: DEFAULT_SHM_SIZE,
+            rlimits: Vec::new(),
+            no_new_privs: false,
+            terminal: Terminal::None,
+        }
+    }
+}
+
+/// Where the root file system comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Root {
+    /// Directories stacked with overlayfs. Without any lower directory `upper` itself is the root.
+    Overlay {
+        /// Read-only directories, bottom first.
+        lower: Vec<PathBuf>,
+        /// Directory that takes the changes.
+        upper: PathBuf,
+        /// Empty directory on the file system of `upper`, used once.
+        work: PathBuf,
+    },
+    /// A directory as it is; changes go into it.
+    Directory(PathBuf),
+}
+
+/// Numeric user of a step.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepUser {
+    /// User id inside.
+    pub uid: u32,
+    /// Group id inside.
+    pub gid: u32,
+    /// Supplementary groups inside.
+    pub groups: Vec<u32>,
+}
+
+/// Something mounted inside.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MountSpec {
+    /// Absolute path, resolved inside the root; made when absent and removed afterwards if untouched.
+    pub target: String,
+    /// What is mounted there.
+    pub source: MountSource,
+    /// Whether the step may write.
+    pub read_only: ReadOnly,
+}
+
+/// Whether a mount may be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ReadOnly {
+    /// It may not.
+    Yes,
+    /// It may.
+    No,
+}
+
+/// The kinds of mounts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MountSource {
+    /// A directory or file of the host, with what is mounted below it.
+    Directory(PathBuf),
+    /// A part of another stack of directories.
+    Overlay {
+        /// Read-only directories, bottom first.
+        lower: Vec<PathBuf>,
+        /// Directory or file, resolved inside that stack: links cannot lead out of it.
+        subpath: String,
+        /// Upper and work directory for what the step writes; without them the mount is read-only.
+        scratch: Option<(PathBuf, PathBuf)>,
+    },
+    /// An empty file system in memory.
+    Tmpfs {
+        /// Bound in bytes.
+        size: Option<u64>,
+    },
+    /// A file with this content, in memory only.
+    Content {
+        /// The content.
+        bytes: Vec<u8>,
+        /// Permission bits.
+        mode: u32,
+        /// Owner inside.
+        uid: u32,
+        /// Group inside.
+        gid: u32,
+    },
+    /// A socket of the host.
+    Socket(PathBuf),
+}
+
+/// The network of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NetworkMode {
+    /// A network namespace with nothing but loopback.
+    None,
+    /// The network that this process has.
+    Host,
+}
+
+/// How far a step is confined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Confinement {
+    /// The capabilities, system call filter and masked paths of Docker's defaults.
+    Default,
+    /// Every capability this process has, no filter, nothing masked.
+    Insecure,
+}
+
+/// Files mounted read-only over the image's own, never written to the layer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EtcFiles {
+    /// `/etc/hosts`.
+    pub hosts: Option<Vec<u8>>,
+    /// `/etc/resolv.conf`.
+    pub resolv_conf: Option<Vec<u8>>,
+}
+
+/// A resource limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rlimit {
+    /// What is limited.
+    pub resource: Resource,
+    /// The limit in force; `None` is unlimited.
+    pub soft: Option<u64>,
+    /// How far the step may raise it; `None` is unlimited.
+    pub hard: Option<u64>,
+}
+
+/// The resources that can be limited, by the names docker gives them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub enum Resource {
+    Core,
+    Cpu,
+    Data,
+    Fsize,
+    Locks,
+    Memlock,
+    Msgqueue,
+    Nice,
+    Nofile,
+    Nproc,
+    Rss,
+    Rtprio,
+    Rttime,
+    Sigpending,
+    Stack,
+    As,
+}
+
+impl FromStr for Resource {
+    type Err = UnknownResource;
+
+    fn from_str(name: &str) -> Result<Resource, UnknownResource> {
+        Ok(match name {
+            "core" => Resource::Core,
+            "cpu" => Resource::Cpu,
+            "data" => Resource::Data,
+            "fsize" => Resource::Fsize,
+            "locks" => Resource::Locks,
+            "memlock" => Resource::Memlock,
+            "msgqueue" => Resource::Msgqueue,
+            "nice" => Resource::Nice,
+            "nofile" => Resource::Nofile,
+            "nproc" => Resource::Nproc,
+            "rss" => Resource::Rss,
+            "rtprio" => Resource::Rtprio,
+            "rttime" => Resource::Rttime,
+            "sigpending" => Resource::Sigpending,
+            "stack" => Resource::Stack,
+            "as" => Resource::As,
+            _ => return Err(UnknownResource(name.to_owned())),
+        })
+    }
+}
+
+/// Whether a step gets a terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Terminal {
+    /// Its descriptors 0 to 2 are those of [`StepIo`](crate::StepIo).
+    None,
+    /// A new pseudo terminal of the sandbox is its controlling terminal and its descriptors 0 to 2;
+    /// the other side is [`Running::take_terminal`](crate::Running::take_terminal).
+    New {
+        /// Height in characters.
+        rows: u16,
+        /// Width in characters.
+        columns: u16,
+    },
+}

@@ -1,0 +1,82 @@
+//! Who the step is, and what it may do.
+
+use rustix::fs::{Gid, Uid};
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set,
+    configure_capability_in_ambient_set, remove_capability_from_bounding_set, set_capabilities,
+    set_keep_capabilities, set_thread_groups, set_thread_res_gid, set_thread_res_uid,
+};
+
+use super::At;
+use crate::error::{Failure, Stage};
+use crate::spec::{Confinement, ProcessSpec};
+
+/// What root of a step may do by default.
+pub(crate) const DEFAULT_CAPABILITIES: CapabilitySet = CapabilitySet::CHOWN
+    .union(CapabilitySet::DAC_OVERRIDE)
+    .union(CapabilitySet::FSETID)
+    .union(CapabilitySet::FOWNER)
+    .union(CapabilitySet::MKNOD)
+    .union(CapabilitySet::NET_RAW)
+    .union(CapabilitySet::SETGID)
+    .union(CapabilitySet::SETUID)
+    .union(CapabilitySet::SETFCAP)
+    .union(CapabilitySet::SETPCAP)
+    .union(CapabilitySet::NET_BIND_SERVICE)
+    .union(CapabilitySet::SYS_CHROOT)
+    .union(CapabilitySet::KILL)
+    .union(CapabilitySet::AUDIT_WRITE);
+
+/// Gives up what the step may not have, and becomes its user.
+pub(super) fn assume(spec: &ProcessSpec) -> Result<(), Failure> {
+    let stage = Stage::Identity;
+    let own = capabilities(None).at(stage, "capabilities")?.permitted;
+    let granted = match spec.confinement {
+        Confinement::Default => own & DEFAULT_CAPABILITIES,
+        Confinement::Insecure => own,
+    };
+    bound(granted).at(stage, "bounding set")?;
+    clear_ambient_capability_set().at(stage, "ambient set")?;
+    set_keep_capabilities(spec.confinement == Confinement::Insecure).at(stage, "keep capabilities")?;
+    become_user(spec)?;
+    let inheritable = match spec.confinement {
+        Confinement::Default => CapabilitySet::empty(),
+        Confinement::Insecure => granted,
+    };
+    // Another user than root has lost them, and cannot have them back.
+    let left = capabilities(None).at(stage, "capabilities")?.permitted & granted;
+    let sets = CapabilitySets { effective: left, permitted: left, inheritable };
+    set_capabilities(None, sets).at(stage, "capabilities")?;
+    for capability in inheritable.iter() {
+        configure_capability_in_ambient_set(capability, true).at(stage, "ambient set")?;
+    }
+    if spec.no_new_privs {
+        rustix::thread::set_no_new_privs(true).at(stage, "no_new_privs")?;
+    }
+    Ok(())
+}
+
+/// Removes all but `granted` from what programs can ever gain.
+fn bound(granted: CapabilitySet) -> rustix::io::Result<()> {
+    for number in 0..64 {
+        let capability = CapabilitySet::from_bits_retain(1 << number);
+        if granted.contains(capability) {
+            continue;
+        }
+        match remove_capability_from_bounding_set(capability) {
+            // The kernel knows no more of them.
+            Err(rustix::io::Errno::INVAL) => return Ok(()),
+            other => other?,
+        }
+    }
+    Ok(())
+}
+
+fn become_user(spec: &ProcessSpec) -> Result<(), Failure> {
+    let user = &spec.user;
+    let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
+    let groups: Vec<Gid> = user.groups.iter().map(|group| Gid::from_raw(*group)).collect();
+    set_thread_groups(&groups).at(Stage::Identity, "groups")?;
+    set_thread_res_gid(gid, gid, gid).at(Stage::Identity, &format!("group {}", user.gid))?;
+    set_thread_res_uid(uid, uid, uid).at(Stage::Identity, &format!("user {}", user.uid))
+}

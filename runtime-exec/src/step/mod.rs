@@ -1,0 +1,156 @@
+//! What happens in the new process until it becomes the step's program.
+//!
+//! It is pid 1 of its namespaces and has a copy of the host's mounts. It hangs everything into the
+//! root while both trees are reachable, makes the root its own, gives up what a step may not have
+//! and executes the program.
+
+mod devices;
+mod hall;
+mod identity;
+mod limits;
+mod masks;
+mod mounts;
+mod program;
+pub(crate) mod resolve;
+mod terminal;
+mod tree;
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{AtFlags, StatxFlags, statx};
+use rustix::mount::UnmountFlags;
+use rustix::process::{Signal, fchdir, pivot_root, set_parent_process_death_signal, setsid};
+use serde::{Deserialize, Serialize};
+
+use crate::channel::Channel;
+use crate::error::{Failure, Stage};
+use crate::seccomp;
+use crate::spec::{Confinement, NetworkMode, ProcessSpec};
+use crate::sys;
+use hall::Hall;
+#[cfg(test)]
+pub(crate) use identity::DEFAULT_CAPABILITIES;
+use resolve::{RootDir, Stub};
+
+/// The descriptors that become 0 to 2.
+#[derive(Debug)]
+pub(crate) struct StepFds {
+    pub(crate) stdin: OwnedFd,
+    pub(crate) stdout: OwnedFd,
+    pub(crate) stderr: OwnedFd,
+}
+
+/// All that the new process needs.
+pub(crate) struct Start {
+    pub(crate) spec: ProcessSpec,
+    /// The root file system, not attached anywhere.
+    pub(crate) root: OwnedFd,
+    pub(crate) fds: StepFds,
+    /// Where to report; its end, when the program is executed, is a report, too.
+    pub(crate) reporter: Channel,
+}
+
+/// What the step tells its keeper.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Report {
+    /// A mount point was made.
+    Stub(Stub),
+    /// All is set up; the program comes next. With it comes the terminal, if there is one.
+    Ready,
+    /// It went wrong.
+    Failed(Failure),
+}
+
+/// Becomes the step.
+pub(crate) fn run(start: Start) -> ! {
+    let Start { spec, root, mut fds, reporter } = start;
+    let failure = match set_up(&spec, root, &mut fds, &reporter) {
+        Ok(never) => match never {},
+        Err(failure) => failure,
+    };
+    // Without a keeper, this process is about to be killed anyway.
+    let _ = reporter.send(&Report::Failed(failure), &[]);
+    sys::process::exit_now(1)
+}
+
+/// Adds where it happened to an error of the kernel.
+pub(crate) trait At<T> {
+    fn at(self, stage: Stage, path: &str) -> Result<T, Failure>;
+}
+
+impl<T, E: Into<io::Error>> At<T> for Result<T, E> {
+    fn at(self, stage: Stage, path: &str) -> Result<T, Failure> {
+        self.map_err(|error| Failure::new(stage, path, &error.into()))
+    }
+}
+
+fn set_up(
+    spec: &ProcessSpec,
+    root: OwnedFd,
+    fds: &mut StepFds,
+    reporter: &Channel,
+) -> Result<std::convert::Infallible, Failure> {
+    die_with_keeper()?;
+    setsid().at(Stage::Namespaces, "session")?;
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    limits::names(spec)?;
+    if spec.network == NetworkMode::None {
+        limits::loopback().at(Stage::Namespaces, "network")?;
+    }
+    tree::receive_only().at(Stage::Namespaces, "mounts")?;
+    let mut hall = Hall::new().at(Stage::Root, "/")?;
+    hall.attach(root.as_fd()).at(Stage::Root, "/")?;
+    let mut root = RootDir::new(root).at(Stage::Root, "/")?;
+    let mounted = mounts::make(spec, &mut root, &mut hall);
+    let console = mounted.and_then(|pts| terminal::open(spec, &root, pts.as_fd(), fds));
+    // The keeper has to know of what was made, also when something failed later.
+    for stub in root.stubs() {
+        reporter.send(&Report::Stub(stub.clone()), &[]).at(Stage::Mount, "report")?;
+    }
+    let console = console?;
+    let user = &spec.user;
+    root.owned_directory(&spec.cwd, user.uid, user.gid).at(Stage::Cwd, &spec.cwd)?;
+    enter(&root).at(Stage::Pivot, "/")?;
+    drop((root, hall));
+    rustix::process::chdir(spec.cwd.as_str()).at(Stage::Cwd, &spec.cwd)?;
+    terminal::install(fds, user.uid).at(Stage::Terminal, "descriptors")?;
+    let program = program::prepare(spec)?;
+    if spec.confinement == Confinement::Default {
+        let filter = seccomp::default_filter(identity::DEFAULT_CAPABILITIES);
+        sys::seccomp::install(&filter).at(Stage::Seccomp, "filter")?;
+    }
+    limits::resources(spec)?;
+    identity::assume(spec)?;
+    die_with_keeper()?;
+    sys::process::reset_signals();
+    sys::process::close_others_on_exec().at(Stage::Exec, "descriptors")?;
+    let terminal: Vec<_> = console.iter().map(AsFd::as_fd).collect();
+    reporter.send(&Report::Ready, &terminal).at(Stage::Exec, "report")?;
+    Err(program.execute())
+}
+
+/// The second line: the first is the keeper, which kills and waits.
+fn die_with_keeper() -> Result<(), Failure> {
+    set_parent_process_death_signal(Some(Signal::KILL)).at(Stage::Namespaces, "parent")
+}
+
+/// Makes `root` the root directory and lets go of the host's tree, which then lies over it, with
+/// the hall on top: the step never runs while anything is left there.
+fn enter(root: &RootDir) -> rustix::io::Result<()> {
+    const DEEPEST: usize = 16;
+    fchdir(root)?;
+    pivot_root(".", ".")?;
+    for _ in 0..DEEPEST {
+        // `..` of the root leads to what lies on top of it.
+        if mount_id(root.as_fd(), "")? == mount_id(root.as_fd(), "/..")? {
+            return rustix::process::chdir("/");
+        }
+        rustix::mount::unmount(".", UnmountFlags::DETACH)?;
+    }
+    Err(rustix::io::Errno::BUSY)
+}
+
+fn mount_id(at: BorrowedFd<'_>, path: &str) -> rustix::io::Result<u64> {
+    Ok(statx(at, path, AtFlags::EMPTY_PATH, StatxFlags::MNT_ID)?.stx_mnt_id)
+}
