@@ -1,0 +1,60 @@
+//! Rules that need the text of the instructions and nothing else.
+//!
+//! Names and messages of the rules are BuildKit's. Whether a remark is wanted (`# check=`) is for
+//! the caller to say; a remark brings along what that takes.
+
+use graph::Diagnostic;
+
+mod casing;
+mod description;
+
+#[cfg(test)]
+mod tests;
+
+use crate::instruction::{Instruction, InstructionKind};
+
+/// A remark of a rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remark<'a> {
+    /// The remark.
+    pub diagnostic: Diagnostic,
+    /// The comments above the instruction, which may switch rules off for it.
+    pub comments: &'a [String],
+    /// Off unless it is switched on.
+    pub experimental: bool,
+}
+
+impl<'a> Remark<'a> {
+    fn new(rule: &'static str, message: String, at: &'a Instruction) -> Self {
+        let diagnostic = Diagnostic::warning(rule, message, at.span);
+        Self { diagnostic, comments: &at.comments, experimental: false }
+    }
+}
+
+/// What the rules say about instructions, in the order of the file for each kind of rule.
+pub fn remarks(instructions: &[Instruction]) -> Vec<Remark<'_>> {
+    let mut remarks: Vec<Remark<'_>> = instructions.iter().flat_map(about_one).collect();
+    remarks.extend(casing::keywords(instructions));
+    remarks
+}
+
+fn about_one(instruction: &Instruction) -> Vec<Remark<'_>> {
+    let mut remarks = Vec::new();
+    remarks.extend(casing::stage_name(instruction));
+    remarks.extend(casing::from_and_as(instruction));
+    remarks.extend(maintainer(instruction));
+    remarks.extend(description::of_definition(instruction));
+    remarks
+}
+
+/// `MaintainerDeprecated`
+fn maintainer(instruction: &Instruction) -> Option<Remark<'_>> {
+    let InstructionKind::Maintainer(name) = &instruction.kind else {
+        return None;
+    };
+    let message = "Maintainer instruction is deprecated in favor of using label".to_owned();
+    let mut remark = Remark::new("MaintainerDeprecated", message, instruction);
+    let help = format!("write LABEL org.opencontainers.image.authors={name:?}");
+    remark.diagnostic = remark.diagnostic.with_help(help);
+    Some(remark)
+}

@@ -1,0 +1,164 @@
+//! Remarks while lowering, and what `# check=` says about them.
+
+use std::collections::BTreeSet;
+
+use graph::{Diagnostic, Span};
+
+use crate::mount::go_bool;
+
+/// `# check=skip=Rule,…;error=true;experimental=…`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct CheckOptions {
+    skip: Rules,
+    experimental: Rules,
+    error: bool,
+}
+
+/// Some rules, or all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Rules {
+    all: bool,
+    names: BTreeSet<String>,
+}
+
+impl Rules {
+    fn parse(text: &str) -> Self {
+        match text.trim() {
+            "all" => Self { all: true, names: BTreeSet::new() },
+            list => Self { all: false, names: list.split(',').map(|rule| rule.trim().to_owned()).collect() },
+        }
+    }
+
+    fn contain(&self, rule: &str) -> bool {
+        self.all || self.names.contains(rule)
+    }
+
+    fn add(&mut self, more: &Self) {
+        self.all |= more.all;
+        self.names.extend(more.names.iter().cloned());
+    }
+}
+
+impl CheckOptions {
+    /// Reads the value of the directive. The error is a sentence.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let mut options = Self::default();
+        for part in text.trim().splitn(3, ';').filter(|_| !text.trim().is_empty()) {
+            let (key, value) =
+                part.split_once('=').ok_or_else(|| format!("invalid check option {part:?}"))?;
+            match key.trim() {
+                "skip" => options.skip = Rules::parse(value),
+                "experimental" => options.experimental = Rules::parse(value),
+                "error" => {
+                    options.error = go_bool(value.trim())
+                        .ok_or_else(|| format!("invalid check option {part:?}: not a truth value"))?;
+                }
+                other => return Err(format!("invalid check option {other:?}")),
+            }
+        }
+        Ok(options)
+    }
+}
+
+/// Collects remarks.
+#[derive(Debug, Default)]
+pub(crate) struct Lint {
+    options: CheckOptions,
+    /// With what the comments above the current instruction add.
+    here: CheckOptions,
+    found: Vec<Diagnostic>,
+    muted: bool,
+}
+
+impl Lint {
+    pub(crate) fn new(options: CheckOptions) -> Self {
+        Self { here: options.clone(), options, found: Vec::new(), muted: false }
+    }
+
+    /// Says nothing more: a further platform would only repeat it.
+    pub(crate) fn mute(&mut self) {
+        self.muted = true;
+    }
+
+    /// Takes what the comments above an instruction say, until the next call.
+    pub(crate) fn at(&mut self, comments: &[String]) {
+        self.here = self.options.clone();
+        let mut values = comments.iter().filter_map(|line| {
+            let (key, value) = line.trim_start_matches('#').split_once('=')?;
+            key.trim().eq_ignore_ascii_case("check").then(|| value.trim())
+        });
+        let first = values.next().and_then(|value| value.split(' ').next());
+        if let Some(Ok(more)) = first.map(CheckOptions::parse) {
+            self.here.skip.add(&more.skip);
+            self.here.experimental.add(&more.experimental);
+        }
+    }
+
+    /// A remark of a rule.
+    pub(crate) fn warn(
+        &mut self,
+        rule: &'static str,
+        span: impl Into<Option<Span>>,
+        message: impl Into<String>,
+    ) {
+        self.take(Diagnostic::warning(rule, message, span));
+    }
+
+    /// A remark made elsewhere.
+    pub(crate) fn take(&mut self, remark: Diagnostic) {
+        if !self.muted && !remark.rule.is_some_and(|rule| self.here.skip.contain(rule)) {
+            self.found.push(remark);
+        }
+    }
+
+    /// Whether a rule that is off by default was switched on.
+    pub(crate) fn experimental(&self, rule: &str) -> bool {
+        self.here.experimental.contain(rule)
+    }
+
+    /// All remarks so far.
+    pub(crate) fn into_found(self) -> Vec<Diagnostic> {
+        self.found
+    }
+
+    /// All remarks; an error when there are some and `error=true` was said.
+    pub(crate) fn finish(self) -> Result<Vec<Diagnostic>, Vec<Diagnostic>> {
+        let rules: BTreeSet<&str> = self.found.iter().filter_map(|remark| remark.rule).collect();
+        if !self.options.error || rules.is_empty() {
+            return Ok(self.found);
+        }
+        let names = rules.into_iter().collect::<Vec<_>>().join(", ");
+        let error = Diagnostic::error(format!("lint violation found for rules: {names}"), None)
+            .with_help("the check option error=true makes warnings fatal");
+        Err(self.found.into_iter().chain([error]).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options() {
+        let options = CheckOptions::parse("skip=A, B;error=true").expect("valid");
+        assert!(options.skip.contain("B") && options.error && !options.skip.contain("C"));
+        assert!(CheckOptions::parse("skip=all").expect("valid").skip.contain("C"));
+        assert_eq!(CheckOptions::parse(" "), Ok(CheckOptions::default()));
+        for bad in ["skip", "x=1", "error=maybe"] {
+            assert!(CheckOptions::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn collecting() {
+        let mut lint = Lint::new(CheckOptions::parse("skip=A;error=1").expect("valid"));
+        lint.warn("A", None, "skipped");
+        lint.at(&[" check=skip=B".to_owned()]);
+        lint.warn("B", None, "skipped here");
+        lint.at(&[]);
+        assert!(lint.found.is_empty());
+        lint.warn("B", None, "kept");
+        let found = lint.finish().expect_err("warnings are fatal");
+        assert_eq!(found.last().map(|last| last.message.as_str()), Some("lint violation found for rules: B"));
+    }
+}

@@ -1,0 +1,202 @@
+//! From instructions to a graph.
+//!
+//! [`lower`] is a pure function that is asked again with more facts until it has all of them. Each
+//! call reads the files, finds the stages that the target needs ([`resolve`]), asks for the images
+//! they begin with, and only then takes their instructions one after the other ([`stage`]). For
+//! several platforms this is done once each, into one graph; what is equal is one vertex there.
+
+mod args;
+mod check;
+mod chmod;
+mod contexts;
+mod copy;
+mod env;
+mod epoch;
+mod finish;
+mod from_lints;
+pub mod git_remote;
+mod go_format;
+mod inputs;
+mod metadata;
+mod mounts;
+mod options;
+mod pass;
+mod paths;
+mod ports;
+mod remote;
+mod resolve;
+mod run;
+mod secret_names;
+mod signal;
+mod source;
+mod stage;
+mod stages;
+mod title;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use graph::{Diagnostic, Graph, Known, Lowered, Need, Span, Step, Target};
+use oci::Platform;
+
+use check::{CheckOptions, Lint};
+use pass::{Pass, Scope, World};
+use source::Ignore;
+use stages::Stages;
+
+pub use options::{NamedContext, NoCache, Options};
+
+use crate::instruction::{File, InstructionKind};
+
+/// Facts to ask for, and the text that asks.
+type Needs = BTreeMap<Need, Option<Span>>;
+
+/// Makes a graph from a Dockerfile, or asks for what is missing.
+///
+/// # Errors
+/// All errors that were found in the file (the grammar), or the first one (its meaning), after the
+/// warnings that came before.
+pub fn lower(options: &Options, known: &Known) -> Result<Step, Vec<Diagnostic>> {
+    let one = |error| vec![error];
+    let mut needs = Needs::new();
+    let text = source::dockerfile(options, known, &mut needs).map_err(one)?;
+    let ignore = source::main_ignore(options, known, &mut needs).map_err(one)?;
+    let (Some(text), Some(ignore)) = (text, ignore) else {
+        return Ok(Step::Need(needs));
+    };
+    let (file, errors) = crate::parse_leniently(text);
+    source::our_syntax(options, &file.directives).map_err(one)?;
+    let mut lint = Lint::new(check_options(options, &file).map_err(one)?);
+    remark_on_text(&file, &mut lint);
+    if !errors.is_empty() {
+        return Err(lint.into_found().into_iter().chain(errors).collect());
+    }
+    let mut world = World { known, needs, graph: Graph::new(), lint, entitlements: BTreeSet::new() };
+    match lower_all(options, &file, &ignore, &mut world) {
+        Err(error) => Err(world.lint.into_found().into_iter().chain([error]).collect()),
+        Ok(_) if !world.needs.is_empty() => Ok(Step::Need(world.needs)),
+        Ok(targets) => {
+            let warnings = world.lint.finish()?;
+            let World { graph, entitlements, .. } = World { lint: Lint::default(), ..world };
+            Ok(Step::Done(Box::new(Lowered { graph, targets, warnings, entitlements })))
+        }
+    }
+}
+
+/// Remarks that need nothing but the text of the file.
+fn remark_on_text(file: &File, lint: &mut Lint) {
+    file.warnings.iter().for_each(|warning| lint.take(warning.clone()));
+    for remark in crate::lint::remarks(&file.instructions) {
+        lint.at(remark.comments);
+        let wanted = remark.diagnostic.rule.is_some_and(|rule| lint.experimental(rule));
+        if wanted || !remark.experimental {
+            lint.take(remark.diagnostic);
+        }
+    }
+    lint.at(&[]);
+    from_lints::names(&file.instructions, lint);
+}
+
+fn check_options(options: &Options, file: &File) -> Result<CheckOptions, Diagnostic> {
+    if let Some(text) = options.build_arg("BUILDKIT_DOCKERFILE_CHECK") {
+        let message = |fault| format!("failed to parse BUILDKIT_DOCKERFILE_CHECK: {fault}");
+        return CheckOptions::parse(text).map_err(|fault| Diagnostic::error(message(fault), None));
+    }
+    match &file.directives.check {
+        None => Ok(CheckOptions::default()),
+        Some(check) => CheckOptions::parse(&check.value).map_err(|fault| {
+            Diagnostic::error(format!("failed to parse check options: {fault}"), check.span)
+        }),
+    }
+}
+
+/// One target for each platform. Empty while something is asked for.
+fn lower_all(
+    options: &Options,
+    file: &File,
+    ignore: &Ignore,
+    world: &mut World<'_>,
+) -> Result<Vec<Target>, Diagnostic> {
+    let mut platforms: Vec<Option<Platform>> = Vec::new();
+    for platform in options.platforms.iter().map(|platform| Some(platform.normalise())) {
+        if !platforms.contains(&platform) {
+            platforms.push(platform);
+        }
+    }
+    if platforms.is_empty() {
+        platforms.push(None);
+    }
+    let show_platforms = options.multi_platform || platforms.len() > 1;
+    let mut targets = Vec::new();
+    for platform in platforms {
+        let request = Request { options, file, ignore, platform, show_platforms };
+        targets.extend(request.lower(world)?);
+        world.lint.mute();
+    }
+    Ok(targets)
+}
+
+/// One platform.
+struct Request<'a> {
+    options: &'a Options,
+    file: &'a File,
+    ignore: &'a Ignore,
+    /// `None`: the build platform, since none was asked for.
+    platform: Option<Platform>,
+    show_platforms: bool,
+}
+
+impl Request<'_> {
+    fn lower(self, world: &mut World<'_>) -> Result<Option<Target>, Diagnostic> {
+        let Self { options, file, ignore, platform, show_platforms } = self;
+        let implicit_platform = platform.is_none();
+        let build_platform = options.build_platform.normalise();
+        let target_platform = platform.unwrap_or_else(|| build_platform.clone());
+        let mut arguments = args::given(options);
+        let target_name = options.target.clone().filter(|name| !name.is_empty());
+        let target_name = target_name.unwrap_or_else(|| last_stage_name(file));
+        let escape = file.directives.escape;
+        let predefined = args::predefined(&build_platform, &target_platform, &target_name, &arguments);
+        from_lints::defaults(&file.instructions, predefined.clone(), escape, &mut world.lint);
+        let mut globals = args::globals(predefined, &file.instructions, &arguments, escape)?;
+        let epoch = epoch::resolve(options, file, &mut arguments, &mut globals)?;
+        let mut scope = Scope {
+            options,
+            escape,
+            target_platform: target_platform.clone(),
+            globals,
+            declared: args::leading(&file.instructions).map(|arg| arg.name.value.clone()).collect(),
+            lint: &mut world.lint,
+        };
+        let stages = Stages::read(&file.instructions, &mut scope)?;
+        let globals = scope.globals;
+        let target = stages.target(options.target.as_deref())?;
+        stages.refuse_circles()?;
+        stages.refuse_bad_names(options, &target_platform)?;
+        let proxies = args::proxies(&arguments);
+        let pass = Pass {
+            options,
+            file,
+            ignore,
+            target_platform,
+            implicit_platform,
+            show_platforms,
+            arguments,
+            globals,
+            proxies,
+            epoch,
+        };
+        let needed = resolve::needed(target, &stages, &pass, world)?;
+        if !world.needs.is_empty() {
+            return Ok(None);
+        }
+        finish::target(target, &stages, &needed, &pass, world)
+    }
+}
+
+fn last_stage_name(file: &File) -> String {
+    let names = file.instructions.iter().rev().find_map(|instruction| {
+        let InstructionKind::From(from) = &instruction.kind else { return None };
+        Some(from.name.as_ref().map(|name| name.name.clone()))
+    });
+    names.flatten().unwrap_or_default()
+}

@@ -1,0 +1,186 @@
+//! `RUN`.
+
+use bytes::Bytes;
+use graph::{
+    Diagnostic, Edge, ExecOp, FileAction, Meta, MkFile, Mount, MountKind, Network, Op, SecretEnv, Security,
+    path,
+};
+
+use super::inputs::Inputs;
+use super::stage::StageBuilder;
+use super::title::summary;
+use crate::instruction::{CommandForm, Run, RunNetwork, RunSecurity, Script};
+use crate::mount::MountSpec;
+use crate::syntax::parse_heredoc;
+
+/// Where a heredoc that is a program of its own is mounted.
+const SCRIPTS: &str = "/dev/pipes";
+
+/// The mounts of a step while they are collected.
+#[derive(Default)]
+pub(crate) struct Mounts {
+    pub(crate) list: Vec<Mount>,
+    pub(crate) secret_env: Vec<SecretEnv>,
+    /// Socket of the first ssh mount.
+    pub(crate) agent: Option<String>,
+    pub(crate) agents: usize,
+}
+
+impl StageBuilder<'_, '_, '_> {
+    pub(crate) fn run(&mut self, run: &Run, original: &str) -> Result<(), Diagnostic> {
+        if let Some(device) = run.devices.first() {
+            let message = format!("RUN --device is not supported: {}", device.name);
+            return Err(Diagnostic::error(message, device.span));
+        }
+        let specs = self.mount_specs(run)?;
+        let mut inputs = Inputs::new(self.state.root);
+        let mut mounts = Mounts::default();
+        let args = match run.script() {
+            Script::Exec(args) => args,
+            Script::Shell(text) => self.with_shell(&text),
+            Script::File { name, content } => {
+                let file = self.inline_file(&name, 0o755, content);
+                let input = inputs.place(Some(file));
+                let kind = MountKind::Bind { input, source: "/".to_owned(), writable: false };
+                mounts.list.push(Mount { target: SCRIPTS.to_owned(), kind });
+                self.with_shell(&format!("{SCRIPTS}/{name}"))
+            }
+        };
+        if args.is_empty() {
+            return Err(self.error("RUN needs a command"));
+        }
+        for (spec, word) in specs.iter().zip(&run.mounts) {
+            self.mount(spec, word, &mut inputs, &mut mounts)?;
+        }
+        let op = self.exec_op(run, args.clone(), mounts)?;
+        let secrets: Vec<String> = op.secret_env.iter().map(|secret| secret.variable.clone()).collect();
+        let title = self.run_title(&title_text(run, original), &secrets);
+        let history = format!("RUN {} # buildkit", self.history_line(&args));
+        let edge = self.add_vertex(Op::Exec(Box::new(op)), inputs.into_vec(), title, self.no_cache);
+        self.state.root = Some(edge);
+        self.record(history, false);
+        Ok(())
+    }
+
+    fn exec_op(&mut self, run: &Run, args: Vec<String>, mounts: Mounts) -> Result<ExecOp, Diagnostic> {
+        let mut env = self.state.env.clone();
+        if let Some(agent) = mounts.agent.filter(|_| env.get("SSH_AUTH_SOCK").is_none()) {
+            env.set("SSH_AUTH_SOCK", &agent);
+        }
+        let options = self.pass.options;
+        Ok(ExecOp {
+            args,
+            env: env.pairs().to_vec(),
+            cwd: path::clean(&format!("/{}", self.state.directory)),
+            user: self.state.image.config.user.clone(),
+            mounts: in_order(mounts.list),
+            network: self.network(run.network)?,
+            security: self.security(run.security)?,
+            hostname: self.hostname(),
+            extra_hosts: options.add_hosts.clone(),
+            shm_size: options.shm_size,
+            ulimits: options.ulimits.clone(),
+            proxy: self.pass.proxies.clone(),
+            secret_env: mounts.secret_env,
+            valid_exit_codes: Vec::new(),
+        })
+    }
+
+    fn hostname(&self) -> Option<String> {
+        let argument = self.pass.arguments.get("BUILDKIT_SANDBOX_HOSTNAME").filter(|name| !name.is_empty());
+        argument.or(self.pass.options.hostname.as_ref()).cloned()
+    }
+
+    fn network(&mut self, network: RunNetwork) -> Result<Network, Diagnostic> {
+        match network {
+            RunNetwork::Default => Ok(self.pass.options.network),
+            RunNetwork::None => Ok(Network::None),
+            RunNetwork::Host => self.entitled("network.host", "RUN --network=host").map(|()| Network::Host),
+        }
+    }
+
+    fn security(&mut self, security: RunSecurity) -> Result<Security, Diagnostic> {
+        match security {
+            RunSecurity::Sandbox => Ok(Security::Sandbox),
+            RunSecurity::Insecure => {
+                self.entitled("security.insecure", "RUN --security=insecure").map(|()| Security::Insecure)
+            }
+        }
+    }
+
+    fn entitled(&mut self, entitlement: &str, what: &str) -> Result<(), Diagnostic> {
+        if !self.pass.options.allow.contains(entitlement) {
+            return Err(self
+                .error(format!("{what} is not allowed: the entitlement {entitlement} was not granted"))
+                .with_help(format!("grant it with --allow {entitlement}")));
+        }
+        self.world.entitlements.insert(entitlement.to_owned());
+        Ok(())
+    }
+
+    /// A tree with one file.
+    pub(crate) fn inline_file(&mut self, name: &str, mode: u32, content: String) -> Edge {
+        let file = MkFile { path: rooted(name), mode, owner: None, content: Bytes::from(content) };
+        let title = "[internal] preparing inline document".to_owned();
+        let meta = Meta { title, span: Some(self.here), no_cache: false };
+        Edge::first(self.world.graph.add(Op::File(vec![FileAction::MkFile(file)]), vec![None], meta))
+    }
+
+    /// The command for the history, after the arguments in scope: `|1 A=b /bin/sh -c …`.
+    fn history_line(&self, args: &[String]) -> String {
+        let mut arguments: Vec<(&str, &str)> = Vec::new();
+        for (name, value) in &self.state.arguments {
+            let value = self.state.env.get(name).or(value.as_deref()).unwrap_or_default();
+            match arguments.iter_mut().find(|(known, _)| known == name) {
+                Some(known) => known.1 = value,
+                None => arguments.push((name, value)),
+            }
+        }
+        let mut line: Vec<String> = Vec::new();
+        if !arguments.is_empty() {
+            line.push(format!("|{}", arguments.len()));
+            line.extend(arguments.iter().map(|(name, value)| format!("{name}={value}")));
+        }
+        line.extend_from_slice(args);
+        line.join(" ")
+    }
+
+    fn mount_specs(&mut self, run: &Run) -> Result<Vec<MountSpec>, Diagnostic> {
+        let mut unmatched = Vec::new();
+        let mut specs = Vec::with_capacity(run.mounts.len());
+        for word in &run.mounts {
+            let mut expand = |text: &str| {
+                let expanded = crate::expand(text, &self.values(), self.pass.escape())?;
+                unmatched.extend(expanded.unmatched);
+                Ok(expanded.text)
+            };
+            specs.push(crate::parse_mount(word, &mut expand)?);
+        }
+        self.undefined(unmatched);
+        Ok(specs)
+    }
+}
+
+/// A name as a path from the root.
+pub(crate) fn rooted(name: &str) -> String {
+    path::clean(&format!("/{name}"))
+}
+
+/// The instruction, and the first line of a heredoc that is the whole command.
+fn title_text(run: &Run, original: &str) -> String {
+    let original = original.trim();
+    match (&run.form, run.heredocs.first()) {
+        (CommandForm::Shell(text), Some(heredoc)) if matches!(parse_heredoc(text), Ok(Some(_))) => {
+            format!("{original} ({})", summary(&heredoc.content))
+        }
+        (CommandForm::Shell(_) | CommandForm::Exec(_), _) => original.to_owned(),
+    }
+}
+
+/// Mounts by target, so that none hides another; the last of several at one place counts.
+fn in_order(mut mounts: Vec<Mount>) -> Vec<Mount> {
+    mounts.reverse();
+    mounts.sort_by(|a, b| a.target.cmp(&b.target));
+    mounts.dedup_by(|later, earlier| later.target == earlier.target);
+    mounts
+}

@@ -1,0 +1,183 @@
+//! The files that a lowering begins with: the Dockerfile and the ignore rules.
+
+use bytes::Bytes;
+use graph::{ContextName, Diagnostic, Known, LocalSource, Need, Patterns, parse_ignore_file};
+
+use super::Needs;
+use super::options::Options;
+use crate::syntax::Directives;
+
+const IGNORE_FILE: &str = ".dockerignore";
+
+/// The text of the Dockerfile. `None`: it was asked for.
+pub(crate) fn dockerfile<'k>(
+    options: &Options,
+    known: &'k Known,
+    needs: &mut Needs,
+) -> Result<Option<&'k Bytes>, Diagnostic> {
+    let name = graph::path::clean(&options.dockerfile_name);
+    let Some(found) = file(known, needs, ContextName::BuildFile, &name) else {
+        return Ok(None);
+    };
+    if let Some(text) = found {
+        return Ok(Some(text));
+    }
+    let missing = || {
+        Diagnostic::error(format!("there is no build file {name}"), None)
+            .with_help("name another with -f, or - to read it from the standard input")
+    };
+    let directory = match name.strip_suffix("Dockerfile") {
+        Some(directory) if directory.is_empty() || directory.ends_with('/') => directory,
+        Some(_) | None => return Err(missing()),
+    };
+    match file(known, needs, ContextName::BuildFile, &format!("{directory}dockerfile")) {
+        None => Ok(None),
+        Some(text) => text.map(Some).ok_or_else(missing),
+    }
+}
+
+/// The ignore rules of the main context: of the file beside the Dockerfile, else of the one in the
+/// context. `None`: they were asked for.
+pub(crate) fn main_ignore(
+    options: &Options,
+    known: &Known,
+    needs: &mut Needs,
+) -> Result<Option<Ignore>, Diagnostic> {
+    let name = format!("{}{IGNORE_FILE}", graph::path::clean(&options.dockerfile_name));
+    let own = file(known, needs, ContextName::BuildFile, &name);
+    let common = file(known, needs, ContextName::Main, IGNORE_FILE);
+    let (Some(own), Some(common)) = (own, common) else {
+        return Ok(None);
+    };
+    let (name, text) = match own {
+        Some(text) => (name.as_str(), Some(text)),
+        None => (IGNORE_FILE, common),
+    };
+    Ignore::read(name, text).map(Some)
+}
+
+/// The ignore rules of a named context. `None`: they were asked for.
+pub(crate) fn named_ignore(
+    context: &ContextName,
+    known: &Known,
+    needs: &mut Needs,
+) -> Result<Option<Ignore>, Diagnostic> {
+    let Some(text) = file(known, needs, context.clone(), IGNORE_FILE) else {
+        return Ok(None);
+    };
+    Ignore::read(IGNORE_FILE, text).map(Some)
+}
+
+fn file<'k>(
+    known: &'k Known,
+    needs: &mut Needs,
+    context: ContextName,
+    name: &str,
+) -> Option<Option<&'k Bytes>> {
+    match known.files.get(&(context.clone(), name.to_owned())) {
+        Some(answer) => Some(answer.as_ref()),
+        None => {
+            needs.insert(Need::File(context, name.to_owned()), None);
+            None
+        }
+    }
+}
+
+/// The rules of an ignore file.
+#[derive(Debug, Default)]
+pub(crate) struct Ignore {
+    lines: Vec<String>,
+    patterns: Patterns,
+}
+
+impl Ignore {
+    fn read(name: &str, text: Option<&Bytes>) -> Result<Self, Diagnostic> {
+        let lines = text.map(|text| parse_ignore_file(text)).unwrap_or_default();
+        let patterns =
+            Patterns::new(&lines).map_err(|error| Diagnostic::error(format!("{name}: {error}"), None))?;
+        Ok(Self { lines, patterns })
+    }
+
+    /// A context with these rules.
+    pub(crate) fn source(&self, context: ContextName) -> LocalSource {
+        LocalSource { context, ignore: self.lines.clone() }
+    }
+
+    /// Whether a source of a copy is certainly left out. Exceptions make it hard to tell.
+    pub(crate) fn hides(&self, source: &str) -> bool {
+        if self.patterns.is_empty() || self.patterns.has_exceptions() {
+            return false;
+        }
+        let cleaned = graph::path::clean(source);
+        if matches!(cleaned.as_str(), "." | "/")
+            && !self.lines.iter().any(|line| matches!(line.as_str(), "*" | "**" | "**/*"))
+        {
+            return false;
+        }
+        self.patterns.matches_or_parent(&cleaned)
+    }
+}
+
+/// Refuses a file that asks for another frontend.
+pub(crate) fn our_syntax(options: &Options, directives: &Directives) -> Result<(), Diagnostic> {
+    let refuse = |syntax: &str, span| {
+        let message = format!("the frontend {syntax} is not this builder's");
+        let help = "docker/dockerfile in any version is built in; others cannot be run";
+        Err(Diagnostic::error(message, span).with_help(help))
+    };
+    if let Some(syntax) = options.build_arg("BUILDKIT_SYNTAX").filter(|syntax| !is_ours(syntax)) {
+        return refuse(syntax, None);
+    }
+    match &directives.syntax {
+        Some(syntax) if !is_ours(&syntax.value) => refuse(&syntax.value, Some(syntax.span)),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Any version of docker's own frontend, from any mirror of it.
+fn is_ours(syntax: &str) -> bool {
+    let name = syntax.split([' ', '@']).next().unwrap_or_default();
+    let (directory, last) = name.rsplit_once('/').unwrap_or(("", name));
+    let repository = last.split(':').next().unwrap_or_default();
+    if repository.starts_with("dockerfile.v0") {
+        return true;
+    }
+    let owner = directory.rsplit('/').next().unwrap_or_default();
+    matches!(repository, "dockerfile" | "dockerfile-upstream")
+        && matches!(owner, "docker" | "dockerfile" | "moby")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn syntaxes() {
+        for ours in [
+            "docker/dockerfile:1",
+            "docker/dockerfile",
+            "docker.io/docker/dockerfile:1.7-labs",
+            "docker/dockerfile-upstream:master",
+            "docker/dockerfile:1@sha256:0123",
+            "dockerfile.v0",
+            "mirror.example:5000/docker/dockerfile:1",
+        ] {
+            assert!(is_ours(ours), "{ours}");
+        }
+        for other in ["ghcr.io/someone/frontend", "docker/dockerfiles", "dockerfile", "x/dockerfile:1"] {
+            assert!(!is_ours(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn hidden_sources() {
+        let ignore = |text: &'static str| Ignore::read("x", Some(&Bytes::from_static(text.as_bytes())));
+        let plain = ignore("*.log\ndir").expect("valid");
+        for (source, hidden) in [("a.log", true), ("dir/x", true), ("x", false), (".", false)] {
+            assert_eq!(plain.hides(source), hidden, "{source}");
+        }
+        assert!(!ignore("*\n!x").expect("valid").hides("y"));
+        assert!(ignore("*").expect("valid").hides("."));
+        assert!(ignore("a[").is_err());
+    }
+}

@@ -1,0 +1,158 @@
+//! Configs and histories against what BuildKit made of the conformance cases, without building
+//! anything. Runs where `../shared/conformance` exists.
+
+mod golden {
+    pub mod case;
+    pub mod images;
+}
+
+use std::path::{Path, PathBuf};
+
+use dockerfile::lower;
+use golden::case::Case;
+use golden::images::Images;
+use graph::{Diagnostic, Known, Lowered, Need, Step, Target};
+use serde_json::{Value, json};
+
+const SUITES: [&str; 4] = ["buildkit", "buildah", "imagebuilder", "podman"];
+
+fn conformance() -> Option<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/conformance");
+    root.is_dir().then_some(root)
+}
+
+#[test]
+#[allow(clippy::print_stderr)]
+fn configs_and_histories() {
+    let Some(root) = conformance() else {
+        eprintln!("skipped: no ../shared/conformance");
+        return;
+    };
+    let images = Images::load(&root);
+    let (mut equal, mut wrong) = (0, Vec::new());
+    for suite in SUITES {
+        for case in Case::all(&root, suite) {
+            match compare(&case, &images) {
+                Ok(()) => equal += 1,
+                Err(difference) => wrong.push(format!("{}: {difference}", case.name)),
+            }
+        }
+    }
+    eprintln!("{equal} of {} equal", equal + wrong.len());
+    assert!(wrong.len() <= ALLOWED, "{}", wrong.join("\n"));
+}
+
+/// Cases that need what is not built yet.
+const ALLOWED: usize = 1;
+
+fn compare(case: &Case, images: &Images) -> Result<(), String> {
+    let lowered = match (answer(case, images), case.expected()) {
+        (Err(_), None) => return Ok(()),
+        (Ok(_), None) if case.failed_while_building() => return Ok(()),
+        (Ok(_), None) => return Err(format!("not refused: {}", case.failure())),
+        (Err(error), Some(_)) => return Err(format!("refused: {error}")),
+        (Ok(lowered), Some(_)) => lowered,
+    };
+    let expected = case.expected().unwrap_or_default();
+    if expected.len() != lowered.targets.len() {
+        return Err(format!("{} images instead of {}", lowered.targets.len(), expected.len()));
+    }
+    for (target, expected) in lowered.targets.iter().zip(&expected) {
+        let server = format!("http://127.0.0.1:5056/{}/", case.name);
+        let theirs = told(expected).to_string().replace(&server, "http://diff-http.test/");
+        let own = shown(target).to_string();
+        if own != theirs {
+            return Err(format!("\n  rbuild   {own}\n  BuildKit {theirs}"));
+        }
+    }
+    Ok(())
+}
+
+/// Lowers a case, answering what is asked.
+fn answer(case: &Case, images: &Images) -> Result<Box<Lowered>, String> {
+    answer_all(case, images)
+        .map_err(|found| found.iter().map(|one| one.message.as_str()).collect::<Vec<_>>().join("; "))
+}
+
+fn answer_all(case: &Case, images: &Images) -> Result<Box<Lowered>, Vec<Diagnostic>> {
+    let options = case.options();
+    let mut known = Known::default();
+    for _ in 0..20 {
+        let needs = match lower(&options, &known) {
+            Ok(Step::Done(lowered)) => return Ok(lowered),
+            Ok(Step::Need(needs)) => needs,
+            Err(found) => return Err(found),
+        };
+        for (need, _) in needs {
+            match need {
+                Need::File(context, path) => {
+                    let content = case.file(&context, &path);
+                    known.files.insert((context, path), content);
+                }
+                Need::Image(reference, platform) => {
+                    let facts = images
+                        .facts(&reference, &platform)
+                        .ok_or_else(|| vec![Diagnostic::error(format!("no image {reference}"), None)])?;
+                    known.images.insert((reference, platform), facts);
+                }
+                Need::GitRef(url, reference) => {
+                    known.git.insert((url, reference), "0".repeat(40));
+                }
+            }
+        }
+    }
+    Err(vec![Diagnostic::error("asked for ever", None)])
+}
+
+const CONFIG_KEYS: [&str; 13] = [
+    "Env",
+    "Cmd",
+    "Entrypoint",
+    "WorkingDir",
+    "User",
+    "Labels",
+    "ExposedPorts",
+    "Volumes",
+    "StopSignal",
+    "Healthcheck",
+    "Shell",
+    "OnBuild",
+    "ArgsEscaped",
+];
+
+fn shown(target: &Target) -> Value {
+    let config = serde_json::to_value(&target.config).expect("a config is JSON");
+    told(&json!({ "config": config, "history": config["history"] }))
+}
+
+/// What of an image is compared.
+fn told(image: &Value) -> Value {
+    let config = &image["config"];
+    let run: Vec<(&str, Value)> = CONFIG_KEYS
+        .into_iter()
+        .filter_map(|key| Some((key, config["config"].get(key)?.clone())))
+        .filter(|(_, value)| value.as_object().is_none_or(|map| !map.is_empty()))
+        .collect();
+    let history: Vec<Value> = image["history"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|entry| json!([entry["created_by"], entry["empty_layer"] == true, entry["comment"]]))
+        .collect();
+    let run: serde_json::Map<String, Value> =
+        run.into_iter().map(|(key, value)| (key.to_owned(), sorted(value))).collect();
+    json!({
+        "platform": [config["os"], config["architecture"], config["variant"]],
+        "author": config["author"],
+        "config": run,
+        "history": history,
+    })
+}
+
+/// Maps by key, so that their order does not count.
+fn sorted(value: Value) -> Value {
+    let Value::Object(map) = value else { return value };
+    let mut pairs: Vec<(String, Value)> = map.into_iter().collect();
+    pairs.sort_by(|a, b| a.0.cmp(&b.0));
+    pairs.into_iter().collect()
+}
