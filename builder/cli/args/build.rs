@@ -1,0 +1,122 @@
+//! The options of `build`, named as `docker buildx build` names them.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::values::{self, BuildArg, ContextArg, HostArg, LabelArg, SecretArg, UlimitArg};
+
+#[derive(Debug, Args)]
+pub struct BuildArgs {
+    /// The build context: a directory, a git repository, the URL of an archive or Dockerfile, or `-`
+    /// for an archive or Dockerfile from standard input
+    #[arg(value_name = "PATH|URL|-")]
+    pub context: String,
+    /// Dockerfile; `-` for standard input; in a fetched context a path inside it [default: PATH/Dockerfile]
+    #[arg(short, long, value_name = "FILE")]
+    pub file: Option<String>,
+    /// Name of the image
+    #[arg(short, long = "tag", value_name = "NAME")]
+    pub tags: Vec<String>,
+    /// Set a build argument (NAME alone takes it from the environment)
+    #[arg(long = "build-arg", value_name = "NAME[=VALUE]")]
+    pub build_args: Vec<BuildArg>,
+    /// Stage to build
+    #[arg(long, value_name = "STAGE")]
+    pub target: Option<String>,
+    /// Platform to build for (several: repeat, or separate by commas)
+    #[arg(long = "platform", value_name = "OS/ARCH[/VARIANT]", value_delimiter = ',')]
+    pub platforms: Vec<String>,
+    /// Add a label to the image
+    #[arg(long = "label", value_name = "KEY=VALUE")]
+    pub labels: Vec<LabelArg>,
+    /// Use no recorded results
+    #[arg(long)]
+    pub no_cache: bool,
+    /// Use no recorded results for these stages
+    #[arg(long, value_name = "STAGE", value_delimiter = ',')]
+    pub no_cache_filter: Vec<String>,
+    /// Ask the registry for newer base images
+    #[arg(long, value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "always", default_value = "missing")]
+    pub pull: PullArg,
+    /// Another context by name: a directory, docker-image://NAME, oci-layout://PATH[:TAG], a git repository or URL
+    #[arg(long = "build-context", value_name = "NAME=VALUE")]
+    pub build_contexts: Vec<ContextArg>,
+    /// Offer a secret to RUN --mount=type=secret
+    #[arg(long = "secret", value_name = "id=ID[,src=FILE|,env=NAME]")]
+    pub secrets: Vec<SecretArg>,
+    /// Offer an ssh agent to RUN --mount=type=ssh
+    #[arg(long = "ssh", value_name = "default|ID[=SOCKET]")]
+    pub ssh: Vec<String>,
+    /// Add a line to /etc/hosts of the steps
+    #[arg(long = "add-host", value_name = "NAME:ADDRESS")]
+    pub add_hosts: Vec<HostArg>,
+    /// Host name inside the steps
+    #[arg(long, value_name = "NAME")]
+    pub hostname: Option<String>,
+    /// Size of /dev/shm in the steps
+    #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
+    pub shm_size: Option<u64>,
+    /// Resource limit of the steps
+    #[arg(long = "ulimit", value_name = "NAME=SOFT[:HARD]")]
+    pub ulimits: Vec<UlimitArg>,
+    /// Network of steps that name none
+    #[arg(long, value_enum, default_value_t = NetworkArg::Default)]
+    pub network: NetworkArg,
+    /// Allow what a Dockerfile may not ask for by itself (network.host, security.insecure)
+    #[arg(long = "allow", value_name = "ENTITLEMENT")]
+    pub allow: Vec<String>,
+    /// What to make: type=image|registry|oci|docker|local|tar|cacheonly[,name=,dest=,push=,compression=…], or a path
+    #[arg(short, long = "output", value_name = "SPEC")]
+    pub outputs: Vec<String>,
+    /// Push the image (short for --output type=registry)
+    #[arg(long)]
+    pub push: bool,
+    /// Add an annotation to the manifest
+    #[arg(long = "annotation", value_name = "KEY=VALUE")]
+    pub annotations: Vec<LabelArg>,
+    /// Write the image's id to FILE
+    #[arg(long, value_name = "FILE")]
+    pub iidfile: Option<PathBuf>,
+    /// Write a description of the result to FILE as JSON
+    #[arg(long, value_name = "FILE")]
+    pub metadata_file: Option<PathBuf>,
+    /// How progress is shown
+    #[arg(long, value_enum)]
+    pub progress: Option<ProgressArg>,
+    /// Print only the image's id
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// Steps at once [default: by the number of processors]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub jobs: Option<u16>,
+}
+
+/// `--pull`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PullArg {
+    #[value(alias = "true")]
+    Always,
+    #[value(alias = "false")]
+    Missing,
+    Never,
+}
+
+/// `--network`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum NetworkArg {
+    Default,
+    None,
+    Host,
+}
+
+/// `--progress`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ProgressArg {
+    Auto,
+    Tty,
+    Plain,
+    Quiet,
+    Rawjson,
+    None,
+}

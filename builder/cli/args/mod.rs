@@ -1,0 +1,313 @@
+//! The command line: its grammar and its types. Nothing here touches the world.
+
+mod build;
+mod csv;
+mod output;
+mod values;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use build::BuildArgs;
+pub use build::{NetworkArg, ProgressArg, PullArg};
+pub use output::parse_output;
+pub use values::{HostArg, SecretFrom};
+
+/// Builds container images from Dockerfiles and moves them between registries, without a daemon.
+#[derive(Debug, Parser)]
+#[command(name = "rbuild", version, disable_help_subcommand = true, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options that every command takes, before or after its name.
+#[derive(Clone, Debug, Args)]
+pub struct Global {
+    /// Directory of the store [default: $XDG_DATA_HOME/rbuild, for root /var/lib/rbuild]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub root: Option<PathBuf>,
+    /// Require HTTPS and verify certificates; `false` for plain HTTP or unknown certificates
+    #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub tls_verify: Option<bool>,
+    /// Credentials file (containers auth.json or Docker config.json)
+    #[arg(long, global = true, value_name = "FILE")]
+    pub authfile: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Build an image from a Dockerfile (the default: `rbuild -f Dockerfile .`)
+    #[command(visible_alias = "b")]
+    Build(Box<BuildArgs>),
+    /// Pull an image from a registry into the store
+    Pull(PullArgs),
+    /// Push an image of the store to a registry
+    Push(PushArgs),
+    /// List the images of the store
+    Images(ImagesArgs),
+    /// Show an image's manifest and config as JSON
+    Inspect(InspectArgs),
+    /// Show an image's layers: digest, size, instruction and files
+    Layers(LayersArgs),
+    /// Run a command in a new container made from an image
+    Run(RunArgs),
+    /// Remove images from the store
+    #[command(visible_alias = "rmi")]
+    Rm(RmArgs),
+    /// Give an image of the store another name
+    Tag(TagArgs),
+    /// Remove what no image uses
+    Prune(PruneArgs),
+    /// Look at a build context
+    #[command(subcommand)]
+    Context(ContextCommand),
+}
+
+#[derive(Debug, Args)]
+pub struct PullArgs {
+    /// Name of the image
+    pub image: String,
+    /// Platform to pull, of an image for several
+    #[arg(long, value_name = "OS/ARCH")]
+    pub platform: Option<String>,
+    /// Print only the image's id
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct PushArgs {
+    /// Name in the store, and at the registry unless TARGET is given
+    pub image: String,
+    /// Name at the registry
+    pub target: Option<String>,
+    /// How layers that have no packed form yet are packed
+    #[arg(long, value_enum, default_value_t = PackForm::Gzip)]
+    pub compression: PackForm,
+    /// Write the pushed digest to FILE
+    #[arg(long, value_name = "FILE")]
+    pub digestfile: Option<PathBuf>,
+    /// Print only the pushed digest
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+/// How a layer is packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PackForm {
+    Gzip,
+    Zstd,
+    Uncompressed,
+}
+
+#[derive(Debug, Args)]
+pub struct ImagesArgs {
+    /// Print only ids
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// `table` or `json`
+    #[arg(long, value_enum, default_value_t = ListForm::Table)]
+    pub format: ListForm,
+}
+
+/// How lists are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ListForm {
+    Table,
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    /// Name of the image: the store's first, else the registry's
+    pub image: String,
+    /// Print the manifest as it is, byte for byte
+    #[arg(long)]
+    pub raw: bool,
+    /// Print the config; with --raw byte for byte
+    #[arg(long)]
+    pub config: bool,
+    /// Platform, of an image for several
+    #[arg(long, value_name = "OS/ARCH")]
+    pub platform: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct LayersArgs {
+    /// Name of the image in the store
+    pub image: String,
+    /// Leave out the files
+    #[arg(long)]
+    pub no_files: bool,
+    /// `table` or `json`
+    #[arg(long, value_enum, default_value_t = ListForm::Table)]
+    pub format: ListForm,
+    /// Platform, of an image for several
+    #[arg(long, value_name = "OS/ARCH")]
+    pub platform: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Name of the image: the store's first, else it is pulled
+    pub image: String,
+    /// Command and arguments instead of the image's
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub command: Vec<OsString>,
+    /// Set an environment variable (NAME alone takes it from the caller)
+    #[arg(short, long, value_name = "NAME[=VALUE]")]
+    pub env: Vec<String>,
+    /// User instead of the image's
+    #[arg(short, long, value_name = "USER[:GROUP]")]
+    pub user: Option<String>,
+    /// Working directory instead of the image's
+    #[arg(short, long, value_name = "DIR")]
+    pub workdir: Option<String>,
+    /// Program instead of the image's entry point; empty for none
+    #[arg(long, value_name = "PROGRAM")]
+    pub entrypoint: Option<String>,
+    /// Host name inside
+    #[arg(long, value_name = "NAME")]
+    pub hostname: Option<String>,
+    /// `none` or `host`
+    #[arg(long, value_enum, default_value_t = RunNetwork::Host)]
+    pub network: RunNetwork,
+    /// Add a line to /etc/hosts
+    #[arg(long, value_name = "NAME:ADDRESS")]
+    pub add_host: Vec<HostArg>,
+    /// Accepted for compatibility: nothing of a container is ever kept
+    #[arg(long)]
+    pub rm: bool,
+    /// Keep standard input open
+    #[arg(short, long)]
+    pub interactive: bool,
+    /// Give the command the caller's terminal
+    #[arg(short, long)]
+    pub tty: bool,
+    /// Platform, of an image for several
+    #[arg(long, value_name = "OS/ARCH")]
+    pub platform: Option<String>,
+}
+
+/// The network of `run`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum RunNetwork {
+    None,
+    Host,
+}
+
+#[derive(Debug, Args)]
+pub struct RmArgs {
+    /// Names of images
+    #[arg(required = true)]
+    pub images: Vec<String>,
+    /// Names that are absent are no error
+    #[arg(short, long)]
+    pub force: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct TagArgs {
+    /// Name of an image in the store
+    pub image: String,
+    /// Its further name
+    pub name: String,
+}
+
+#[derive(Debug, Args)]
+pub struct PruneArgs {
+    /// Remove the results of steps as well: the next build runs everything
+    #[arg(short, long)]
+    pub all: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ContextCommand {
+    /// List what a context contains after its ignore rules
+    Ls(ContextLsArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct ContextLsArgs {
+    /// The context's directory
+    pub path: PathBuf,
+    /// Dockerfile, whose own ignore file comes first [default: PATH/Dockerfile]
+    #[arg(short, long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Say which rule leaves this path out, or lets it in
+    #[arg(long, value_name = "PATH")]
+    pub why: Option<String>,
+}
+
+/// Parses a command line, `build` being the command when none is named.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    Cli::try_parse_from(with_verb(arguments.into_iter().collect()))
+}
+
+/// Inserts `build` where the first word that is no global option is no command either.
+fn with_verb(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    let command = <Cli as clap::CommandFactory>::command();
+    let mut position = 1;
+    while let Some(word) = arguments.get(position).and_then(|word| word.to_str()) {
+        match word {
+            "--root" | "--authfile" => position += 2,
+            "--tls-verify" => position += 1,
+            _ if word.starts_with("--root=") => position += 1,
+            _ if word.starts_with("--authfile=") || word.starts_with("--tls-verify=") => position += 1,
+            "-h" | "--help" | "-V" | "--version" => return arguments,
+            _ => break,
+        }
+    }
+    let names_a_command = arguments
+        .get(position)
+        .and_then(|word| word.to_str())
+        .is_some_and(|word| command.find_subcommand(word).is_some());
+    if position < arguments.len() && !names_a_command {
+        arguments.insert(position, "build".into());
+    }
+    arguments
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(text: &str) -> Vec<OsString> {
+        text.split(' ').map(OsString::from).collect()
+    }
+
+    #[test]
+    fn build_is_the_default_command() {
+        for (given, expected) in [
+            ("rbuild -f Dockerfile .", "rbuild build -f Dockerfile ."),
+            ("rbuild .", "rbuild build ."),
+            ("rbuild --root D -t x .", "rbuild --root D build -t x ."),
+            ("rbuild --root=D images", "rbuild --root=D images"),
+            ("rbuild pull alpine", "rbuild pull alpine"),
+            ("rbuild b .", "rbuild b ."),
+            ("rbuild --version", "rbuild --version"),
+        ] {
+            assert_eq!(with_verb(words(given)), words(expected), "{given}");
+        }
+    }
+
+    #[test]
+    fn global_options_stand_before_and_after_the_verb() {
+        for line in ["rbuild --root D images", "rbuild images --root D"] {
+            let cli = parse(words(line)).unwrap();
+            assert_eq!(cli.global.root, Some(PathBuf::from("D")), "{line}");
+        }
+    }
+
+    #[test]
+    fn unknown_flags_are_refused() {
+        for line in ["rbuild --nonsense .", "rbuild pull --nonsense x", "rbuild images x"] {
+            assert!(parse(words(line)).is_err(), "{line}");
+        }
+    }
+}

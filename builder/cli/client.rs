@@ -1,0 +1,100 @@
+//! The registry client, set up from the environment and the usual files.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use registry_client::{
+    AuthFile, Client, ClientOptions, Credentials, HelperName, HelperOutput, HelperRunner, Hosts, Proxies,
+    RegistryError,
+};
+use runtime_exec::{OutsideCommand, OutsideHelper};
+
+use crate::args::Global;
+use crate::environment::Environment;
+
+const SYSTEM_CONF: &str = "/etc/containers/registries.conf";
+
+/// A client that knows the user's credentials, mirrors and proxies.
+pub fn open(
+    global: &Global,
+    environment: &Environment,
+    helper: OutsideHelper,
+) -> Result<Client, RegistryError> {
+    let options = ClientOptions {
+        hosts: hosts(environment)?,
+        credentials: credentials(global, environment)?.with_helpers(runner(helper)),
+        ca_bundles: environment.path("SSL_CERT_FILE").into_iter().collect(),
+        proxies: proxies(environment),
+        ..ClientOptions::default()
+    };
+    Client::new(options)
+}
+
+/// `registries.conf`: the named one alone, else the user's, else the system's; with their drop-ins.
+fn hosts(environment: &Environment) -> Result<Hosts, RegistryError> {
+    if let Some(named) = environment.path("CONTAINERS_REGISTRIES_CONF") {
+        return Hosts::load(Some(&named), &[]);
+    }
+    let config = environment.path("XDG_CONFIG_HOME").or_else(|| Some(environment.home()?.join(".config")));
+    let user = config.map(|config| config.join("containers"));
+    let file = user
+        .as_ref()
+        .map(|dir| dir.join("registries.conf"))
+        .filter(|path| path.exists())
+        .unwrap_or_else(|| PathBuf::from(SYSTEM_CONF));
+    let mut drop_ins = vec![PathBuf::from(format!("{SYSTEM_CONF}.d"))];
+    drop_ins.extend(user.map(|dir| dir.join("registries.conf.d")));
+    Hosts::load(Some(&file), &drop_ins)
+}
+
+/// The named file alone, else containers' `auth.json` and Docker's `config.json`.
+fn credentials(global: &Global, environment: &Environment) -> Result<Credentials, RegistryError> {
+    let mut credentials = Credentials::anonymous();
+    if let Some(text) = environment.non_empty("DOCKER_AUTH_CONFIG") {
+        credentials =
+            credentials.with_file(AuthFile::parse(Path::new("DOCKER_AUTH_CONFIG"), text.as_bytes())?);
+    }
+    let files = match global.authfile.clone().or_else(|| environment.path("REGISTRY_AUTH_FILE")) {
+        Some(named) => vec![named],
+        None => {
+            let runtime = environment.path("XDG_RUNTIME_DIR").map(|dir| dir.join("containers/auth.json"));
+            let home = environment.home();
+            let user = home.as_ref().map(|home| home.join(".config/containers/auth.json"));
+            let docker = environment.path("DOCKER_CONFIG").or_else(|| Some(home?.join(".docker")));
+            runtime.into_iter().chain(user).chain(docker.map(|dir| dir.join("config.json"))).collect()
+        }
+    };
+    for file in files {
+        if let Some(file) = AuthFile::read(&file)? {
+            credentials = credentials.with_file(file);
+        }
+    }
+    Ok(credentials)
+}
+
+fn proxies(environment: &Environment) -> Proxies {
+    let get =
+        |upper: &str| environment.non_empty(&upper.to_lowercase()).or_else(|| environment.non_empty(upper));
+    let get = |name| get(name).map(str::to_owned);
+    Proxies {
+        http: get("HTTP_PROXY"),
+        https: get("HTTPS_PROXY"),
+        all: get("ALL_PROXY"),
+        none: get("NO_PROXY"),
+    }
+}
+
+/// Runs credential helpers outside, as the real user.
+fn runner(helper: OutsideHelper) -> HelperRunner {
+    Arc::new(move |name: &HelperName, verb: &str, stdin: &[u8]| {
+        let output = helper
+            .run(&OutsideCommand {
+                program: name.program().into(),
+                args: vec![verb.into()],
+                env: Vec::new(),
+                stdin: stdin.to_vec(),
+            })
+            .map_err(std::io::Error::other)?;
+        Ok(HelperOutput { code: output.code, stdout: output.stdout, stderr: output.stderr })
+    })
+}

@@ -1,0 +1,299 @@
+//! `rbuild build`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use builder::error::Category;
+use builder::request::{
+    BuildOutcome, BuildRequest, Frontend, LocalContext, Output, PullPolicy, Secret, SecretSource,
+};
+use dockerfile::{NamedContext, NoCache, Options};
+use graph::ContextName;
+use oci::{Platform, Reference};
+
+use super::places::{self, Places, Sources};
+use crate::args::{BuildArgs, Global, NetworkArg, PullArg, SecretFrom, parse_output};
+use crate::environment::Environment;
+use crate::failure::Failure;
+use crate::host;
+use crate::progress::{self, Form};
+use crate::report::{self, BuildFile, Colour};
+
+/// Runs the command.
+pub fn run(args: &BuildArgs, global: &Global, environment: &Environment) -> Result<(), Failure> {
+    let form = progress::choose(args.quiet, args.progress, environment.get("BUILDKIT_PROGRESS"))
+        .map_err(Failure::usage)?;
+    let sources = Sources::find(args)?;
+    let mut options = options(args, environment)?;
+    let keep_git_dir = options
+        .build_args
+        .get("BUILDKIT_CONTEXT_KEEP_GIT_DIR")
+        .and_then(|value| value.as_deref().map(|value| is_true(Some(value))));
+    let open = host::open(global, environment, form, args.jobs.map(usize::from))?;
+    let build_file = Arc::new(Mutex::new(BuildFile::default()));
+    let result = open.runtime.block_on(async {
+        let work = async {
+            let places = sources.fetch(&open.session, keep_git_dir).await?;
+            places::take_layouts(&open.session, &mut options.named_contexts).await?;
+            options.dockerfile_name.clone_from(&places.name);
+            build_file.lock().unwrap_or_else(PoisonError::into_inner).name.clone_from(&places.shown);
+            let request = request(args, environment, places, options, Arc::clone(&build_file))?;
+            builder::build(&open.session, request).await.map_err(Stop::Build)
+        };
+        tokio::select! {
+            result = work => result,
+            () = super::interrupted() => Err(Stop::Build(builder::BuildError::Cancelled)),
+        }
+    });
+    open.close();
+    let build_file = build_file.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let outcome = result.map_err(|stop| match stop {
+        Stop::Before(failure) => failure,
+        Stop::Build(error) => Failure {
+            code: error.category().exit_code(),
+            text: report::build_error(&error, &build_file, report::colour(environment)),
+        },
+    })?;
+    finish(&outcome, form, &build_file, report::colour(environment));
+    Ok(())
+}
+
+/// Why there is no outcome.
+enum Stop {
+    /// There was no build yet.
+    Before(Failure),
+    Build(builder::BuildError),
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Self::Before(failure)
+    }
+}
+
+/// Shows warnings and, when that is all there is to show, the image's id.
+fn finish(outcome: &BuildOutcome, form: Form, build_file: &BuildFile, colour: Colour) {
+    if form == Form::Plain || form == Form::Terminal {
+        for warning in &outcome.warnings {
+            super::say(&report::diagnostic(warning, build_file, colour));
+        }
+    }
+    if let (Form::Quiet, Some(id)) = (form, &outcome.image_id) {
+        super::print(&format!("{id}\n"));
+    }
+}
+
+fn options(args: &BuildArgs, environment: &Environment) -> Result<Options, Failure> {
+    let platforms = match (args.platforms.as_slice(), environment.non_empty("DOCKER_DEFAULT_PLATFORM")) {
+        ([], Some(default)) => vec![super::platform(Some(default))?],
+        (given, _) => given.iter().map(|text| super::platform(Some(text))).collect::<Result<_, _>>()?,
+    };
+    let build_args = build_args(args, environment);
+    Ok(Options {
+        dockerfile_name: String::new(),
+        target: args.target.clone(),
+        platforms,
+        build_platform: Platform::host(),
+        multi_platform: build_args
+            .get("BUILDKIT_MULTI_PLATFORM")
+            .is_some_and(|value| is_true(value.as_deref())),
+        build_args,
+        labels: args.labels.iter().map(|label| (label.key.clone(), label.value.clone())).collect(),
+        named_contexts: places::named_contexts(args)?,
+        no_cache: no_cache(args),
+        add_hosts: args
+            .add_hosts
+            .iter()
+            .map(|host| graph::ExtraHost { name: host.name.clone(), address: host.address })
+            .collect(),
+        shm_size: args.shm_size,
+        ulimits: args
+            .ulimits
+            .iter()
+            .map(|limit| graph::Ulimit { name: limit.name.clone(), soft: limit.soft, hard: limit.hard })
+            .collect(),
+        network: network(args.network),
+        hostname: args.hostname.clone(),
+        allow: allowed(args)?,
+    })
+}
+
+fn is_true(value: Option<&str>) -> bool {
+    matches!(value, Some("1" | "true" | "t" | "T" | "TRUE" | "True"))
+}
+
+/// Proxies and `SOURCE_DATE_EPOCH` of the caller, then what the command line says.
+fn build_args(args: &BuildArgs, environment: &Environment) -> BTreeMap<String, Option<String>> {
+    let mut all: BTreeMap<String, Option<String>> =
+        environment.proxies().into_iter().map(|(name, value)| (name, Some(value))).collect();
+    if let Some(epoch) = environment.non_empty("SOURCE_DATE_EPOCH") {
+        all.insert("SOURCE_DATE_EPOCH".to_owned(), Some(epoch.to_owned()));
+    }
+    for arg in &args.build_args {
+        let value = arg.value.clone().or_else(|| environment.get(&arg.name).map(str::to_owned));
+        all.insert(arg.name.clone(), value);
+    }
+    all
+}
+
+fn network(network: NetworkArg) -> graph::Network {
+    match network {
+        NetworkArg::Default => graph::Network::Default,
+        NetworkArg::None => graph::Network::None,
+        NetworkArg::Host => graph::Network::Host,
+    }
+}
+
+fn no_cache(args: &BuildArgs) -> NoCache {
+    if args.no_cache {
+        NoCache::All
+    } else if args.no_cache_filter.is_empty() {
+        NoCache::None
+    } else {
+        NoCache::Stages(args.no_cache_filter.iter().cloned().collect())
+    }
+}
+
+fn allowed(args: &BuildArgs) -> Result<BTreeSet<String>, Failure> {
+    for name in &args.allow {
+        if !["network.host", "security.insecure"].contains(&name.as_str()) {
+            return Err(Failure::usage(format!(
+                "--allow: unknown entitlement {name:?}; known are network.host, security.insecure"
+            )));
+        }
+    }
+    Ok(args.allow.iter().cloned().collect())
+}
+
+fn request(
+    args: &BuildArgs,
+    environment: &Environment,
+    mut places: Places,
+    options: Options,
+    build_file: Arc<Mutex<BuildFile>>,
+) -> Result<BuildRequest, Failure> {
+    for context in &args.build_contexts {
+        if matches!(options.named_contexts.get(&context.name), Some(NamedContext::Local)) {
+            let directory = LocalContext::Directory(PathBuf::from(&context.value));
+            places.contexts.insert(ContextName::Named(context.name.clone()), directory);
+        }
+    }
+    let epoch = options.build_args.get("SOURCE_DATE_EPOCH").and_then(|value| value.as_deref()?.parse().ok());
+    Ok(BuildRequest {
+        contexts: places.contexts,
+        secrets: secrets(args, environment)?,
+        ssh: ssh(args, environment)?,
+        outputs: outputs(args)?,
+        tags: tags(args)?,
+        pull: match args.pull {
+            PullArg::Always => PullPolicy::Always,
+            PullArg::Missing => PullPolicy::Missing,
+            PullArg::Never => PullPolicy::Never,
+        },
+        jobs: args.jobs.map(usize::from),
+        no_cache: args.no_cache,
+        network: options.network,
+        force_index: options.multi_platform,
+        source_date_epoch: epoch,
+        iidfile: args.iidfile.clone(),
+        metadata_file: args.metadata_file.clone(),
+        frontend: frontend(options, build_file),
+    })
+}
+
+/// The frontend, which remembers the build file's text for messages.
+fn frontend(options: Options, build_file: Arc<Mutex<BuildFile>>) -> Frontend {
+    Box::new(move |known| {
+        let mut file = build_file.lock().unwrap_or_else(PoisonError::into_inner);
+        if file.text.is_none() {
+            let of_build_file = |key: &&(ContextName, String)| {
+                key.0 == ContextName::BuildFile && !key.1.ends_with(".dockerignore")
+            };
+            let bytes = known.files.keys().filter(of_build_file).find_map(|key| known.files[key].as_ref());
+            file.text = bytes.and_then(|bytes| String::from_utf8(bytes.to_vec()).ok());
+        }
+        drop(file);
+        dockerfile::lower(&options, known)
+    })
+}
+
+fn outputs(args: &BuildArgs) -> Result<Vec<Output>, Failure> {
+    let mut texts: Vec<&str> = args.outputs.iter().map(String::as_str).collect();
+    if args.push {
+        texts.push("type=registry");
+    }
+    if texts.is_empty() {
+        texts.push("type=image");
+    }
+    let mut outputs = Vec::new();
+    for text in texts {
+        let mut output =
+            parse_output(text).map_err(|why| Failure::usage(format!("--output {text}: {why}")))?;
+        for annotation in &args.annotations {
+            output.annotations.entry(annotation.key.clone()).or_insert_with(|| annotation.value.clone());
+        }
+        outputs.push(output);
+    }
+    Ok(outputs)
+}
+
+fn tags(args: &BuildArgs) -> Result<Vec<Reference>, Failure> {
+    let tag = |text: &String| {
+        let name: Reference = text.parse().map_err(|error| Failure::usage(format!("--tag: {error}")))?;
+        if name.digest().is_some() {
+            return Err(Failure::usage(format!(
+                "--tag: {text} names a digest, which only the build can know"
+            )));
+        }
+        Ok(name)
+    };
+    args.tags.iter().map(tag).collect()
+}
+
+fn secrets(args: &BuildArgs, environment: &Environment) -> Result<BTreeMap<String, SecretSource>, Failure> {
+    let mut all = BTreeMap::new();
+    for secret in &args.secrets {
+        let variable = |name: &str| {
+            let value =
+                environment.get(name).map(|value| SecretSource::Value(Secret(value.as_bytes().to_vec())));
+            value.ok_or_else(|| Failure::usage(format!("--secret id={}: {name} is not set", secret.id)))
+        };
+        let source = match &secret.from {
+            SecretFrom::File(path) => SecretSource::File(path.clone()),
+            SecretFrom::Variable(name) => variable(name)?,
+            SecretFrom::ById => {
+                variable(&secret.id).unwrap_or_else(|_| SecretSource::File(secret.id.clone().into()))
+            }
+        };
+        if let SecretSource::File(path) = &source {
+            std::fs::metadata(path).map_err(|error| {
+                Failure::new(
+                    Category::Local,
+                    format!("--secret id={}: {}: {error}", secret.id, path.display()),
+                )
+            })?;
+        }
+        all.insert(secret.id.clone(), source);
+    }
+    Ok(all)
+}
+
+fn ssh(args: &BuildArgs, environment: &Environment) -> Result<BTreeMap<String, PathBuf>, Failure> {
+    let mut all = BTreeMap::new();
+    for text in &args.ssh {
+        let (id, socket) = match text.split_once('=') {
+            Some((id, socket)) => (id, PathBuf::from(socket)),
+            None => {
+                let socket = environment.path("SSH_AUTH_SOCK");
+                (
+                    text.as_str(),
+                    socket
+                        .ok_or_else(|| Failure::usage(format!("--ssh {text}: SSH_AUTH_SOCK is not set")))?,
+                )
+            }
+        };
+        all.insert(id.to_owned(), socket);
+    }
+    Ok(all)
+}

@@ -1,0 +1,89 @@
+//! One file for each command.
+
+mod build;
+mod context;
+mod images;
+mod inspect;
+mod layers;
+mod places;
+mod run;
+mod transfer;
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+use crate::args::{Cli, Command};
+use crate::environment::Environment;
+use crate::failure::Failure;
+
+/// Runs a command; the value is the exit code.
+pub fn dispatch(cli: &Cli, environment: &Environment) -> Result<u8, Failure> {
+    let global = &cli.global;
+    match &cli.command {
+        Command::Build(args) => build::run(args, global, environment)?,
+        Command::Pull(args) => transfer::pull(args, global, environment)?,
+        Command::Push(args) => transfer::push(args, global, environment)?,
+        Command::Images(args) => images::list(args, global, environment)?,
+        Command::Rm(args) => images::remove(args, global, environment)?,
+        Command::Tag(args) => images::tag(args, global, environment)?,
+        Command::Prune(args) => images::prune(args, global, environment)?,
+        Command::Inspect(args) => inspect::run(args, global, environment)?,
+        Command::Layers(args) => layers::run(args, global, environment)?,
+        Command::Context(command) => context::run(command)?,
+        Command::Run(args) => return run::run(args, global, environment),
+    }
+    Ok(0)
+}
+
+/// Prints a result. A reader that went away is no failure.
+fn print(text: &str) {
+    drop(std::io::stdout().lock().write_all(text.as_bytes()));
+}
+
+/// Says something about the work.
+fn say(text: &str) {
+    drop(std::io::stderr().lock().write_all(text.as_bytes()));
+}
+
+/// Ends when the user asks to stop.
+pub async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let wait = |kind| async move {
+        match signal(kind) {
+            Ok(mut signal) => drop(signal.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = wait(SignalKind::interrupt()) => {}
+        () = wait(SignalKind::terminate()) => {}
+    }
+}
+
+/// The name of an image, as the user wrote it.
+fn name(text: &str) -> Result<oci::Reference, Failure> {
+    text.parse().map_err(Failure::usage)
+}
+
+/// A platform, this machine's where none is named.
+fn platform(text: Option<&str>) -> Result<oci::Platform, Failure> {
+    match text {
+        None | Some("local") => Ok(oci::Platform::host()),
+        Some(text) => text.parse().map_err(|error| Failure::usage(format!("--platform: {error}"))),
+    }
+}
+
+/// Rows as a table, each column as wide as its widest cell.
+fn columns<const N: usize>(rows: &[[String; N]]) -> String {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..N).map(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(&widths) {
+            let _ = write!(line, "{cell:width$}   ");
+        }
+        let _ = writeln!(text, "{}", line.trim_end());
+    }
+    text
+}

@@ -1,0 +1,58 @@
+//! `rbuild pull` and `rbuild push`.
+
+use builder::error::Category;
+use builder::request::CompressionChoice;
+use builder::toolchain;
+use oci::Compression;
+
+use crate::args::{Global, PackForm, PullArgs, PushArgs};
+use crate::environment::Environment;
+use crate::failure::Failure;
+use crate::host;
+use crate::progress;
+
+/// Pulls an image into the store and prints its id.
+pub fn pull(args: &PullArgs, global: &Global, environment: &Environment) -> Result<(), Failure> {
+    let name = super::name(&args.image)?;
+    let platform = super::platform(args.platform.as_deref())?;
+    let form =
+        progress::choose(args.quiet, None, environment.get("BUILDKIT_PROGRESS")).map_err(Failure::usage)?;
+    let open = host::open(global, environment, form, None)?;
+    let session = open.session.clone();
+    let title = format!("pull {}", name.familiar());
+    let pulled =
+        open.step(&title, |step| async move { toolchain::pull(&session, &name, &platform, step).await })?;
+    super::print(&format!("{}\n", pulled.id));
+    Ok(())
+}
+
+/// Pushes an image of the store and prints the digest it has at the registry.
+pub fn push(args: &PushArgs, global: &Global, environment: &Environment) -> Result<(), Failure> {
+    let name = super::name(&args.image)?;
+    let target = args.target.as_deref().map(super::name).transpose()?.unwrap_or_else(|| name.clone());
+    let form =
+        progress::choose(args.quiet, None, environment.get("BUILDKIT_PROGRESS")).map_err(Failure::usage)?;
+    let open = host::open(global, environment, form, None)?;
+    let session = open.session.clone();
+    let title = format!("push {}", target.familiar());
+    let compression =
+        CompressionChoice { form: compression(args.compression), ..CompressionChoice::default() };
+    let pushed = open.step(&title, |step| async move {
+        toolchain::push(&session, &name, &target, compression, step).await
+    })?;
+    if let Some(file) = &args.digestfile {
+        std::fs::write(file, pushed.digest.to_string()).map_err(|error| {
+            Failure::new(Category::Local, format!("{} cannot be written: {error}", file.display()))
+        })?;
+    }
+    super::print(&format!("{}\n", pushed.digest));
+    Ok(())
+}
+
+fn compression(form: PackForm) -> Compression {
+    match form {
+        PackForm::Gzip => Compression::Gzip,
+        PackForm::Zstd => Compression::Zstd,
+        PackForm::Uncompressed => Compression::None,
+    }
+}

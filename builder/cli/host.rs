@@ -1,0 +1,159 @@
+//! Opening what the commands work with: the host, the store, the client.
+
+use std::path::PathBuf;
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use builder::error::{Categorised, Category};
+use builder::event::{Ending, Event, StepId};
+use builder::{EventSink, HostFacts, Session};
+use layer_store::{IdRange, IdRanges, Mode, OpenOptions, Store};
+use runtime_exec::{Host, HostMode, HostOptions};
+
+use crate::args::Global;
+use crate::client;
+use crate::commands;
+use crate::environment::Environment;
+use crate::failure::Failure;
+use crate::progress::{self, Form};
+
+/// Events that may wait for the drawer.
+const EVENTS: usize = 1024;
+
+/// Everything open.
+pub struct Open {
+    pub session: Session,
+    pub runtime: tokio::runtime::Runtime,
+    drawer: JoinHandle<()>,
+}
+
+/// The store alone, for commands that need no registry and run nothing.
+pub struct Local {
+    pub store: Store,
+}
+
+/// Enters the host's namespaces and opens the store, and nothing else.
+pub fn open_local(global: &Global, environment: &Environment) -> Result<Local, Failure> {
+    let (store, _) = enter(global, environment)?;
+    Ok(Local { store })
+}
+
+fn enter(global: &Global, environment: &Environment) -> Result<(Store, Host), Failure> {
+    let root = store_root(global, environment)?;
+    let host =
+        Host::enter(&HostOptions::default()).map_err(|error| Failure::from_error(Category::Host, &error))?;
+    Ok((open_store(&root, &host)?, host))
+}
+
+/// Enters the host's namespaces and opens the store. To be called before any thread is started.
+pub fn open(
+    global: &Global,
+    environment: &Environment,
+    form: Form,
+    jobs: Option<usize>,
+) -> Result<Open, Failure> {
+    let (store, host) = enter(global, environment)?;
+    let root = store.root().to_owned();
+    let lease = store.lease().map_err(|error| Failure::from_error(Category::Local, &error))?;
+    let client = client::open(global, environment, host.helper())
+        .map_err(|error| Failure::from_error(Category::Usage, &error))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::from_error(Category::Host, &error))?;
+    let (events, stream) = EventSink::channel(EVENTS);
+    let drawer = progress::draw(form, stream);
+    let session = Session {
+        store,
+        lease,
+        client,
+        helper: Some(host.helper()),
+        host: facts(&host, &root)?,
+        events,
+        jobs: jobs.unwrap_or_else(default_jobs),
+    };
+    Ok(Open { session, runtime, drawer })
+}
+
+impl Open {
+    /// Does one piece of work, unless the user asks to stop, and closes everything.
+    pub fn work<T, E: Categorised>(self, work: impl Future<Output = Result<T, E>>) -> Result<T, Failure> {
+        let result = self.runtime.block_on(async {
+            tokio::select! {
+                result = work => Some(result),
+                () = commands::interrupted() => None,
+            }
+        });
+        self.close();
+        match result {
+            Some(Ok(value)) => Ok(value),
+            Some(Err(error)) => Err(Failure::from_error(error.category(), &error)),
+            None => Err(Failure::new(Category::Interrupted, "cancelled")),
+        }
+    }
+
+    /// Does one piece of work that is shown as a step.
+    pub fn step<T, E: Categorised, F: Future<Output = Result<T, E>>>(
+        self,
+        title: &str,
+        work: impl FnOnce(StepId) -> F,
+    ) -> Result<T, Failure> {
+        let (step, events) = (StepId(0), self.session.events.clone());
+        let title = title.to_owned();
+        let work = work(step);
+        self.work(async move {
+            let began = Instant::now();
+            events.send(Event::Planned { step, title, span: None }).await;
+            events.send(Event::Started { step }).await;
+            let result = work.await;
+            let ending = match &result {
+                Ok(_) => Ending::Done,
+                Err(error) => Ending::Failed(error.to_string()),
+            };
+            events.send(Event::Finished { step, ending, took: began.elapsed() }).await;
+            result
+        })
+    }
+
+    /// Closes everything and waits until all progress is drawn.
+    pub fn close(self) {
+        drop(self.session);
+        drop(self.runtime);
+        drop(self.drawer.join());
+    }
+}
+
+fn facts(host: &Host, root: &std::path::Path) -> Result<HostFacts, Failure> {
+    let overlay = Host::probe_overlay(root).map_err(|error| Failure::from_error(Category::Host, &error))?;
+    let resolv_conf = std::fs::read("/etc/resolv.conf").unwrap_or_default().into();
+    Ok(HostFacts { mode: host.mode(), overlay, resolv_conf })
+}
+
+/// Steps are processes that wait for disks and networks as well as for processors.
+fn default_jobs() -> usize {
+    std::thread::available_parallelism().map_or(4, |processors| processors.get() * 2)
+}
+
+fn store_root(global: &Global, environment: &Environment) -> Result<PathBuf, Failure> {
+    let is_root = rustix::process::getuid().is_root();
+    let root = global.root.clone().or_else(|| environment.default_root(is_root));
+    let root = root.ok_or_else(|| Failure::usage("no place for the store: set HOME, or give --root DIR"))?;
+    std::path::absolute(&root).map_err(|error| Failure::from_error(Category::Local, &error))
+}
+
+fn open_store(root: &std::path::Path, host: &Host) -> Result<Store, Failure> {
+    let (uids, gids) = host.id_maps();
+    let convert = |ranges: Vec<runtime_exec::IdRange>| {
+        ranges
+            .into_iter()
+            .map(|range| IdRange { inside: range.inside, outside: range.outside, count: range.count })
+            .collect()
+    };
+    let mode = match host.mode() {
+        HostMode::Root => Mode::Root,
+        HostMode::Mapped => Mode::Mapped,
+    };
+    let options = OpenOptions { mode, ids: IdRanges { users: convert(uids), groups: convert(gids) } };
+    Store::open(root, &options).map_err(|error| Failure::from_error(Category::Local, &error))
+}

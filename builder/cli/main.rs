@@ -1,0 +1,32 @@
+//! The binary `rbuild`: the only place that prints, exits and reads the environment.
+
+mod args;
+mod client;
+mod commands;
+mod environment;
+mod failure;
+mod host;
+mod progress;
+mod report;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    runtime_exec::become_child_if_asked();
+    let environment = environment::Environment::read();
+    let cli = match args::parse(std::env::args_os()) {
+        Ok(cli) => cli,
+        Err(error) => {
+            drop(error.print());
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    match commands::dispatch(&cli, &environment) {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            drop(std::io::stderr().lock().write_all(failure.text.as_bytes()));
+            ExitCode::from(failure.code)
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! Numbered lines, in the form that logs of BuildKit have and CI systems parse.
+
+use std::collections::HashMap;
+use std::io::{self, Write};
+use std::time::{Duration, Instant};
+
+use builder::event::{Ending, Event, StepId};
+use graph::Severity;
+
+use super::Lines;
+
+/// A transfer is mentioned at most this often.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+
+struct Shown {
+    number: usize,
+    title: String,
+    started: Instant,
+    lines: Lines,
+    last_transfer: Option<Instant>,
+}
+
+/// The drawer.
+pub struct Plain<W> {
+    out: W,
+    titles: HashMap<StepId, String>,
+    shown: HashMap<StepId, Shown>,
+    numbers: usize,
+    last: Option<StepId>,
+}
+
+impl<W: Write> Plain<W> {
+    pub fn new(out: W) -> Self {
+        Self { out, titles: HashMap::new(), shown: HashMap::new(), numbers: 0, last: None }
+    }
+
+    pub fn draw(&mut self, event: Event) -> io::Result<()> {
+        match event {
+            Event::Planned { step, title, span: _ } => {
+                self.titles.insert(step, title);
+                Ok(())
+            }
+            Event::Started { step } => self.turn_to(step).map(drop),
+            Event::Log { step, stream: _, bytes } => self.log(step, &bytes),
+            Event::Transfer { step, name, done, total } => self.transfer(step, &name, done, total),
+            Event::Finished { step, ending, took } => self.finished(step, &ending, took),
+            Event::Diagnostic(diagnostic) if diagnostic.severity == Severity::Warning => {
+                let rule = diagnostic.rule.map(|rule| format!("{rule}: ")).unwrap_or_default();
+                writeln!(self.out, "warning: {rule}{}", diagnostic.message)
+            }
+            // Errors end the build and are rendered once, at the end.
+            Event::Diagnostic(_) => Ok(()),
+            Event::Warning(text) => writeln!(self.out, "warning: {text}"),
+        }
+    }
+
+    /// Prints lines that no newline ended.
+    pub fn finish(&mut self) -> io::Result<()> {
+        let mut open: Vec<StepId> = self.shown.keys().copied().collect();
+        open.sort();
+        for step in open {
+            self.flush(step)?;
+        }
+        self.out.flush()
+    }
+
+    /// Makes a step the one that is written about; returns its number.
+    fn turn_to(&mut self, step: StepId) -> io::Result<usize> {
+        let is_new = !self.shown.contains_key(&step);
+        if is_new {
+            self.numbers += 1;
+            let title = self.titles.get(&step).cloned().unwrap_or_default();
+            let shown = Shown {
+                number: self.numbers,
+                title,
+                started: Instant::now(),
+                lines: Lines::default(),
+                last_transfer: None,
+            };
+            self.shown.insert(step, shown);
+        }
+        let shown = &self.shown[&step];
+        if self.last != Some(step) {
+            if self.last.is_some() {
+                writeln!(self.out)?;
+            }
+            writeln!(self.out, "#{} {}", shown.number, shown.title)?;
+            self.last = Some(step);
+        }
+        Ok(shown.number)
+    }
+
+    fn log(&mut self, step: StepId, bytes: &[u8]) -> io::Result<()> {
+        let number = self.turn_to(step)?;
+        let Some(shown) = self.shown.get_mut(&step) else { return Ok(()) };
+        let seconds = shown.started.elapsed().as_secs_f64();
+        for line in shown.lines.push(bytes) {
+            writeln!(self.out, "#{number} {seconds:.3} {line}")?;
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self, step: StepId) -> io::Result<()> {
+        let Some(shown) = self.shown.get_mut(&step) else { return Ok(()) };
+        let (number, seconds) = (shown.number, shown.started.elapsed().as_secs_f64());
+        match shown.lines.rest() {
+            Some(line) => writeln!(self.out, "#{number} {seconds:.3} {line}"),
+            None => Ok(()),
+        }
+    }
+
+    fn transfer(&mut self, step: StepId, name: &str, done: u64, total: Option<u64>) -> io::Result<()> {
+        let whole = total == Some(done);
+        let recent = |shown: &Shown| shown.last_transfer.is_some_and(|last| last.elapsed() < HEARTBEAT);
+        if !whole && self.shown.get(&step).is_some_and(recent) {
+            return Ok(());
+        }
+        let number = self.turn_to(step)?;
+        if let Some(shown) = self.shown.get_mut(&step) {
+            shown.last_transfer = Some(Instant::now());
+        }
+        let total = total.map(|total| format!(" / {}", bytes(total))).unwrap_or_default();
+        writeln!(self.out, "#{number} {name} {}{total}{}", bytes(done), if whole { " done" } else { "" })
+    }
+
+    fn finished(&mut self, step: StepId, ending: &Ending, took: Duration) -> io::Result<()> {
+        if *ending == Ending::Cancelled && !self.shown.contains_key(&step) {
+            return Ok(());
+        }
+        let number = self.turn_to(step)?;
+        self.flush(step)?;
+        match ending {
+            Ending::Done => writeln!(self.out, "#{number} DONE {:.1}s", took.as_secs_f64()),
+            Ending::Cached => writeln!(self.out, "#{number} CACHED"),
+            Ending::Failed(why) => writeln!(self.out, "#{number} ERROR: {why}"),
+            Ending::Cancelled => writeln!(self.out, "#{number} CANCELED"),
+        }
+    }
+}
+
+/// A size for people, in units of 1000.
+pub fn bytes(count: u64) -> String {
+    let mut value = count as f64;
+    for unit in ["B", "kB", "MB", "GB"] {
+        if value < 1000.0 {
+            return if unit == "B" { format!("{count}B") } else { format!("{value:.2}{unit}") };
+        }
+        value /= 1000.0;
+    }
+    format!("{value:.2}TB")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use builder::event::Stream;
+
+    fn text(events: Vec<Event>) -> String {
+        let mut plain = Plain::new(Vec::new());
+        for event in events {
+            plain.draw(event).unwrap();
+        }
+        plain.finish().unwrap();
+        String::from_utf8(plain.out).unwrap()
+    }
+
+    fn planned(step: u32, title: &str) -> Event {
+        Event::Planned { step: StepId(step), title: title.to_owned(), span: None }
+    }
+
+    fn finished(step: u32, ending: Ending) -> Event {
+        Event::Finished { step: StepId(step), ending, took: Duration::from_millis(1234) }
+    }
+
+    #[test]
+    fn steps_are_numbered_in_the_order_they_appear() {
+        let drawn = text(vec![
+            planned(0, "a"),
+            planned(1, "b"),
+            finished(1, Ending::Cached),
+            Event::Started { step: StepId(0) },
+            finished(0, Ending::Done),
+        ]);
+        assert_eq!(drawn, "#1 b\n#1 CACHED\n\n#2 a\n#2 DONE 1.2s\n");
+    }
+
+    #[test]
+    fn the_last_line_needs_no_newline() {
+        let drawn = text(vec![
+            planned(0, "a"),
+            Event::Log { step: StepId(0), stream: Stream::Stdout, bytes: "x\ny".into() },
+            finished(0, Ending::Failed("exit code: 1".to_owned())),
+        ]);
+        let lines: Vec<&str> = drawn.lines().map(|line| line.rsplit(' ').next().unwrap()).collect();
+        assert_eq!(lines, ["a", "x", "y", "1"]);
+    }
+
+    #[test]
+    fn steps_that_never_began_are_not_mentioned() {
+        assert_eq!(text(vec![planned(0, "a"), finished(0, Ending::Cancelled)]), "");
+    }
+
+    #[test]
+    fn sizes() {
+        for (count, expected) in [(0, "0B"), (999, "999B"), (1500, "1.50kB"), (2_500_000_000, "2.50GB")] {
+            assert_eq!(bytes(count), expected);
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! One build, from request to outcome.
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use graph::{Edge, ImageFacts, Lowered};
+use oci::{Platform, Reference};
+
+use crate::error::{BuildError, Cause};
+use crate::event::Event;
+use crate::exec::StepResources;
+use crate::export::{ExportRequest, Exported, FinishedTarget, export};
+use crate::git;
+use crate::image::image_facts;
+use crate::plan::{Extra, ImageSourceOfFacts, lower};
+use crate::request::{BuildOutcome, BuildRequest, PullPolicy};
+use crate::session::Session;
+use crate::solve::{Solution, Solver, solve};
+use crate::worker::{Permit, Permits, RealWorker, blocking};
+
+/// Builds what the request asks for: asks the frontend for a graph, brings its targets about, and
+/// exports them. When a step fails, no image appears. Dropping the future stops the build.
+pub async fn build(session: &Session, request: BuildRequest) -> Result<BuildOutcome, BuildError> {
+    let extra = Extra::new(session.events.clone());
+    let images = Images { session, pull: request.pull };
+    let lowered = lower(&request, &images, &extra).await?;
+    for warning in &lowered.warnings {
+        session.events.send(Event::Diagnostic(warning.clone())).await;
+    }
+    let solution = run(session, &request, &lowered).await?;
+    let counts = solution.counts;
+    let warnings = lowered.warnings.clone();
+    let entitlements = lowered.entitlements.clone();
+    let exported = deliver(session, &request, lowered, &solution, &extra).await?;
+    seal(session).await?;
+    Ok(BuildOutcome {
+        image_id: exported.image_id,
+        descriptor: exported.descriptor,
+        images: exported.images,
+        names: exported.names,
+        steps: counts,
+        warnings,
+        entitlements,
+    })
+}
+
+async fn run(session: &Session, request: &BuildRequest, lowered: &Lowered) -> Result<Solution, BuildError> {
+    let worker = RealWorker::new(session.clone(), request.contexts.clone(), StepResources::of(request));
+    let permits = Permits::new(request.jobs.unwrap_or(session.jobs));
+    let solver =
+        Solver { worker: &worker, events: &session.events, permits: &permits, no_cache: request.no_cache };
+    let edges: Vec<Edge> = lowered.targets.iter().filter_map(|target| target.root).collect();
+    solve(&solver, &lowered.graph, &edges).await.map_err(BuildError::Step)
+}
+
+async fn deliver(
+    session: &Session,
+    request: &BuildRequest,
+    lowered: Lowered,
+    solution: &Solution,
+    extra: &Extra,
+) -> Result<Exported, BuildError> {
+    let targets = lowered.targets.into_iter().map(|target| {
+        let snapshot = target.root.and_then(|root| solution.snapshot(root)).cloned().unwrap_or_default();
+        FinishedTarget { target, snapshot }
+    });
+    let targets: Vec<FinishedTarget> = targets.collect();
+    let step = extra.begin("export".to_owned(), None).await;
+    let result = export(session, ExportRequest::of(request, targets, step.id)).await.map_err(Cause::from);
+    extra.end(step, &result).await;
+    result.map_err(BuildError::Export)
+}
+
+/// Makes what this build left in the store survive a power cut.
+async fn seal(session: &Session) -> Result<(), BuildError> {
+    let (store, lease) = (session.store.clone(), session.lease.clone());
+    blocking(Permit::free(), move || store.seal(&lease))
+        .await
+        .map_err(|error| BuildError::Store(error.into()))
+}
+
+/// What image names stand for, as the session's store and registries know it.
+struct Images<'a> {
+    session: &'a Session,
+    pull: PullPolicy,
+}
+
+impl ImageSourceOfFacts for Images<'_> {
+    fn facts(&self, reference: Reference, platform: Platform) -> BoxFuture<'_, Result<ImageFacts, Cause>> {
+        async move { Ok(image_facts(self.session, &reference, &platform, self.pull).await?) }.boxed()
+    }
+
+    fn commit(&self, url: String, name: String) -> BoxFuture<'_, Result<String, Cause>> {
+        async move { Ok(git::resolve(self.session, &url, &name).await?) }.boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A build can be moved between threads.
+    #[test]
+    fn builds_are_send() {
+        fn check<'a>(session: &'a Session, request: BuildRequest) -> impl Future + Send + 'a {
+            build(session, request)
+        }
+        let _ = check;
+    }
+}

@@ -1,0 +1,135 @@
+//! Cache directories of a step: found by name, set up when new, emptied where a build wants none of
+//! what earlier builds left.
+
+use std::collections::BTreeMap;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
+
+use graph::{CacheSharing, Mount, MountKind};
+use layer_store::{CacheMount, Sharing, Snapshot};
+
+use super::error::ExecError;
+use super::mounts::input_of;
+use super::resources::StepResources;
+use crate::Session;
+use crate::export::{Ownership, write_tree};
+
+const DEFAULT_MODE: u32 = 0o755;
+
+/// Opens the cache directories of a step, each once, in the order of their ids: two steps that want
+/// the same two locked ones must not wait for each other. Directories by the id of the mount, and
+/// what holds them.
+pub(super) fn open(
+    session: &Session,
+    mounts: &[Mount],
+    inputs: &[Option<Snapshot>],
+    resources: &StepResources,
+) -> Result<(BTreeMap<String, PathBuf>, Vec<CacheMount>), ExecError> {
+    let mut wanted: BTreeMap<&str, &Mount> = BTreeMap::new();
+    for mount in mounts {
+        if let MountKind::Cache { id, .. } = &mount.kind {
+            wanted.entry(id).or_insert(mount);
+        }
+    }
+    let (mut directories, mut held) = (BTreeMap::new(), Vec::new());
+    for (id, mount) in wanted {
+        let MountKind::Cache { sharing, seed, mode, owner, .. } = &mount.kind else { continue };
+        let seed = match seed {
+            Some((input, path)) => Some((input_of(inputs, *input, &mount.target)?, path.as_str())),
+            None => None,
+        };
+        let name = name(id, seed.as_ref(), *mode, *owner);
+        if resources.fresh_caches {
+            empty_once(session, id, &name, resources)?;
+        }
+        let cache = session.lease.cache_mount(&name, sharing_of(*sharing))?;
+        let directory = cache.dir();
+        if cache.is_new() || is_empty(&directory) {
+            if let Some((snapshot, path)) = &seed {
+                let view = session.store.stack(snapshot)?;
+                write_tree(&view, Path::new(path), &directory, Ownership::Keep, None)
+                    .map_err(|source| ExecError::Seed { id: id.to_owned(), source })?;
+            }
+            set_up(&directory, *mode, *owner).map_err(|source| failed(id, &directory, source))?;
+        }
+        directories.insert(id.to_owned(), directory);
+        held.push(cache);
+    }
+    Ok((directories, held))
+}
+
+/// What names a directory: its id, and how it starts out where that is unusual. A mount that asks for
+/// another owner gets another directory, as in BuildKit, where such a mount stands on another base.
+fn name(id: &str, seed: Option<&(Snapshot, &str)>, mode: u32, owner: (u32, u32)) -> String {
+    let mut name = id.to_owned();
+    if mode != DEFAULT_MODE || owner != (0, 0) {
+        name.push_str(&format!("\0{mode:o} {} {}", owner.0, owner.1));
+    }
+    if let Some((snapshot, path)) = seed {
+        let layers: Vec<&str> = snapshot.0.iter().map(layer_store::LayerId::as_str).collect();
+        name.push_str(&format!("\0{path} {}", layers.join(" ")));
+    }
+    name
+}
+
+fn sharing_of(sharing: CacheSharing) -> Sharing {
+    match sharing {
+        CacheSharing::Shared => Sharing::Shared,
+        CacheSharing::Private => Sharing::Private,
+        CacheSharing::Locked => Sharing::Locked,
+    }
+}
+
+fn failed(id: &str, path: &Path, source: std::io::Error) -> ExecError {
+    ExecError::Cache { id: id.to_owned(), path: path.to_owned(), source }
+}
+
+/// Empties a directory, once in a build and while nobody uses it.
+fn empty_once(session: &Session, id: &str, name: &str, resources: &StepResources) -> Result<(), ExecError> {
+    let mut emptied = resources.emptied.lock().unwrap_or_else(PoisonError::into_inner);
+    if emptied.contains(name) {
+        return Ok(());
+    }
+    let alone = session.lease.cache_mount(name, Sharing::Locked)?;
+    let directory = alone.dir();
+    clear(&directory).map_err(|source| failed(id, &directory, source))?;
+    emptied.insert(name.to_owned());
+    Ok(())
+}
+
+/// Removes what is in a directory; links are not followed.
+fn clear(directory: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        match entry.file_type()?.is_dir() {
+            true => std::fs::remove_dir_all(entry.path())?,
+            false => std::fs::remove_file(entry.path())?,
+        }
+    }
+    Ok(())
+}
+
+fn is_empty(directory: &Path) -> bool {
+    std::fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_none())
+}
+
+/// Owner and mode of a new cache directory.
+fn set_up(directory: &Path, mode: u32, owner: (u32, u32)) -> std::io::Result<()> {
+    std::os::unix::fs::chown(directory, Some(owner.0), Some(owner.1))?;
+    std::fs::set_permissions(directory, Permissions::from_mode(mode))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn usual_directories_are_named_by_their_id_alone() {
+        assert_eq!(name("/c", None, 0o755, (0, 0)), "/c");
+        assert_ne!(name("/c", None, 0o700, (0, 0)), name("/c", None, 0o755, (1, 0)));
+        let seed = (Snapshot::default(), "/");
+        assert_ne!(name("/c", Some(&seed), 0o755, (0, 0)), "/c");
+    }
+}

@@ -1,0 +1,115 @@
+//! The environment of a step.
+
+use graph::ExecOp;
+
+/// Where programs are looked for when the environment does not say.
+pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// What joins the environment besides what the op says.
+#[derive(Clone, Debug, Default)]
+pub struct Additions {
+    /// Secrets that become variables.
+    pub secrets: Vec<(String, String)>,
+    /// Home directory of the user.
+    pub home: String,
+    /// Socket of the first ssh agent that is mounted.
+    pub ssh_socket: Option<String>,
+}
+
+/// The variables of the step, each once.
+pub fn assemble(op: &ExecOp, additions: &Additions) -> Vec<(String, String)> {
+    let mut all: Vec<(String, String)> = Vec::new();
+    for (name, value) in &op.env {
+        set(&mut all, name, value);
+    }
+    for (name, value) in &op.proxy.0 {
+        set_default(&mut all, name, value);
+    }
+    for (name, value) in &additions.secrets {
+        set(&mut all, name, value);
+    }
+    if let Some(socket) = &additions.ssh_socket {
+        set_default(&mut all, "SSH_AUTH_SOCK", socket);
+    }
+    set_default(&mut all, "PATH", DEFAULT_PATH);
+    if all.iter().all(|(name, value)| name != "HOME" || value.is_empty()) {
+        set(&mut all, "HOME", &additions.home);
+    }
+    all
+}
+
+/// Splits the `NAME=value` entries of an image config.
+pub fn split(entries: &[String]) -> Vec<(String, String)> {
+    entries
+        .iter()
+        .map(|entry| entry.split_once('=').unwrap_or((entry, "")))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}
+
+/// Sets a variable; one that is there keeps its place.
+pub fn set(all: &mut Vec<(String, String)>, name: &str, value: &str) {
+    match all.iter_mut().find(|(known, _)| known == name) {
+        Some((_, old)) => value.clone_into(old),
+        None => all.push((name.to_owned(), value.to_owned())),
+    }
+}
+
+/// Sets a variable unless it is there.
+pub fn set_default(all: &mut Vec<(String, String)>, name: &str, value: &str) {
+    if all.iter().all(|(known, _)| known != name) {
+        all.push((name.to_owned(), value.to_owned()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn op(env: &[(&str, &str)], proxy: &[(&str, &str)]) -> ExecOp {
+        let pairs =
+            |list: &[(&str, &str)]| list.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
+        ExecOp {
+            args: vec!["true".into()],
+            env: pairs(env),
+            cwd: "/".into(),
+            user: String::new(),
+            mounts: Vec::new(),
+            network: graph::Network::Default,
+            security: graph::Security::Sandbox,
+            hostname: None,
+            extra_hosts: Vec::new(),
+            shm_size: None,
+            ulimits: Vec::new(),
+            proxy: graph::ProxyEnv(pairs(proxy)),
+            secret_env: Vec::new(),
+            valid_exit_codes: Vec::new(),
+        }
+    }
+
+    fn text(all: &[(String, String)]) -> String {
+        all.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn later_entries_win_and_defaults_fill_gaps() {
+        let op =
+            op(&[("A", "1"), ("B", "2"), ("A", "3"), ("PATH", "/p")], &[("http_proxy", "x"), ("B", "no")]);
+        let additions = Additions {
+            secrets: vec![("TOKEN".into(), "t".into())],
+            home: "/root".into(),
+            ssh_socket: Some("/run/agent".into()),
+        };
+        assert_eq!(
+            text(&assemble(&op, &additions)),
+            "A=3 B=2 PATH=/p http_proxy=x TOKEN=t SSH_AUTH_SOCK=/run/agent HOME=/root"
+        );
+    }
+
+    #[test]
+    fn an_empty_environment_gets_path_and_home() {
+        let additions = Additions { home: "/".into(), ..Additions::default() };
+        assert_eq!(text(&assemble(&op(&[], &[]), &additions)), format!("PATH={DEFAULT_PATH} HOME=/"));
+        assert_eq!(text(&assemble(&op(&[("PATH", ""), ("HOME", "/h")], &[]), &additions)), "PATH= HOME=/h");
+    }
+}

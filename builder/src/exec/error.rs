@@ -1,0 +1,169 @@
+//! Why a step has no result.
+
+use std::io;
+use std::path::PathBuf;
+
+use layer_store::StoreError;
+use runtime_exec::{SpawnError, Stage, UnknownResource, WaitError};
+use thiserror::Error;
+
+use super::user::UserError;
+use crate::error::{Categorised, Category};
+
+/// Why a step has no result.
+#[derive(Debug, Error)]
+pub enum ExecError {
+    /// The program ended with a code that is no success.
+    #[error("exit code {code}")]
+    Exit {
+        /// The code.
+        code: u8,
+        /// The last lines it wrote.
+        tail: Vec<String>,
+    },
+    /// A signal ended the program.
+    #[error("killed by signal {signal}")]
+    Signal {
+        /// Its number.
+        signal: i32,
+        /// The last lines it wrote.
+        tail: Vec<String>,
+    },
+    /// The kernel ended the program for want of memory.
+    #[error("killed: out of memory")]
+    OutOfMemory {
+        /// The last lines it wrote.
+        tail: Vec<String>,
+    },
+    /// The program ended without success, and the disk that it wrote to is full.
+    #[error("{ended}, and the disk is full: {}", path.display())]
+    DiskFull {
+        /// How it ended.
+        ended: Box<ExecError>,
+        /// Where its files were going.
+        path: PathBuf,
+        /// What a write there is refused with.
+        source: io::Error,
+    },
+    /// The sandbox or the program did not start.
+    #[error(transparent)]
+    Spawn(#[from] SpawnError),
+    /// How the program ended cannot be told.
+    #[error(transparent)]
+    Wait(#[from] WaitError),
+    /// `USER` means nobody.
+    #[error(transparent)]
+    User(#[from] UserError),
+    /// A limit with an unknown name.
+    #[error(transparent)]
+    Limit(#[from] UnknownResource),
+    /// A required secret was not given.
+    #[error("secret {id:?} is required and was not given (--secret id={id},src=PATH)")]
+    NoSecret {
+        /// Its name.
+        id: String,
+    },
+    /// A secret's file cannot be read.
+    #[error("secret {id:?}: {}: {source}", path.display())]
+    SecretFile {
+        /// Its name.
+        id: String,
+        /// Its file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A secret that cannot be a variable.
+    #[error("secret {id:?} holds bytes that an environment variable cannot hold")]
+    SecretText {
+        /// Its name.
+        id: String,
+    },
+    /// A required agent was not given.
+    #[error("ssh agent {id:?} is required and was not given (--ssh {id})")]
+    NoAgent {
+        /// Its name.
+        id: String,
+    },
+    /// A mount names an input that the step does not have.
+    #[error("the mount at {target} refers to input {input}, which the step does not have")]
+    NoInput {
+        /// Where it was to be mounted.
+        target: String,
+        /// The input.
+        input: usize,
+    },
+    /// A new cache directory cannot be set up.
+    #[error("cache mount {id:?}: {}: {source}", path.display())]
+    Cache {
+        /// Its name.
+        id: String,
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The initial content of a cache mount cannot be written.
+    #[error("cache mount {id:?}: {source}")]
+    Seed {
+        /// Its name.
+        id: String,
+        /// Why.
+        source: crate::export::TreeError,
+    },
+    /// Pipes to the program cannot be made or read.
+    #[error("pipe to the step: {0}")]
+    Pipe(io::Error),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl ExecError {
+    /// The last lines that the program wrote.
+    pub fn tail(&self) -> &[String] {
+        match self {
+            ExecError::Exit { tail, .. }
+            | ExecError::Signal { tail, .. }
+            | ExecError::OutOfMemory { tail } => tail,
+            ExecError::DiskFull { ended, .. } => ended.tail(),
+            ExecError::Spawn(_)
+            | ExecError::Wait(_)
+            | ExecError::User(_)
+            | ExecError::Limit(_)
+            | ExecError::NoSecret { .. }
+            | ExecError::SecretFile { .. }
+            | ExecError::SecretText { .. }
+            | ExecError::NoAgent { .. }
+            | ExecError::NoInput { .. }
+            | ExecError::Cache { .. }
+            | ExecError::Seed { .. }
+            | ExecError::Pipe(_)
+            | ExecError::Store(_) => &[],
+        }
+    }
+}
+
+impl Categorised for ExecError {
+    fn category(&self) -> Category {
+        match self {
+            ExecError::Exit { .. }
+            | ExecError::Signal { .. }
+            | ExecError::OutOfMemory { .. }
+            | ExecError::User(_) => Category::Step,
+            ExecError::Spawn(error) if error.stage() == Some(Stage::Exec) => Category::Step,
+            ExecError::Spawn(_) | ExecError::Wait(_) => Category::Host,
+            ExecError::Limit(_)
+            | ExecError::NoSecret { .. }
+            | ExecError::NoAgent { .. }
+            | ExecError::SecretText { .. } => Category::Usage,
+            ExecError::DiskFull { .. }
+            | ExecError::SecretFile { .. }
+            | ExecError::NoInput { .. }
+            | ExecError::Cache { .. }
+            | ExecError::Seed { .. }
+            | ExecError::Pipe(_)
+            | ExecError::Store(_) => Category::Local,
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! Processes: from an [`ExecOp`](graph::ExecOp) and the trees it stands on to a sandbox and a layer.
+//!
+//! - `user`, `environment`, `etc`: pure pieces of what a step sees;
+//! - `mounts`: what is mounted, and what has to stay alive as long as it is;
+//! - `prepare`: all of it as one [`ProcessSpec`](runtime_exec::ProcessSpec);
+//! - `sandboxed`: starting it, reading what it writes, killing it when nobody waits any more.
+//!
+//! Invariants: a step that failed leaves no layer; secrets are never written to disk; the upper
+//! directory is not touched before the sandbox is gone.
+
+mod caches;
+mod environment;
+mod error;
+mod etc;
+mod full;
+mod kill;
+mod mounts;
+mod prepare;
+mod pump;
+mod resources;
+mod run;
+mod sandboxed;
+mod tail;
+mod user;
+
+pub use environment::{
+    DEFAULT_PATH, set as set_variable, set_default as set_default_variable, split as split_environment,
+};
+pub use error::ExecError;
+pub use etc::{DEFAULT_HOSTNAME, hosts};
+pub(crate) use kill::KillSwitch;
+pub(crate) use prepare::{account, lower_dirs};
+pub use resources::StepResources;
+pub use run::run_exec;
+pub use user::{ResolvedUser, UserError, resolve as resolve_user};

@@ -1,0 +1,106 @@
+//! Mounts of a step, and what must stay alive as long as they do.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use graph::{Mount, MountKind};
+use layer_store::{ActiveLayer, CacheMount, Snapshot};
+use runtime_exec::{MountSource, MountSpec, ReadOnly};
+
+use super::caches;
+use super::error::ExecError;
+use super::prepare::lower_dirs;
+use super::resources::StepResources;
+use crate::Session;
+
+/// Mounts, ready to be made, with what they stand on.
+#[derive(Default)]
+pub(super) struct Mounts {
+    /// In the order in which they are made.
+    pub specs: Vec<MountSpec>,
+    /// Where the first ssh agent's socket appears.
+    pub ssh_socket: Option<String>,
+    caches: Vec<CacheMount>,
+    scratch: Vec<ActiveLayer>,
+}
+
+/// Makes all mounts of a step ready. Waits for locked cache directories.
+pub(super) fn prepare(
+    session: &Session,
+    mounts: &[Mount],
+    inputs: &[Option<Snapshot>],
+    resources: &StepResources,
+) -> Result<Mounts, ExecError> {
+    let mut ready = Mounts::default();
+    let (directories, held) = caches::open(session, mounts, inputs, resources)?;
+    ready.caches = held;
+    for mount in mounts {
+        let Some((source, read_only)) = source(session, mount, inputs, resources, &directories, &mut ready)?
+        else {
+            continue;
+        };
+        if matches!(source, MountSource::Socket(_)) && ready.ssh_socket.is_none() {
+            ready.ssh_socket = Some(mount.target.clone());
+        }
+        ready.specs.push(MountSpec { target: mount.target.clone(), source, read_only });
+    }
+    Ok(ready)
+}
+
+fn yes_if(condition: bool) -> ReadOnly {
+    match condition {
+        true => ReadOnly::Yes,
+        false => ReadOnly::No,
+    }
+}
+
+/// What is mounted; `None` for an optional secret or agent that was not given.
+fn source(
+    session: &Session,
+    mount: &Mount,
+    inputs: &[Option<Snapshot>],
+    resources: &StepResources,
+    directories: &BTreeMap<String, PathBuf>,
+    ready: &mut Mounts,
+) -> Result<Option<(MountSource, ReadOnly)>, ExecError> {
+    Ok(match &mount.kind {
+        MountKind::Bind { input, source, writable } => {
+            let snapshot = input_of(inputs, *input, &mount.target)?;
+            let scratch = match writable {
+                true => Some(scratch(session, &snapshot, ready)?),
+                false => None,
+            };
+            let lower = lower_dirs(&session.store, &snapshot);
+            Some((MountSource::Overlay { lower, subpath: source.clone(), scratch }, yes_if(!writable)))
+        }
+        MountKind::Cache { id, read_only, .. } => directories
+            .get(id)
+            .map(|directory| (MountSource::Directory(directory.clone()), yes_if(*read_only))),
+        MountKind::Tmpfs { size } => Some((MountSource::Tmpfs { size: *size }, ReadOnly::No)),
+        MountKind::Secret { id, mode, owner, required } => resources.secret(id, *required)?.map(|bytes| {
+            (MountSource::Content { bytes, mode: *mode, uid: owner.0, gid: owner.1 }, ReadOnly::Yes)
+        }),
+        MountKind::Ssh { id, required, .. } => {
+            resources.agent(id, *required)?.map(|socket| (MountSource::Socket(socket), ReadOnly::No))
+        }
+    })
+}
+
+pub(super) fn input_of(
+    inputs: &[Option<Snapshot>],
+    input: usize,
+    target: &str,
+) -> Result<Snapshot, ExecError> {
+    match inputs.get(input) {
+        Some(snapshot) => Ok(snapshot.clone().unwrap_or_default()),
+        None => Err(ExecError::NoInput { target: target.to_owned(), input }),
+    }
+}
+
+/// Directories for what the step writes into a bind mount; thrown away with `ready`.
+fn scratch(session: &Session, base: &Snapshot, ready: &mut Mounts) -> Result<(PathBuf, PathBuf), ExecError> {
+    let layer = session.lease.prepare(base)?;
+    let directories = (layer.upper().to_owned(), layer.work().to_owned());
+    ready.scratch.push(layer);
+    Ok(directories)
+}

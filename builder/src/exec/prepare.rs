@@ -1,0 +1,127 @@
+//! A step as one process specification.
+
+use std::path::{Path, PathBuf};
+
+use graph::{ExecOp, Network, Security, Ulimit};
+use layer_store::{ActiveLayer, Snapshot, Store};
+use runtime_exec::{
+    Confinement, DEFAULT_SHM_SIZE, EtcFiles, MountSource, MountSpec, NetworkMode, ProcessSpec, ReadOnly,
+    Resource, Rlimit, Root, StepUser, Terminal,
+};
+
+use super::environment::{self, Additions};
+use super::error::ExecError;
+use super::etc::{DEFAULT_HOSTNAME, hosts};
+use super::mounts::{self, Mounts};
+use super::resources::StepResources;
+use super::user::{self, ResolvedUser};
+use crate::Session;
+
+const SHARED_MEMORY: &str = "/dev/shm";
+/// Account files larger than this are not read.
+const ACCOUNTS_AT_MOST: u64 = 10 << 20;
+
+/// Everything a step needs, alive until it is over.
+pub(super) struct Prepared {
+    pub spec: ProcessSpec,
+    pub layer: ActiveLayer,
+    /// Cache directories and scratch layers; released after the sandbox is gone.
+    pub _mounts: Mounts,
+}
+
+/// Makes a step ready to start.
+pub(super) fn prepare(
+    session: &Session,
+    op: &ExecOp,
+    inputs: &[Option<Snapshot>],
+    resources: &StepResources,
+) -> Result<Prepared, ExecError> {
+    let base = inputs.first().cloned().flatten().unwrap_or_default();
+    let user = account(&session.store, &base, &op.user)?;
+    let mut mounts = mounts::prepare(session, &op.mounts, inputs, resources)?;
+    let additions = Additions {
+        secrets: secret_variables(op, resources)?,
+        home: user.home.clone(),
+        ssh_socket: mounts.ssh_socket.clone(),
+    };
+    let layer = session.lease.prepare(&base)?;
+    let hostname = op.hostname.clone().unwrap_or_else(|| DEFAULT_HOSTNAME.to_owned());
+    let spec = ProcessSpec {
+        root: Root::Overlay {
+            lower: lower_dirs(&session.store, &base),
+            upper: layer.upper().to_owned(),
+            work: layer.work().to_owned(),
+        },
+        args: op.args.clone(),
+        env: environment::assemble(op, &additions),
+        cwd: op.cwd.clone(),
+        user: StepUser { uid: user.uid, gid: user.gid, groups: user.groups },
+        mounts: with_memory(op.shm_size, std::mem::take(&mut mounts.specs)),
+        network: network(op.network, resources.network),
+        confinement: confinement(op.security),
+        etc: EtcFiles {
+            hosts: Some(hosts(&hostname, &op.extra_hosts)),
+            resolv_conf: Some(session.host.resolv_conf.to_vec()),
+        },
+        hostname,
+        shm_size: DEFAULT_SHM_SIZE,
+        rlimits: op.ulimits.iter().map(limit).collect::<Result<_, _>>()?,
+        no_new_privs: false,
+        terminal: Terminal::None,
+    };
+    Ok(Prepared { spec, layer, _mounts: mounts })
+}
+
+/// A size for `/dev/shm` is a mount of its own there, below what the step itself mounts.
+fn with_memory(size: Option<u64>, mut specs: Vec<MountSpec>) -> Vec<MountSpec> {
+    if size.is_some() && specs.iter().all(|spec| spec.target != SHARED_MEMORY) {
+        let source = MountSource::Tmpfs { size };
+        specs.insert(0, MountSpec { target: SHARED_MEMORY.to_owned(), source, read_only: ReadOnly::No });
+    }
+    specs
+}
+
+/// Directories of a snapshot's layers, bottom first, each once: overlay refuses a directory that occurs twice.
+pub(crate) fn lower_dirs(store: &Store, snapshot: &Snapshot) -> Vec<PathBuf> {
+    snapshot.distinct().0.iter().map(|id| store.layer_dir(id)).collect()
+}
+
+/// Resolves a `USER` text in a root file system.
+pub(crate) fn account(store: &Store, root: &Snapshot, text: &str) -> Result<ResolvedUser, ExecError> {
+    let view = store.stack(root)?;
+    let read = |path: &str| view.read_file(Path::new(path), ACCOUNTS_AT_MOST);
+    let passwd = read("/etc/passwd")?.unwrap_or_default();
+    let group = read("/etc/group")?.unwrap_or_default();
+    Ok(user::resolve(text, &passwd, &group)?)
+}
+
+fn secret_variables(op: &ExecOp, resources: &StepResources) -> Result<Vec<(String, String)>, ExecError> {
+    let mut all = Vec::new();
+    for secret in &op.secret_env {
+        if let Some(value) = resources.secret_text(&secret.id, secret.required)? {
+            all.push((secret.variable.clone(), value));
+        }
+    }
+    Ok(all)
+}
+
+/// A step's own wish, else the build's, else the host's network.
+fn network(step: Network, build: Network) -> NetworkMode {
+    match (step, build) {
+        (Network::None, _) | (Network::Default, Network::None) => NetworkMode::None,
+        (Network::Host, _) | (Network::Default, Network::Host | Network::Default) => NetworkMode::Host,
+    }
+}
+
+fn confinement(security: Security) -> Confinement {
+    match security {
+        Security::Sandbox => Confinement::Default,
+        Security::Insecure => Confinement::Insecure,
+    }
+}
+
+fn limit(ulimit: &Ulimit) -> Result<Rlimit, ExecError> {
+    let resource: Resource = ulimit.name.parse()?;
+    // Negative is "none", as for docker.
+    Ok(Rlimit { resource, soft: u64::try_from(ulimit.soft).ok(), hard: u64::try_from(ulimit.hard).ok() })
+}

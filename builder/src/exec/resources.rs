@@ -1,0 +1,68 @@
+//! What a build gives to its steps: secrets, agents, the default network.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use graph::Network;
+
+use super::error::ExecError;
+use crate::request::{BuildRequest, SecretSource};
+
+/// What a build gives to its steps.
+#[derive(Clone, Default)]
+pub struct StepResources {
+    /// Secrets by id.
+    pub secrets: BTreeMap<String, SecretSource>,
+    /// ssh agent sockets by id.
+    pub ssh: BTreeMap<String, PathBuf>,
+    /// Network of steps that name none.
+    pub network: Network,
+    /// Cache directories are emptied when the build first uses them.
+    pub fresh_caches: bool,
+    /// Those that were emptied.
+    pub(super) emptied: Arc<Mutex<BTreeSet<String>>>,
+}
+
+impl StepResources {
+    /// What a request gives.
+    pub fn of(request: &BuildRequest) -> Self {
+        Self {
+            secrets: request.secrets.clone(),
+            ssh: request.ssh.clone(),
+            network: request.network,
+            fresh_caches: request.no_cache,
+            emptied: Arc::default(),
+        }
+    }
+
+    /// The value of a secret; `None` when it was not given and need not be.
+    pub(crate) fn secret(&self, id: &str, required: bool) -> Result<Option<Vec<u8>>, ExecError> {
+        match self.secrets.get(id) {
+            Some(SecretSource::Value(value)) => Ok(Some(value.0.clone())),
+            Some(SecretSource::File(path)) => std::fs::read(path)
+                .map(Some)
+                .map_err(|source| ExecError::SecretFile { id: id.to_owned(), path: path.clone(), source }),
+            None if required => Err(ExecError::NoSecret { id: id.to_owned() }),
+            None => Ok(None),
+        }
+    }
+
+    /// The value of a secret as the value of a variable.
+    pub(crate) fn secret_text(&self, id: &str, required: bool) -> Result<Option<String>, ExecError> {
+        let Some(bytes) = self.secret(id, required)? else { return Ok(None) };
+        match String::from_utf8(bytes) {
+            Ok(text) if !text.contains('\0') => Ok(Some(text)),
+            Ok(_) | Err(_) => Err(ExecError::SecretText { id: id.to_owned() }),
+        }
+    }
+
+    /// The socket of an agent; `None` when it was not given and need not be.
+    pub(crate) fn agent(&self, id: &str, required: bool) -> Result<Option<PathBuf>, ExecError> {
+        match self.ssh.get(id) {
+            Some(path) => Ok(Some(path.clone())),
+            None if required => Err(ExecError::NoAgent { id: id.to_owned() }),
+            None => Ok(None),
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! One step, from op to snapshot.
+
+use graph::ExecOp;
+use layer_store::Snapshot;
+use runtime_exec::Exit;
+
+use super::error::ExecError;
+use super::resources::StepResources;
+use super::{full, prepare, sandboxed};
+use crate::Session;
+use crate::event::StepId;
+use crate::worker::{Permit, blocking};
+
+/// Runs a step upon its inputs; input 0 is the root, `None` being the empty tree. The one output is
+/// the root with one more layer. Dropping the future kills the step.
+pub async fn run_exec(
+    session: &Session,
+    op: &ExecOp,
+    inputs: &[Option<Snapshot>],
+    step: StepId,
+    resources: &StepResources,
+) -> Result<Vec<Snapshot>, ExecError> {
+    let base = inputs.first().cloned().flatten().unwrap_or_default();
+    let prepared = {
+        let (session, op, inputs, resources) =
+            (session.clone(), op.clone(), inputs.to_vec(), resources.clone());
+        blocking(Permit::free(), move || prepare::prepare(&session, &op, &inputs, &resources)).await?
+    };
+    let ended = sandboxed::run(prepared, session.events.clone(), step).await?;
+    let sandboxed::Ended { exit, tail, layer } = ended;
+    check(exit, &op.valid_exit_codes, tail).map_err(|error| full::explain(error, session.store.root()))?;
+    let layer = blocking(Permit::free(), move || layer.commit()).await?;
+    Ok(vec![base.with(layer)])
+}
+
+/// Whether a step that ended so did what it should.
+fn check(exit: Exit, valid: &[i32], tail: Vec<String>) -> Result<(), ExecError> {
+    match exit {
+        Exit::Code(0) if valid.is_empty() => Ok(()),
+        Exit::Code(code) if valid.contains(&i32::from(code)) => Ok(()),
+        Exit::Code(code) => Err(ExecError::Exit { code, tail }),
+        Exit::Signal(signal) => Err(ExecError::Signal { signal, tail }),
+        Exit::OutOfMemory => Err(ExecError::OutOfMemory { tail }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_wanted_codes_are_success() {
+        let ok = |exit, valid: &[i32]| check(exit, valid, Vec::new()).is_ok();
+        assert!(ok(Exit::Code(0), &[]));
+        assert!(!ok(Exit::Code(1), &[]));
+        assert!(ok(Exit::Code(3), &[3]));
+        assert!(!ok(Exit::Code(0), &[3]));
+        assert!(!ok(Exit::Signal(9), &[]));
+        assert!(!ok(Exit::OutOfMemory, &[0]));
+    }
+}

@@ -1,0 +1,60 @@
+//! A prepared step, run: started, listened to, waited for, or killed.
+
+use layer_store::ActiveLayer;
+use runtime_exec::{Exit, StepIo};
+use rustix::pipe::{PipeFlags, pipe_with};
+
+use super::error::ExecError;
+use super::kill::{KillSwitch, Wire};
+use super::prepare::Prepared;
+use super::pump::pump;
+use super::tail::Tail;
+use crate::event::{Event, StepId};
+use crate::session::EventSink;
+use crate::worker::{Permit, blocking};
+
+/// How a step ended.
+pub(super) struct Ended {
+    pub exit: Exit,
+    pub tail: Vec<String>,
+    /// What it wrote.
+    pub layer: ActiveLayer,
+}
+
+/// Runs a step to its end. Dropping the future kills it.
+pub(super) async fn run(prepared: Prepared, events: EventSink, step: StepId) -> Result<Ended, ExecError> {
+    let switch = KillSwitch::default();
+    let wire = switch.wire();
+    let (stdout, step_stdout) = pipe()?;
+    let (stderr, step_stderr) = pipe()?;
+    let listening = blocking(Permit::free(), move || {
+        let mut tail = Tail::default();
+        pump(stdout, stderr, &mut |stream, bytes| {
+            tail.push(&bytes);
+            events.send_blocking(Event::Log { step, stream, bytes });
+        })
+        .map(|()| tail.into_lines())
+        .map_err(ExecError::Pipe)
+    });
+    let io = StepIo { stdin: None, stdout: step_stdout, stderr: step_stderr };
+    let running = blocking(Permit::free(), move || start_and_wait(prepared, io, &wire));
+    let (running, tail) = futures::future::join(running, listening).await;
+    switch.disarm();
+    let (exit, layer) = running?;
+    Ok(Ended { exit, tail: tail?, layer })
+}
+
+fn pipe() -> Result<(std::os::fd::OwnedFd, std::os::fd::OwnedFd), ExecError> {
+    pipe_with(PipeFlags::CLOEXEC).map_err(|error| ExecError::Pipe(error.into()))
+}
+
+/// The mounts and the layer live at least as long as the sandbox.
+fn start_and_wait(prepared: Prepared, io: StepIo, wire: &Wire) -> Result<(Exit, ActiveLayer), ExecError> {
+    if wire.is_pulled() {
+        return Ok((Exit::Signal(rustix::process::Signal::KILL.as_raw()), prepared.layer));
+    }
+    let running = runtime_exec::spawn(&prepared.spec, io)?;
+    wire.connect(running.killer());
+    let exit = running.wait()?;
+    Ok((exit, prepared.layer))
+}

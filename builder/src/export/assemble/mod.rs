@@ -1,0 +1,236 @@
+//! From layers and a config to the documents of an image. Pure.
+
+use std::collections::BTreeMap;
+
+use oci::{
+    Compression, Descriptor, DiffId, Document, History, ImageConfig, Index, Manifest, MediaType, Platform,
+};
+use serde_json::Map;
+
+/// One layer as an image refers to it.
+#[derive(Clone, Debug)]
+pub struct LayerEntry {
+    /// Digest of its tar.
+    pub diff_id: DiffId,
+    /// Its blob.
+    pub blob: Descriptor,
+}
+
+/// Which family of media types a manifest speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Family {
+    /// OCI's.
+    Oci,
+    /// Docker's.
+    Docker,
+}
+
+impl Family {
+    /// A media type in this family.
+    pub fn convert(self, media_type: &MediaType) -> MediaType {
+        match self {
+            Family::Oci => media_type.to_oci(),
+            Family::Docker => media_type.to_docker(),
+        }
+    }
+
+    /// Media type of a layer.
+    pub fn layer(self, compression: Compression) -> MediaType {
+        self.convert(&MediaType::OciLayer(compression))
+    }
+}
+
+/// Times of what this build made, as RFC 3339 has them.
+#[derive(Clone, Debug, Default)]
+pub struct Times {
+    /// The time that was asked for, for everything.
+    pub epoch: Option<String>,
+    /// When the new layers were made, bottom first.
+    pub layers: Vec<Option<String>>,
+}
+
+/// Which parts of an image come from its base.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BasePart {
+    /// How many history entries.
+    pub history: usize,
+    /// How many layers.
+    pub layers: usize,
+}
+
+/// The config of the finished image.
+///
+/// Afterwards the history entries that stand for a layer are as many as the layers. Times come from
+/// layers, not from the clock, so that a build of which everything was found in the cache makes the
+/// same image again.
+pub fn finish_config(
+    mut config: ImageConfig,
+    base: BasePart,
+    diff_ids: Vec<DiffId>,
+    platform: &Platform,
+    times: &Times,
+) -> ImageConfig {
+    let own = config.history.split_off(base.history.min(config.history.len()));
+    let of_base = base.layers.min(diff_ids.len());
+    let mut history = match_layers(config.history, of_base);
+    let own_from = history.len();
+    history.extend(match_layers(own, diff_ids.len() - of_base));
+    let adds_something = history.len() > own_from;
+    match &times.epoch {
+        Some(epoch) => history[own_from..].iter_mut().for_each(|entry| entry.created = Some(epoch.clone())),
+        None => {
+            stamp_layers(&mut history[own_from..], &times.layers);
+            fill_times(&mut history);
+        }
+    }
+    let last = history.iter().rev().find_map(|entry| entry.created.clone());
+    config.created = times.epoch.clone().filter(|_| adds_something).or(last).or(config.created);
+    config.history = history;
+    config.rootfs.diff_ids = diff_ids;
+    fill_platform(&mut config, platform);
+    config
+}
+
+/// Makes entries that stand for a layer as many as there are layers.
+fn match_layers(mut entries: Vec<History>, layers: usize) -> Vec<History> {
+    let mut standing = entries.iter().filter(|entry| !entry.empty_layer).count();
+    if standing > layers {
+        // Nobody can say which of them are wrong.
+        entries.iter_mut().for_each(|entry| entry.empty_layer = true);
+        standing = 0;
+    }
+    for _ in standing..layers {
+        entries.push(History {
+            comment: Some("layer without a history entry".to_owned()),
+            ..History::default()
+        });
+    }
+    entries
+}
+
+/// Entries that stand for a layer get its time.
+fn stamp_layers(entries: &mut [History], times: &[Option<String>]) {
+    let standing = entries.iter_mut().filter(|entry| !entry.empty_layer);
+    for (entry, time) in standing.zip(times) {
+        if entry.created.is_none() {
+            entry.created.clone_from(time);
+        }
+    }
+}
+
+/// Entries without a time get that of the entry before; the first of them that of the next entry
+/// with one, if there is any: else it would look as old as the base.
+fn fill_times(history: &mut [History]) {
+    let Some(first_gap) = history.iter().position(|entry| entry.created.is_none()) else { return };
+    let after = history[first_gap..].iter().find_map(|entry| entry.created.clone());
+    let before = history[..first_gap].iter().rev().find_map(|entry| entry.created.clone());
+    let mut time = after.or(before);
+    for entry in &mut history[first_gap..] {
+        match &entry.created {
+            Some(own) => time = Some(own.clone()),
+            None => entry.created.clone_from(&time),
+        }
+    }
+}
+
+fn fill_platform(config: &mut ImageConfig, platform: &Platform) {
+    if config.architecture.is_empty() {
+        config.architecture.clone_from(&platform.architecture);
+        config.variant.clone_from(&platform.variant);
+    }
+    if config.os.is_empty() {
+        config.os.clone_from(&platform.os);
+    }
+}
+
+/// One platform's image: its documents and blobs.
+#[derive(Clone, Debug)]
+pub struct AssembledImage {
+    /// For which platform.
+    pub platform: Platform,
+    /// The config.
+    pub config: Document<ImageConfig>,
+    /// The manifest.
+    pub manifest: Document<Manifest>,
+}
+
+/// Config and manifest of an image.
+pub fn image(
+    platform: &Platform,
+    config: ImageConfig,
+    layers: Vec<LayerEntry>,
+    family: Family,
+    annotations: &BTreeMap<String, String>,
+) -> AssembledImage {
+    let config = Document::create(family.convert(&MediaType::OciConfig), config);
+    image_with(platform, config, layers, family, annotations)
+}
+
+/// The manifest over a config that is there already.
+pub fn image_with(
+    platform: &Platform,
+    config: Document<ImageConfig>,
+    layers: Vec<LayerEntry>,
+    family: Family,
+    annotations: &BTreeMap<String, String>,
+) -> AssembledImage {
+    let manifest_type = family.convert(&MediaType::OciManifest);
+    let manifest = Manifest {
+        schema_version: 2,
+        media_type: Some(manifest_type.clone()),
+        config: config.descriptor().clone(),
+        layers: layers.into_iter().map(|layer| layer_descriptor(layer.blob, family)).collect(),
+        annotations: match family {
+            Family::Oci => annotations.clone(),
+            // Docker's manifest has no such field.
+            Family::Docker => BTreeMap::new(),
+        },
+        other: Map::new(),
+    };
+    let manifest = Document::create(manifest_type, manifest);
+    AssembledImage { platform: platform.clone(), config, manifest }
+}
+
+/// A layer as this family writes it: same blob, own media type; foreign layers become ordinary ones.
+fn layer_descriptor(blob: Descriptor, family: Family) -> Descriptor {
+    let media_type = match blob.media_type.compression() {
+        Some(compression) => family.layer(compression),
+        None => family.convert(&blob.media_type),
+    };
+    let annotations = match family {
+        Family::Oci => blob.annotations,
+        Family::Docker => BTreeMap::new(),
+    };
+    Descriptor { annotations, ..Descriptor::new(media_type, blob.digest, blob.size) }
+}
+
+/// The index over several platforms.
+pub fn index(
+    images: &[AssembledImage],
+    family: Family,
+    annotations: &BTreeMap<String, String>,
+) -> Document<Index> {
+    let media_type = family.convert(&MediaType::OciIndex);
+    let manifests = images
+        .iter()
+        .map(|image| Descriptor {
+            platform: Some(image.platform.clone()),
+            ..image.manifest.descriptor().clone()
+        })
+        .collect();
+    let annotations = match family {
+        Family::Oci => annotations.clone(),
+        Family::Docker => BTreeMap::new(),
+    };
+    let index = Index {
+        schema_version: 2,
+        media_type: Some(media_type.clone()),
+        manifests,
+        annotations,
+        other: Map::new(),
+    };
+    Document::create(media_type, index)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,94 @@
+//! The documents of one output.
+
+use std::collections::BTreeMap;
+
+use oci::{Descriptor, Document, Index, Platform};
+
+use super::assemble::{self, AssembledImage, BasePart, Family, Times, finish_config};
+use super::error::ExportError;
+use super::layers::{Based, Form, entries};
+use super::stamp;
+use crate::Session;
+use crate::request::Output;
+
+/// The images of one output, and the index over them where there is one.
+#[derive(Clone, Debug)]
+pub(crate) struct Made {
+    /// One for each platform, never none.
+    pub images: Vec<AssembledImage>,
+    /// The index.
+    pub index: Option<Document<Index>>,
+}
+
+impl Made {
+    /// The index, else the manifest of the one image.
+    pub(crate) fn descriptor(&self) -> Descriptor {
+        match (&self.index, self.images.first()) {
+            (Some(index), _) => index.descriptor().clone(),
+            (None, Some(image)) => image.manifest.descriptor().clone(),
+            (None, None) => unreachable!("an output has at least one image"),
+        }
+    }
+}
+
+/// The epoch that holds for a target in an output.
+pub(super) fn epoch(output: &Output, based: &Based, request: Option<i64>) -> Option<i64> {
+    output.source_date_epoch.or(based.finished.target.epoch).or(request)
+}
+
+/// Packs layers and writes the documents of an output.
+pub(super) async fn make(
+    session: &Session,
+    output: &Output,
+    targets: &[Based],
+    request_epoch: Option<i64>,
+    force_index: bool,
+) -> Result<Made, ExportError> {
+    let mut images = Vec::with_capacity(targets.len());
+    let mut family = Family::Oci;
+    for based in targets {
+        let epoch = epoch(output, based, request_epoch);
+        let form = Form::of(output, epoch)?;
+        family = form.family;
+        let entries = entries(session, based, form).await?;
+        let diff_ids = entries.iter().map(|entry| entry.diff_id.clone()).collect();
+        let config = config(based, diff_ids, &times(session, based, epoch)?);
+        images.push(assemble::image(
+            &based.finished.target.platform,
+            config,
+            entries,
+            family,
+            &output.annotations,
+        ));
+    }
+    let index = (force_index || images.len() > 1).then(|| assemble::index(&images, family, &BTreeMap::new()));
+    Ok(Made { images, index })
+}
+
+/// Times of what this build made. A layer is as old as its directory in the store.
+pub(super) fn times(session: &Session, based: &Based, epoch: Option<i64>) -> Result<Times, ExportError> {
+    let made = |id| {
+        let created =
+            std::fs::metadata(session.store.layer_dir(id)).and_then(|metadata| metadata.created()).ok()?;
+        let seconds = created.duration_since(std::time::UNIX_EPOCH).ok()?.as_secs();
+        stamp::text(i64::try_from(seconds).ok()?).ok()
+    };
+    let now = stamp::text(stamp::now())?;
+    let own = based.finished.snapshot.0.iter().skip(based.base_layers());
+    Ok(Times {
+        epoch: epoch.map(stamp::text).transpose()?,
+        layers: own.map(|id| made(id).or_else(|| Some(now.clone()))).collect(),
+    })
+}
+
+/// A target's config with its layers.
+pub(super) fn config(based: &Based, diff_ids: Vec<oci::DiffId>, times: &Times) -> oci::ImageConfig {
+    let target = &based.finished.target;
+    let base = BasePart { history: target.base_history, layers: based.base_layers() };
+    finish_config(target.config.clone(), base, diff_ids, &target.platform, times)
+}
+
+/// Directory of a platform's files where an output has several: `linux_amd64`.
+pub(super) fn platform_directory(platform: &Platform) -> String {
+    platform.to_string().replace('/', "_")
+}

@@ -1,0 +1,39 @@
+//! Outputs: from finished trees and configs to images, archives, directories.
+//!
+//! - `assemble`: the documents of an image. Pure;
+//! - `layers`: which blob stands for which layer, packing what was never packed;
+//! - `layout`, `archive`, `directory`: OCI layouts and docker archives;
+//! - `push`: a registry; `stored`: the store's own images;
+//! - `tree`, `tree_tar`: the files themselves;
+//! - `unfinished`: a file that appears under its name only when all is done.
+//!
+//! Invariants: layers of a base keep their blobs; a name is given only to what is complete; an
+//! export that fails leaves neither files nor tags.
+
+mod archive;
+mod assemble;
+mod deliver;
+mod directory;
+mod error;
+mod layers;
+mod layout;
+mod made;
+mod metadata;
+mod push;
+mod recompress;
+mod request;
+mod stamp;
+mod stored;
+mod tree;
+mod tree_tar;
+mod unfinished;
+
+pub(crate) use assemble::index as assemble_index;
+pub use assemble::{AssembledImage, BasePart, Family, LayerEntry, Times, finish_config};
+pub use deliver::export;
+pub use error::{ExportError, TreeError};
+pub(crate) use made::Made;
+pub(crate) use push::{PushPlan, push_image};
+pub use request::{ExportRequest, Exported, FinishedTarget};
+pub(crate) use stored::pack as pack_stored;
+pub use tree::{Ownership, write_tree};

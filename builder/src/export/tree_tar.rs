@@ -1,0 +1,75 @@
+//! The files of a tree as one tar.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use layer_store::tar::TarWriter;
+use layer_store::{Attributes, Entry, Kind, StackView, StoreError, Time, Walk};
+
+use super::error::TreeError;
+
+/// Writes trees, each below its prefix (empty for a single one). `clamp`: the latest modification
+/// time, in seconds since 1970.
+pub(super) fn write_tar(
+    trees: &[(PathBuf, StackView)],
+    clamp: Option<i64>,
+    sink: &mut dyn Write,
+) -> Result<(), TreeError> {
+    let mut tar = TarWriter::new(sink);
+    for (prefix, view) in trees {
+        if !prefix.as_os_str().is_empty()
+            && let Some(root) = view.lookup(Path::new("/"))?
+        {
+            tar.entry(prefix, &clamped(&root.attributes, clamp))?;
+        }
+        let mut links: HashMap<(usize, u64), PathBuf> = HashMap::new();
+        view.walk(Path::new("/"), &mut |path, entry| {
+            let relative = path.strip_prefix("/").unwrap_or(path);
+            if relative.as_os_str().is_empty() {
+                return Ok(Walk::Continue);
+            }
+            write_entry(&mut tar, view, path, &prefix.join(relative), entry, &mut links, clamp)?;
+            Ok(Walk::Continue)
+        })?;
+    }
+    tar.finish()?;
+    Ok(())
+}
+
+fn write_entry(
+    tar: &mut TarWriter<&mut dyn Write>,
+    view: &StackView,
+    real: &Path,
+    name: &Path,
+    entry: &Entry,
+    links: &mut HashMap<(usize, u64), PathBuf>,
+    clamp: Option<i64>,
+) -> Result<(), StoreError> {
+    let attributes = clamped(&entry.attributes, clamp);
+    match &attributes.kind {
+        Kind::File { .. } => {
+            if entry.links > 1 {
+                if let Some(first) = links.get(&entry.identity) {
+                    return tar.hardlink(name, first, &attributes);
+                }
+                links.insert(entry.identity, name.to_owned());
+            }
+            tar.file_from(name, &attributes, &view.open(real)?)
+        }
+        Kind::Socket => Ok(()),
+        Kind::Directory
+        | Kind::Symlink { .. }
+        | Kind::Fifo
+        | Kind::CharDevice { .. }
+        | Kind::BlockDevice { .. } => tar.entry(name, &attributes),
+    }
+}
+
+fn clamped(attributes: &Attributes, clamp: Option<i64>) -> Attributes {
+    let mut attributes = attributes.clone();
+    if let Some(clamp) = clamp.filter(|clamp| attributes.mtime.secs >= *clamp) {
+        attributes.mtime = Time { secs: clamp, nanos: 0 };
+    }
+    attributes
+}

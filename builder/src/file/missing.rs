@@ -1,0 +1,85 @@
+//! What to say when a source is not there.
+
+use std::path::Path;
+
+use super::FileError;
+use super::error::shown;
+use super::links::{Last, clean};
+use super::tree::Tree;
+
+const MOST_NAMES: usize = 3;
+
+/// The error for a path or pattern without a match, with whatever helps to see why.
+pub(super) fn not_found(tree: &Tree, source: &str) -> FileError {
+    let path = clean(source);
+    FileError::NotFound {
+        path: shown(&path),
+        place: tree.place(),
+        hidden_by: hidden_by(tree, &path),
+        similar: similar(tree, &path).unwrap_or_default(),
+    }
+}
+
+fn hidden_by(tree: &Tree, path: &Path) -> Option<String> {
+    match tree {
+        Tree::Context(scan) => scan.hidden_by(path).map(str::to_owned),
+        Tree::Stack(_) => None,
+    }
+}
+
+/// Names like the first missing component, beside it.
+fn similar(tree: &Tree, path: &Path) -> Result<Vec<String>, FileError> {
+    let mut directory = std::path::PathBuf::new();
+    for name in path.iter() {
+        let next = tree.resolve(&directory.join(name), Last::Follow, |_| {})?;
+        if tree.lookup(&next)?.is_none() {
+            let wanted = name.to_string_lossy().to_lowercase();
+            let mut close: Vec<(usize, String)> = tree
+                .read_dir(&directory)?
+                .iter()
+                .map(|(name, _)| name.to_string_lossy().into_owned())
+                .map(|name| (distance(&wanted, &name.to_lowercase()), name))
+                .filter(|(distance, _)| *distance <= 1 + wanted.chars().count() / 4)
+                .collect();
+            close.sort();
+            close.truncate(MOST_NAMES);
+            return Ok(close.into_iter().map(|(_, name)| shown(&directory.join(name))).collect());
+        }
+        directory = next;
+    }
+    Ok(Vec::new())
+}
+
+/// How many characters have to be added, removed or replaced.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, left) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, right) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(left != *right);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::distance;
+
+    #[test]
+    fn distances() {
+        for (a, b, expected) in [
+            ("", "", 0),
+            ("a", "", 1),
+            ("abc", "abc", 0),
+            ("requirments", "requirements", 1),
+            ("ab", "ba", 2),
+        ] {
+            assert_eq!(distance(a, b), expected, "{a} {b}");
+        }
+    }
+}

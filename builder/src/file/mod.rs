@@ -1,0 +1,85 @@
+//! File actions, executed upon a stack of layers without a mount.
+//!
+//! A step's actions end in one layer, written in place by the store's layer writer; what lies below
+//! is asked of a stack view. The semantics are those of BuildKit's file operations.
+//!
+//! - `sources` and `plan` say which paths a copy reads: once, for the key ([`selection_digest`]) and
+//!   for the execution ([`run_file`]);
+//! - `tree` is what is read from, `dest` what is written to (upon `base`); `links` follows links inside a root, for
+//!   both;
+//! - `copy`, `make` and `archive` are the actions; `owner` and `chmod` what their flags say.
+//!
+//! Invariants:
+//! - no path of a tree is ever given to the host with a link in it, on neither side;
+//! - directories of the base that get new entries appear in the layer as they are in the base;
+//! - a failed step leaves no layer.
+
+mod archive;
+mod base;
+mod chmod;
+mod copy;
+mod dest;
+mod digest;
+mod error;
+mod links;
+mod make;
+mod materialise;
+mod missing;
+mod owner;
+mod plan;
+mod sources;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use graph::FileAction;
+use layer_store::{LayerId, Lease, Snapshot, Store, Time};
+
+pub use digest::{bind_digest, selection_digest};
+pub use error::{FileError, Place};
+pub use materialise::materialise;
+
+use crate::context::ContextScan;
+use dest::Dest;
+use tree::Tree;
+
+/// What a file step reads from.
+#[derive(Clone, Debug)]
+pub enum FileInput {
+    /// A stage, an image, anything with layers.
+    Snapshot(Snapshot),
+    /// A local context.
+    Context(Arc<ContextScan>),
+}
+
+/// Executes the actions of one step upon `base` and gives the one layer they make. Blocking.
+///
+/// `inputs[0]` is the base; the actions name the others by position.
+pub fn run_file(
+    store: &Store,
+    lease: &Lease,
+    actions: &[FileAction],
+    base: &Snapshot,
+    inputs: &[FileInput],
+) -> Result<LayerId, FileError> {
+    let mut dest = Dest::new(store.stack(base)?, lease.write_layer(base)?, now());
+    for action in actions {
+        match action {
+            FileAction::Copy(copy) => {
+                let input = inputs.get(copy.input).ok_or(FileError::NoInput(copy.input))?;
+                copy::run(&mut dest, &Tree::open(store, input)?, copy)?;
+            }
+            FileAction::MkDir(action) => make::directory(&mut dest, action)?,
+            FileAction::MkFile(action) => make::file(&mut dest, action)?,
+        }
+    }
+    Ok(dest.into_writer().commit()?)
+}
+
+fn now() -> Time {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Time { secs: since.as_secs().try_into().unwrap_or(i64::MAX), nanos: since.subsec_nanos() }
+}

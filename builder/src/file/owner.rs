@@ -1,0 +1,83 @@
+//! Owners by name or number, as the tree that is built knows them.
+
+use graph::OwnerSpec;
+
+use super::FileError;
+use super::dest::{Dest, Owner, UserFile};
+
+const PASSWD: &str = "/etc/passwd";
+const GROUP: &str = "/etc/group";
+const LONGEST: u64 = 10 << 20;
+
+/// What a name stands for that the tree does not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unknown {
+    /// Nothing: it is an error.
+    Refused,
+    /// Root, or for a group the one that the user brings.
+    Root,
+}
+
+/// The numbers behind `--chown`. `root` is 0 in every tree, and so is a user or group that is empty.
+pub(super) fn owner(dest: &Dest, spec: &OwnerSpec, unknown: Unknown) -> Result<Owner, FileError> {
+    let (uid, primary) = match number(&spec.user) {
+        Some(uid) => (uid, uid),
+        None => known(user(dest, &spec.user)?, "user", &spec.user, PASSWD, unknown)?.unwrap_or((0, 0)),
+    };
+    let gid = match spec.group.as_deref().filter(|group| !group.is_empty()) {
+        None => primary,
+        Some(group) => match number(group) {
+            Some(gid) => gid,
+            None => known(named_group(dest, group)?, "group", group, GROUP, unknown)?.unwrap_or(primary),
+        },
+    };
+    Ok((uid, gid))
+}
+
+fn number(text: &str) -> Option<u32> {
+    match text {
+        "" | "root" => Some(0),
+        _ => text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten(),
+    }
+}
+
+fn known<T>(
+    found: Option<T>,
+    what: &'static str,
+    name: &str,
+    file: &'static str,
+    unknown: Unknown,
+) -> Result<Option<T>, FileError> {
+    match (found, unknown) {
+        (None, Unknown::Refused) => Err(FileError::UnknownName { what, name: name.to_owned(), file }),
+        (found, Unknown::Refused | Unknown::Root) => Ok(found),
+    }
+}
+
+fn user(dest: &Dest, name: &str) -> Result<Option<Owner>, FileError> {
+    let Some(text) = read(dest, PASSWD)? else { return Ok(None) };
+    Ok(lines(&text, name)
+        .find_map(|fields| Some((fields.get(2)?.parse().ok()?, fields.get(3)?.parse().ok()?))))
+}
+
+fn named_group(dest: &Dest, name: &str) -> Result<Option<u32>, FileError> {
+    let Some(text) = read(dest, GROUP)? else { return Ok(None) };
+    Ok(lines(&text, name).find_map(|fields| fields.get(2)?.parse().ok()))
+}
+
+/// The fields of the lines that begin with a name.
+fn lines<'a>(text: &'a str, name: &'a str) -> impl Iterator<Item = Vec<&'a str>> {
+    text.lines()
+        .map(|line| line.trim().split(':').collect::<Vec<_>>())
+        .filter(move |fields| fields.first() == Some(&name))
+}
+
+fn read(dest: &Dest, file: &'static str) -> Result<Option<String>, FileError> {
+    let refused = |reason| Err(FileError::UserFile { file, reason });
+    match dest.read_file(file, LONGEST)? {
+        UserFile::Bytes(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+        UserFile::Missing => Ok(None),
+        UserFile::NotAFile => refused("is not a regular file"),
+        UserFile::TooLong => refused("is longer than 10 MiB"),
+    }
+}

@@ -1,0 +1,103 @@
+//! Which paths of an input a copy names: one, or what a pattern matches.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use graph::{Copy, Glob};
+use layer_store::{Entry, Kind};
+
+use super::FileError;
+use super::links::{Last, clean};
+use super::missing::not_found;
+use super::tree::Tree;
+
+/// One path that a copy names.
+#[derive(Clone, Debug)]
+pub(super) struct Source {
+    /// The name it has where it is put into a directory: that of the path as it was written.
+    pub(super) name: OsString,
+    /// Where it is, links followed as the copy asks.
+    pub(super) real: PathBuf,
+    pub(super) entry: Entry,
+}
+
+/// What `--parents` adds: below which directory, and which paths of it.
+pub(super) struct Kept {
+    pub(super) pattern: String,
+}
+
+/// The directory or file to start from, and what `--parents` keeps below it.
+pub(super) fn split(copy: &Copy) -> (String, Option<Kept>) {
+    if !copy.parents {
+        return (copy.source.clone(), None);
+    }
+    let (start, pattern) = match copy.source.split_once("/./") {
+        Some((start, pattern)) => (start.to_owned(), pattern),
+        None => ("/".to_owned(), copy.source.strip_prefix("./").unwrap_or(&copy.source)),
+    };
+    let pattern = graph::path::clean(&format!("/{pattern}")).trim_start_matches('/').to_owned();
+    (start, Some(Kept { pattern }))
+}
+
+/// The paths that a copy names, sorted.
+pub(super) fn sources(tree: &Tree, copy: &Copy) -> Result<Vec<Source>, FileError> {
+    let (start, _) = split(copy);
+    let source = graph::path::clean(&format!("/{start}"));
+    let last = if copy.follow_symlinks { Last::Follow } else { Last::Keep };
+    if !(copy.wildcard && has_wildcards(&source)) {
+        return Ok(vec![source_at(tree, &clean(&source), last)?]);
+    }
+    let matches = expand(tree, &source, last)?;
+    if matches.is_empty() && !copy.allow_empty_wildcard {
+        return Err(not_found(tree, &source));
+    }
+    matches.into_iter().map(|path| source_at(tree, &path, last)).collect()
+}
+
+fn source_at(tree: &Tree, path: &Path, last: Last) -> Result<Source, FileError> {
+    let real = tree.resolve(path, last, |_| {})?;
+    let entry = tree.lookup(&real)?.ok_or_else(|| not_found(tree, &super::error::shown(path)))?;
+    let name = path.file_name().map(OsStr::to_owned).unwrap_or_default();
+    Ok(Source { name, real, entry })
+}
+
+pub(super) fn has_wildcards(text: &str) -> bool {
+    let mut escaped = false;
+    text.chars().any(|c| {
+        let special = !escaped && matches!(c, '*' | '?' | '[');
+        escaped = !escaped && c == '\\';
+        special
+    })
+}
+
+/// The real paths that a pattern matches. Components before the first pattern may be links, those
+/// after it are not followed.
+fn expand(tree: &Tree, source: &str, last: Last) -> Result<Vec<PathBuf>, FileError> {
+    let components: Vec<&str> = source.split('/').filter(|part| !part.is_empty()).collect();
+    let plain = components.iter().take_while(|part| !has_wildcards(part)).count();
+    let start = clean(components[..plain].join("/"));
+    let start = tree.resolve(&start, last, |_| {})?;
+    if tree.lookup(&start)?.is_none() {
+        return Err(not_found(tree, source));
+    }
+    let mut found = vec![start];
+    for pattern in &components[plain..] {
+        let pattern = Glob::new(pattern).map_err(|_| FileError::Glob(source.to_owned()))?;
+        found = matching(tree, &found, &pattern)?;
+    }
+    Ok(found)
+}
+
+fn matching(tree: &Tree, directories: &[PathBuf], pattern: &Glob) -> Result<Vec<PathBuf>, FileError> {
+    let mut found = Vec::new();
+    for directory in directories {
+        if !matches!(tree.lookup(directory)?, Some(Entry { attributes, .. }) if attributes.kind == Kind::Directory)
+        {
+            continue;
+        }
+        let names = tree.read_dir(directory)?.into_iter().map(|(name, _)| name);
+        found.extend(names.filter(|name| pattern.matches(name.as_bytes())).map(|name| directory.join(name)));
+    }
+    Ok(found)
+}

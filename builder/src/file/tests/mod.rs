@@ -1,0 +1,9 @@
+//! Tests of file steps, on stores of their own.
+
+mod archives;
+mod cases;
+mod escapes;
+mod keys;
+mod special;
+mod support;
+mod trees;

@@ -1,0 +1,72 @@
+//! A commit's files in a directory.
+
+use std::path::{Path, PathBuf};
+
+use graph::GitSource;
+
+use super::GitError;
+use super::address::{shown, without_secrets};
+use super::command::Git;
+
+/// Fetches the commit, alone, into an empty directory of ours; gives the directory that becomes the
+/// root.
+pub(super) fn checkout(git: &Git, source: &GitSource, dir: &Path) -> Result<PathBuf, GitError> {
+    let commit = source.commit.as_str();
+    if !matches!(commit.len(), 40 | 64) || !commit.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Err(GitError::Name { name: commit.to_owned() });
+    }
+    let format = if commit.len() == 64 { "--object-format=sha256" } else { "--object-format=sha1" };
+    git.run(Some(dir), &["init", "-q", "--template=", format])?;
+    // Submodules with relative addresses start from it.
+    git.run(Some(dir), &["config", "remote.origin.url", &git.url])?;
+    fetch(git, dir, commit)?;
+    git.run(Some(dir), &["checkout", "-q", "--force", "--detach", commit, "--"])?;
+    if source.submodules && dir.join(".gitmodules").symlink_metadata().is_ok_and(|found| found.is_file()) {
+        git.run(Some(dir), &["submodule", "update", "-q", "--init", "--recursive", "--depth=1", "--"])?;
+    }
+    git.run(Some(dir), &["config", "remote.origin.url", &without_secrets(&git.url)])?;
+    subdirectory(source, dir)
+}
+
+/// The commit alone, where the server gives commits by name, else everything it has.
+fn fetch(git: &Git, dir: &Path, commit: &str) -> Result<(), GitError> {
+    let alone = ["fetch", "-q", "--no-tags", "--no-recurse-submodules", "--depth=1", "--", "origin", commit];
+    match git.run(Some(dir), &alone) {
+        Ok(_) => Ok(()),
+        Err(GitError::Failed { said, .. }) if refuses_commits(&said) => {
+            let everything =
+                ["fetch", "-q", "--no-recurse-submodules", "--", "origin", "+refs/*:refs/remotes/origin/*"];
+            git.run(Some(dir), &everything).map(drop)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether a server says that commits are not to be asked for by name.
+fn refuses_commits(said: &str) -> bool {
+    ["not our ref", "unadvertised object", "Server does not allow", "shallow"]
+        .iter()
+        .any(|words| said.contains(words))
+}
+
+/// The directory that becomes the root: a real one, behind real ones.
+fn subdirectory(source: &GitSource, dir: &Path) -> Result<PathBuf, GitError> {
+    let mut root = dir.to_owned();
+    for name in source.subdir.iter().flat_map(|subdir| subdir.split('/')).filter(|name| !name.is_empty()) {
+        let refused = |link| GitError::Subdir {
+            url: shown(&source.url),
+            subdir: source.subdir.clone().unwrap_or_default(),
+            link,
+        };
+        if matches!(name, "." | ".." | ".git") {
+            return Err(refused(false));
+        }
+        root.push(name);
+        match root.symlink_metadata() {
+            Ok(found) if found.is_dir() => {}
+            Ok(found) => return Err(refused(found.is_symlink())),
+            Err(_) => return Err(refused(false)),
+        }
+    }
+    Ok(root)
+}

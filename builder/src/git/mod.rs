@@ -1,0 +1,57 @@
+//! Git repositories: the commit that a name stands for, and a commit's files as a layer.
+//!
+//! The program `git` does the work, run outside as the real user (so that ssh keys and agents of
+//! that user serve), with nothing of the host's git configuration.
+//!
+//! Invariants:
+//! - no address and no name ever reaches `git` as an option; only the transports of
+//!   `TRANSPORTS` are spoken; no hook, filter or credential helper of any configuration runs;
+//! - a commit is fetched by its full name, so what a key says is what a layer holds;
+//! - the layer has modes as a umask of 022 gives them, belongs to 0:0, and holds nothing of git's
+//!   own unless it was asked for;
+//! - passwords in addresses appear in no message and stay in no configuration.
+
+mod address;
+mod checkout;
+mod command;
+mod error;
+mod import;
+mod refs;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use address::shown;
+pub use error::GitError;
+
+use graph::GitSource;
+use layer_store::Snapshot;
+
+use crate::Session;
+use crate::worker::{Permit, blocking};
+use command::{Git, Runner};
+
+/// The commit that a branch, a tag or a full ref of a repository stands for; the empty name is the
+/// default branch.
+pub async fn resolve(session: &Session, url: &str, name: &str) -> Result<String, GitError> {
+    let (runner, url, name) = (runner(session)?, url.to_owned(), name.to_owned());
+    blocking(Permit::free(), move || refs::resolve(&Git::new(runner, &url)?, &name)).await
+}
+
+/// The files of a commit, as one layer.
+pub async fn fetch(session: &Session, source: &GitSource) -> Result<Snapshot, GitError> {
+    let (runner, lease, source) = (runner(session)?, session.lease.clone(), source.clone());
+    blocking(Permit::free(), move || {
+        let dir = lease.scratch_dir()?;
+        let result = checkout::checkout(&Git::new(runner, &source.url)?, &source, &dir)
+            .and_then(|root| import::import(&lease, &root, import::Machinery::of(&source)));
+        // What cannot be removed now goes with the lease.
+        drop(std::fs::remove_dir_all(&dir));
+        Ok(Snapshot(vec![result?]))
+    })
+    .await
+}
+
+fn runner(session: &Session) -> Result<Runner, GitError> {
+    let helper = session.helper.clone().ok_or(GitError::NoHelper)?;
+    Ok(Box::new(move |command| helper.run(command)))
+}

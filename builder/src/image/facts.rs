@@ -1,0 +1,140 @@
+//! What an image name stands for.
+
+use graph::ImageFacts;
+use layer_store::{Store, StoredImage, StoredVariant};
+use oci::{Descriptor, Digest, Document, ImageConfig, ImageDocument, MediaType, Platform, Reference};
+
+use super::documents::{find_document, keep_document, stored};
+use super::error::ImageError;
+use crate::Session;
+use crate::request::PullPolicy;
+use crate::worker::{Permit, blocking};
+
+/// What an image name stands for on a platform: the store's image first, then documents of the
+/// store that a digest names, then the registry, as far as the policy allows.
+pub async fn image_facts(
+    session: &Session,
+    reference: &Reference,
+    platform: &Platform,
+    policy: PullPolicy,
+) -> Result<ImageFacts, ImageError> {
+    let found = {
+        let (store, reference, platform) = (session.store.clone(), reference.clone(), platform.clone());
+        blocking(Permit::free(), move || stored_facts(&store, &reference, &platform, policy)).await?
+    };
+    if let Some(facts) = found {
+        return Ok(facts);
+    }
+    match policy {
+        PullPolicy::Never => {
+            Err(ImageError::NotStored { reference: reference.clone(), platform: platform.clone() })
+        }
+        PullPolicy::Missing | PullPolicy::Always => remote_facts(session, reference, platform).await,
+    }
+}
+
+async fn remote_facts(
+    session: &Session,
+    reference: &Reference,
+    platform: &Platform,
+) -> Result<ImageFacts, ImageError> {
+    let image = session.client.fetch_image(reference, platform).await?;
+    let lease = session.lease.clone();
+    blocking(Permit::free(), move || {
+        if let Some(index) = &image.index {
+            keep_document(&lease, index)?;
+        }
+        keep_document(&lease, &image.manifest)?;
+        keep_document(&lease, &image.config)?;
+        Ok(ImageFacts {
+            manifest: image.manifest.descriptor().clone(),
+            resolved: image.resolved,
+            config: image.config.into_parsed(),
+        })
+    })
+    .await
+}
+
+/// Facts that need no request.
+fn stored_facts(
+    store: &Store,
+    reference: &Reference,
+    platform: &Platform,
+    policy: PullPolicy,
+) -> Result<Option<ImageFacts>, ImageError> {
+    if let Some(digest) = reference.digest() {
+        return facts_by_digest(store, reference, digest, platform);
+    }
+    match policy {
+        PullPolicy::Always => Ok(None),
+        PullPolicy::Missing | PullPolicy::Never => facts_by_name(store, reference, platform),
+    }
+}
+
+/// The variant of a stored image that serves a platform.
+pub(crate) fn stored_variant<'a>(image: &'a StoredImage, platform: &Platform) -> Option<&'a StoredVariant> {
+    let entry = |variant: &StoredVariant| Descriptor {
+        platform: Some(variant.platform.clone()),
+        ..Descriptor::new(MediaType::OciManifest, variant.config.digest.clone(), variant.config.size)
+    };
+    let entries: Vec<Descriptor> = image.variants.iter().map(entry).collect();
+    image.variants.get(platform.choose(&entries)?)
+}
+
+fn facts_by_name(
+    store: &Store,
+    reference: &Reference,
+    platform: &Platform,
+) -> Result<Option<ImageFacts>, ImageError> {
+    let Some(image) = store.image(reference)? else { return Ok(None) };
+    let Some(variant) = stored_variant(&image, platform) else { return Ok(None) };
+    let config: Option<Document<ImageConfig>> = stored(store, reference, &variant.config)?;
+    // An image that was only built has no manifest: its config is its identity.
+    let manifest = variant.manifest.clone().unwrap_or_else(|| variant.config.clone());
+    Ok(config.map(|config| ImageFacts {
+        resolved: image.index.clone().unwrap_or_else(|| manifest.clone()),
+        manifest,
+        config: config.into_parsed(),
+    }))
+}
+
+/// Index, manifest and config of a digest, where all of them are in the store.
+fn facts_by_digest(
+    store: &Store,
+    reference: &Reference,
+    digest: &Digest,
+    platform: &Platform,
+) -> Result<Option<ImageFacts>, ImageError> {
+    let Some(top) = image_document(store, reference, digest)? else { return Ok(None) };
+    let resolved = top.descriptor().clone();
+    let manifest = match top {
+        ImageDocument::Manifest(manifest) => manifest,
+        ImageDocument::Index(index) => {
+            let entries = &index.parsed().manifests;
+            let Some(entry) = platform.choose(entries).and_then(|at| entries.get(at)) else {
+                return Ok(None);
+            };
+            match image_document(store, reference, &entry.digest)? {
+                Some(ImageDocument::Manifest(manifest)) => manifest,
+                Some(ImageDocument::Index(_)) | None => return Ok(None),
+            }
+        }
+    };
+    let config: Option<Document<ImageConfig>> = stored(store, reference, &manifest.parsed().config)?;
+    Ok(config.map(|config| ImageFacts {
+        manifest: manifest.descriptor().clone(),
+        resolved,
+        config: config.into_parsed(),
+    }))
+}
+
+fn image_document(
+    store: &Store,
+    reference: &Reference,
+    digest: &Digest,
+) -> Result<Option<ImageDocument>, ImageError> {
+    let Some(raw) = find_document(store, digest)? else { return Ok(None) };
+    ImageDocument::parse(None, raw)
+        .map(Some)
+        .map_err(|source| ImageError::Document { reference: reference.clone(), source })
+}

@@ -1,0 +1,24 @@
+//! Images of registries and of the store: what a name stands for, and their layers.
+//!
+//! - `facts`: name → manifest and config, the store first;
+//! - `documents`: manifests and configs as blobs of the store;
+//! - `pull`: the missing layers of an image;
+//! - `stream`: one layer's blob on its way from the network to disk, stored and unpacked in one pass.
+//!
+//! Invariants: nothing counts before its digest and size are verified; a layer's tar must have the
+//! diff id that the config promises; what is there is not fetched again.
+
+mod documents;
+mod error;
+mod facts;
+mod progress;
+mod pull;
+mod stream;
+
+pub(crate) use documents::{BaseImage, base_image, keep_document, stored as stored_document};
+pub use error::ImageError;
+pub use facts::image_facts;
+pub(crate) use facts::stored_variant;
+pub(crate) use progress::{Progress, short};
+pub use pull::pull_image;
+pub(crate) use stream::ensure_blob;

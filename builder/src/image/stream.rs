@@ -1,0 +1,196 @@
+//! One layer's blob on its way: from the network into the blob store and, in the same pass, through
+//! the decompressor into its layer directory.
+//!
+//! The network is async and unpacking is blocking; a bounded channel joins them. The end is told
+//! explicitly, so that a transfer that was dropped is never taken for a short one.
+
+use std::io::{self, Read, Write};
+
+use bytes::{Buf, Bytes};
+use futures::StreamExt;
+use layer_store::{BlobWriter, Lease, Unpacked, open_layer_stream};
+use oci::{Compression, Descriptor, DiffId, Repository};
+use tokio::sync::mpsc;
+
+use super::error::ImageError;
+use super::progress::{Progress, short};
+use crate::Session;
+use crate::event::StepId;
+use crate::worker::{Permit, blocking};
+
+/// Pieces that may wait between network and disk.
+const WAITING: usize = 16;
+
+enum Piece {
+    Data(Bytes),
+    End,
+}
+
+/// The blocking end of the channel.
+struct Incoming {
+    pieces: mpsc::Receiver<Piece>,
+    current: Bytes,
+    ended: bool,
+}
+
+impl Read for Incoming {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.current.is_empty() && !self.ended {
+            match self.pieces.blocking_recv() {
+                Some(Piece::Data(bytes)) => self.current = bytes,
+                Some(Piece::End) => self.ended = true,
+                None => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the transfer stopped")),
+            }
+        }
+        let count = buffer.len().min(self.current.len());
+        self.current.copy_to_slice(&mut buffer[..count]);
+        Ok(count)
+    }
+}
+
+/// Writes what is read from `source` to `copy` as well.
+struct Tee<R> {
+    source: R,
+    copy: BlobWriter,
+}
+
+impl<R: Read> Read for Tee<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.source.read(buffer)?;
+        self.copy.write_all(&buffer[..count])?;
+        Ok(count)
+    }
+}
+
+/// A reader that stays ours while a decompressor owns a handle to it.
+struct Shared<R>(std::sync::Arc<std::sync::Mutex<R>>);
+
+impl<R: Read> Read for Shared<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).read(buffer)
+    }
+}
+
+/// Gets a layer's blob, from the store or the registry, and unpacks it.
+pub(super) async fn fetch_and_unpack(
+    session: &Session,
+    repository: &Repository,
+    blob: &Descriptor,
+    diff: &DiffId,
+    step: StepId,
+) -> Result<Unpacked, ImageError> {
+    let stored = {
+        let (store, blob) = (session.store.clone(), blob.clone());
+        blocking(Permit::free(), move || match store.has_blob(&blob) {
+            true => store.open_blob(&blob.digest),
+            false => Ok(None),
+        })
+        .await?
+    };
+    let (lease, descriptor, diff) = (session.lease.clone(), blob.clone(), diff.clone());
+    if let Some(file) = stored {
+        return blocking(Permit::free(), move || unpack(&lease, &descriptor, &diff, Box::new(file))).await;
+    }
+    transfer(session, repository, blob, step, move |incoming| {
+        unpack_and_store(&lease, &descriptor, &diff, incoming)
+    })
+    .await
+}
+
+/// Makes sure that a blob is in the store.
+pub(crate) async fn ensure_blob(
+    session: &Session,
+    repository: &Repository,
+    blob: &Descriptor,
+    step: StepId,
+) -> Result<(), ImageError> {
+    let (store, descriptor) = (session.store.clone(), blob.clone());
+    if blocking(Permit::free(), move || store.has_blob(&descriptor)).await {
+        return Ok(());
+    }
+    let (lease, descriptor) = (session.lease.clone(), blob.clone());
+    transfer(session, repository, blob, step, move |mut incoming| {
+        let mut copy = lease.blob_of(descriptor.digest.algorithm())?;
+        io::copy(&mut incoming, &mut copy)
+            .map_err(|source| ImageError::Layer { blob: descriptor.clone(), source })?;
+        Ok(copy.commit_as(&descriptor)?)
+    })
+    .await
+}
+
+/// Runs a download and what takes it side by side. The download's error comes first: the other
+/// only says that it stopped.
+async fn transfer<T: Send + 'static>(
+    session: &Session,
+    repository: &Repository,
+    blob: &Descriptor,
+    step: StepId,
+    take: impl FnOnce(Incoming) -> Result<T, ImageError> + Send + 'static,
+) -> Result<T, ImageError> {
+    let (sender, pieces) = mpsc::channel(WAITING);
+    let incoming = Incoming { pieces, current: Bytes::new(), ended: false };
+    let taking = blocking(Permit::free(), move || take(incoming));
+    let (fed, taken) = futures::future::join(feed(session, repository, blob, step, sender), taking).await;
+    fed?;
+    taken
+}
+
+async fn feed(
+    session: &Session,
+    repository: &Repository,
+    blob: &Descriptor,
+    step: StepId,
+    sender: mpsc::Sender<Piece>,
+) -> Result<(), ImageError> {
+    let mut progress = Progress::new(session.events.clone(), step, short(&blob.digest), Some(blob.size));
+    let mut body = session.client.blob(repository, blob).await?.into_stream();
+    while let Some(bytes) = body.next().await {
+        let bytes = bytes.map_err(|error| broken(error, blob))?;
+        progress.add(bytes.len() as u64);
+        if sender.send(Piece::Data(bytes)).await.is_err() {
+            // The taker gave up and says why.
+            return Ok(());
+        }
+    }
+    let _ = sender.send(Piece::End).await;
+    progress.finish();
+    Ok(())
+}
+
+/// The registry's error inside an I/O error.
+fn broken(error: io::Error, blob: &Descriptor) -> ImageError {
+    match error.downcast::<registry_client::RegistryError>() {
+        Ok(inner) => ImageError::Registry(inner),
+        Err(source) => ImageError::Layer { blob: blob.clone(), source },
+    }
+}
+
+fn unpack_and_store(
+    lease: &Lease,
+    blob: &Descriptor,
+    diff: &DiffId,
+    incoming: Incoming,
+) -> Result<Unpacked, ImageError> {
+    let copy = lease.blob_of(blob.digest.algorithm())?;
+    let shared = std::sync::Arc::new(std::sync::Mutex::new(Tee { source: incoming, copy }));
+    let unpacked = unpack(lease, blob, diff, Box::new(Shared(std::sync::Arc::clone(&shared))))?;
+    let failed = |source| ImageError::Layer { blob: blob.clone(), source };
+    // The decompressor may stop before the last bytes; the blob has them all.
+    io::copy(&mut Shared(std::sync::Arc::clone(&shared)), &mut io::sink()).map_err(failed)?;
+    let tee = std::sync::Arc::into_inner(shared)
+        .and_then(|mutex| mutex.into_inner().ok())
+        .ok_or_else(|| failed(io::Error::other("the unpacker keeps its input")))?;
+    tee.copy.commit_as(blob)?;
+    Ok(unpacked)
+}
+
+fn unpack(
+    lease: &Lease,
+    blob: &Descriptor,
+    diff: &DiffId,
+    packed: Box<dyn Read + Send>,
+) -> Result<Unpacked, ImageError> {
+    let compression = blob.media_type.compression().unwrap_or(Compression::None);
+    let mut tar = open_layer_stream(compression, packed);
+    lease.unpack(&mut tar, diff).map_err(|source| ImageError::Unpack { blob: blob.clone(), source })
+}

@@ -1,0 +1,43 @@
+//! Plan, solve, run, assemble, export: from a frontend's graph to images.
+//!
+//! The builder knows graphs, not build files: a frontend is a function handed in with the request.
+//! It prints nothing and reads no environment; what happens leaves as [`Event`](event::Event)s,
+//! what comes out is a [`BuildOutcome`] or a [`BuildError`].
+//!
+//! The story of a build, one module per chapter:
+//! - [`plan`]: ask the frontend, answer its needs, until there is a graph;
+//! - `keys`: the keys of every reachable step, made of the step and of what it reads;
+//! - `solve`: which recorded results may be used, and running the rest as its inputs get ready;
+//! - `worker`: the doing, behind one trait, so that the solver can be tested without a host;
+//! - `context`, `file`, `image`, `git`, `exec`: the ops; `export`: the outputs;
+//! - [`remote`]: contexts and bases that are fetched before there is a graph.
+//!
+//! Invariants:
+//! - a step runs at most once in a build, and its result is one value everywhere in that build;
+//! - a failed step is never recorded, and no image appears when a step failed;
+//! - dropping the future of a build stops everything it started;
+//! - blocking work is started by [`worker::blocking`] and by nothing else.
+
+pub mod context;
+pub mod error;
+pub mod event;
+pub mod exec;
+pub mod export;
+pub mod file;
+pub mod git;
+pub mod image;
+mod keys;
+pub mod plan;
+pub mod remote;
+pub mod request;
+pub mod session;
+mod solve;
+pub mod toolchain;
+pub mod worker;
+
+mod build;
+
+pub use build::build;
+pub use error::{BuildError, Categorised, Category, Cause};
+pub use request::{BuildOutcome, BuildRequest};
+pub use session::{EventSink, EventStream, HostFacts, Session};

@@ -1,0 +1,158 @@
+//! From vertices to results.
+//!
+//! 1. [`name`]: read the local contexts where steps read them, name every step;
+//! 2. [`decide`]: read the records under these names once, decide which may be used as they are,
+//!    and from the targets, which results are needed at all;
+//! 3. [`run`]: run the needed steps, each as soon as its inputs are there. An [`attempt`] looks for
+//!    a record under the result key, claims that key, looks once more, and only then executes;
+//! 4. [`settle`]: a step that ran again and came to the same content takes its older layer, so that
+//!    the cascade stops.
+//!
+//! The whole is one future that owns everything it started: dropping it stops the build. The first
+//! failure drops the rest.
+
+mod attempt;
+mod decide;
+mod name;
+mod run;
+mod settle;
+mod solved;
+mod web;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use futures::future::join_all;
+use graph::{Edge, Graph, Op, VertexId};
+use layer_store::Record;
+
+use crate::error::StepFailure;
+use crate::event::{Ending, Event, StepId};
+use crate::session::EventSink;
+use crate::worker::{Permits, Worker};
+
+pub(crate) use solved::Solution;
+
+use decide::{demanded, recorded, salted, usable};
+use name::{Name, names, read_locals};
+use run::Run;
+use web::Web;
+
+/// What the solver works with.
+pub(crate) struct Solver<'a> {
+    /// Does the work.
+    pub(crate) worker: &'a dyn Worker,
+    /// Where events go.
+    pub(crate) events: &'a EventSink,
+    /// Bounds the steps that run at once.
+    pub(crate) permits: &'a Permits,
+    /// Use no recorded results.
+    pub(crate) no_cache: bool,
+}
+
+/// The number of a vertex in events.
+pub(crate) fn step_id(id: VertexId) -> StepId {
+    StepId(u32::try_from(id.index()).unwrap_or(u32::MAX))
+}
+
+/// Brings about the results that the targets name.
+pub(crate) async fn solve(
+    solver: &Solver<'_>,
+    graph: &Graph,
+    targets: &[Edge],
+) -> Result<Solution, Box<StepFailure>> {
+    let web = Web::new(graph, targets);
+    solver.announce(graph, web.order()).await;
+    let names = solver.name(graph, &web).await?;
+    let records = solver.records(graph, &web, &names).await;
+    let salted = salted(graph, &web, solver.no_cache);
+    let usable = usable(&web, &names, &records, &salted);
+    let demanded = demanded(graph, &web, targets, &usable);
+    let run = Run { solver, graph, targets, names: &names, records: &records, usable: &usable };
+    let solution = run.all(&demanded).await?;
+    let mut counts = solution.counts;
+    for id in web.order().iter().copied().filter(|id| !demanded.contains(id)) {
+        counts.cached += usize::from(counted(&graph.vertex(id).op));
+        if !matches!(graph.vertex(id).op, Op::Local(_)) {
+            solver.ended(id, Ending::Cached, std::time::Duration::ZERO).await;
+        }
+    }
+    Ok(Solution { counts, ..solution })
+}
+
+/// Whether a vertex counts as a step for people.
+fn counted(op: &Op) -> bool {
+    match op {
+        Op::Exec(_) | Op::File(_) | Op::Http(_) | Op::Git(_) | Op::Diff => true,
+        Op::Image(_) | Op::Local(_) | Op::Merge => false,
+    }
+}
+
+impl Solver<'_> {
+    async fn announce(&self, graph: &Graph, order: &[VertexId]) {
+        for &id in order {
+            let meta = &graph.vertex(id).meta;
+            self.events
+                .send(Event::Planned { step: step_id(id), title: meta.title.clone(), span: meta.span })
+                .await;
+        }
+    }
+
+    async fn name(&self, graph: &Graph, web: &Web) -> Result<BTreeMap<VertexId, Name>, Box<StepFailure>> {
+        let contexts = web.order().iter().filter(|id| matches!(graph.vertex(**id).op, Op::Local(_)));
+        let contexts: Vec<VertexId> = contexts.copied().collect();
+        for &id in &contexts {
+            self.events.send(Event::Started { step: step_id(id) }).await;
+        }
+        let began = std::time::Instant::now();
+        let locals = match read_locals(self.worker, graph, web.order()).await {
+            Ok(locals) => locals,
+            Err((id, cause)) => {
+                for context in contexts {
+                    self.ended(context, Ending::Cancelled, began.elapsed()).await;
+                }
+                return Err(self.failed(graph, id, cause, began.elapsed()).await);
+            }
+        };
+        for &id in &contexts {
+            self.ended(id, Ending::Done, began.elapsed()).await;
+        }
+        Ok(names(graph, web.order(), &locals))
+    }
+
+    async fn records(
+        &self,
+        graph: &Graph,
+        web: &Web,
+        names: &BTreeMap<VertexId, Name>,
+    ) -> BTreeMap<VertexId, Record> {
+        let all = recorded(graph, web)
+            .into_iter()
+            .map(|id| async move { (id, self.worker.record(names[&id].key).await) });
+        join_all(all).await.into_iter().filter_map(|(id, record)| Some((id, record?))).collect()
+    }
+
+    async fn ended(&self, id: VertexId, ending: Ending, took: std::time::Duration) {
+        self.events.send(Event::Finished { step: step_id(id), ending, took }).await;
+    }
+
+    async fn failed(
+        &self,
+        graph: &Graph,
+        id: VertexId,
+        cause: crate::error::Cause,
+        took: std::time::Duration,
+    ) -> Box<StepFailure> {
+        let meta = &graph.vertex(id).meta;
+        self.ended(id, Ending::Failed(cause.to_string()), took).await;
+        Box::new(StepFailure {
+            step: step_id(id),
+            title: meta.title.clone(),
+            span: meta.span,
+            log: self.events.tail(step_id(id)),
+            cause,
+        })
+    }
+}

@@ -1,0 +1,72 @@
+//! Why a command has no result.
+
+use std::io;
+
+use layer_store::StoreError;
+use oci::{Platform, Reference};
+use thiserror::Error;
+
+use crate::error::{Categorised, Category};
+use crate::exec::ExecError;
+use crate::export::ExportError;
+use crate::image::ImageError;
+
+/// Why a command has no result.
+#[derive(Debug, Error)]
+pub enum ToolError {
+    /// The image could not be had.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// The image could not be sent.
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    /// The process did not run.
+    #[error(transparent)]
+    Exec(#[from] ExecError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// No such image in the store.
+    #[error("no image {} in the store", name.familiar())]
+    NoImage {
+        /// The name.
+        name: Reference,
+    },
+    /// The store's image is not for that platform.
+    #[error("{} is not in the store for {platform}", name.familiar())]
+    NoVariant {
+        /// The name.
+        name: Reference,
+        /// The platform.
+        platform: Platform,
+    },
+    /// Neither the image nor the caller says what to run.
+    #[error("{} names no command: give one", name.familiar())]
+    NoCommand {
+        /// The image.
+        name: Reference,
+    },
+    /// A layer's archive cannot be read.
+    #[error("layer {layer}: {source}")]
+    Archive {
+        /// Which.
+        layer: String,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl Categorised for ToolError {
+    fn category(&self) -> Category {
+        match self {
+            ToolError::Image(error) => error.category(),
+            ToolError::Export(error) => error.category(),
+            ToolError::Exec(error) => error.category(),
+            ToolError::Store(_)
+            | ToolError::NoImage { .. }
+            | ToolError::NoVariant { .. }
+            | ToolError::Archive { .. } => Category::Local,
+            ToolError::NoCommand { .. } => Category::Usage,
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! An image of a registry, brought into the store under its name.
+
+use graph::ImageSource;
+use layer_store::{StoredImage, StoredVariant};
+use oci::{Descriptor, Digest, Document, Manifest, Platform, Reference};
+
+use super::error::ToolError;
+use crate::Session;
+use crate::event::StepId;
+use crate::image::{image_facts, pull_image, stored_document};
+use crate::request::PullPolicy;
+use crate::worker::{Permit, blocking};
+
+/// What was pulled.
+#[derive(Clone, Debug)]
+pub struct PulledImage {
+    /// The image's id: the digest of its config.
+    pub id: Digest,
+    /// What the name stands for: an index or the manifest.
+    pub resolved: Descriptor,
+    /// The manifest for the platform.
+    pub manifest: Descriptor,
+    /// The platform it is for.
+    pub platform: Platform,
+}
+
+/// Pulls an image and gives it its name in the store.
+pub async fn pull(
+    session: &Session,
+    name: &Reference,
+    platform: &Platform,
+    step: StepId,
+) -> Result<PulledImage, ToolError> {
+    let facts = image_facts(session, name, platform, PullPolicy::Always).await?;
+    let source =
+        ImageSource { reference: name.clone(), manifest: facts.manifest.clone(), platform: platform.clone() };
+    let snapshot = pull_image(session, &source, step).await?;
+    let (session, name) = (session.clone(), name.clone());
+    blocking(Permit::free(), move || {
+        let manifest: Option<Document<Manifest>> = stored_document(&session.store, &name, &facts.manifest)?;
+        let manifest = manifest.ok_or_else(|| ToolError::NoImage { name: name.clone() })?;
+        let config = manifest.parsed().config.clone();
+        let platform = facts.config.platform();
+        let variant = StoredVariant {
+            platform: platform.clone(),
+            config: config.clone(),
+            manifest: Some(facts.manifest.clone()),
+            snapshot,
+        };
+        session.store.seal(&session.lease)?;
+        let image = joined(session.store.image(&name)?, &facts.resolved, variant);
+        session.store.tag(&name, &image)?;
+        Ok(PulledImage { id: config.digest, resolved: facts.resolved, manifest: facts.manifest, platform })
+    })
+    .await
+}
+
+/// The image with one more platform, where the same index was pulled before; else a new one.
+fn joined(old: Option<StoredImage>, resolved: &Descriptor, variant: StoredVariant) -> StoredImage {
+    let created = jiff::Timestamp::now().as_second();
+    let index = resolved.media_type.is_index().then(|| resolved.clone());
+    let same = |old: &StoredImage| match (&old.index, &index) {
+        (Some(old), Some(new)) => old.digest == new.digest,
+        (Some(_), None) | (None, Some(_) | None) => false,
+    };
+    let mut variants = old.filter(same).map(|old| old.variants).unwrap_or_default();
+    variants.retain(|known| known.platform != variant.platform);
+    variants.push(variant);
+    StoredImage { created, index, variants }
+}

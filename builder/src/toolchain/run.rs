@@ -1,0 +1,205 @@
+//! A container from an image: a process upon its files, which are thrown away afterwards.
+
+use std::os::fd::OwnedFd;
+
+use graph::{ExtraHost, ImageSource};
+use layer_store::{ActiveLayer, Snapshot};
+use oci::{ImageConfig, Platform, Reference};
+use runtime_exec::{
+    Confinement, DEFAULT_SHM_SIZE, EtcFiles, Exit, NetworkMode, ProcessSpec, Root, StepIo, StepUser, Terminal,
+};
+
+use super::error::ToolError;
+use crate::Session;
+use crate::event::StepId;
+use crate::exec::{
+    DEFAULT_PATH, ExecError, KillSwitch, account, hosts, lower_dirs, set_default_variable, set_variable,
+    split_environment,
+};
+use crate::image::{image_facts, pull_image};
+use crate::request::PullPolicy;
+use crate::worker::{Permit, blocking};
+
+const HOSTNAME: &str = "rbuild";
+
+/// What the caller wants different from the image.
+#[derive(Clone, Debug)]
+pub struct RunOptions {
+    /// Arguments instead of the image's; empty: the image's.
+    pub command: Vec<String>,
+    /// Program instead of the image's entry point; `Some` of an empty list: none.
+    pub entrypoint: Option<Vec<String>>,
+    /// Variables.
+    pub env: Vec<(String, String)>,
+    /// User.
+    pub user: Option<String>,
+    /// Working directory.
+    pub workdir: Option<String>,
+    /// Host name.
+    pub hostname: Option<String>,
+    /// The network.
+    pub network: NetworkMode,
+    /// Lines for `/etc/hosts`.
+    pub extra_hosts: Vec<ExtraHost>,
+    /// Height and width of the caller's terminal, to give the process one of its own.
+    pub terminal: Option<(u16, u16)>,
+}
+
+/// What the process is connected to.
+pub struct RunIo {
+    /// Its input; `None` is `/dev/null`.
+    pub stdin: Option<OwnedFd>,
+    /// Its output.
+    pub stdout: OwnedFd,
+    /// Its messages.
+    pub stderr: OwnedFd,
+    /// Gets our side of the terminal, where one was asked for, in the thread that waits; it should
+    /// hand it to a thread of its own and return.
+    pub on_terminal: Option<Box<dyn FnOnce(OwnedFd) + Send>>,
+}
+
+/// Runs a process from an image, which is pulled where it is absent. Dropping the future kills it.
+pub async fn run(
+    session: &Session,
+    name: &Reference,
+    platform: &Platform,
+    options: RunOptions,
+    io: RunIo,
+    step: StepId,
+) -> Result<Exit, ToolError> {
+    let facts = image_facts(session, name, platform, PullPolicy::Missing).await?;
+    let source =
+        ImageSource { reference: name.clone(), manifest: facts.manifest, platform: platform.clone() };
+    let snapshot = pull_image(session, &source, step).await?;
+    let switch = KillSwitch::default();
+    let wire = switch.wire();
+    let (session, name) = (session.clone(), name.clone());
+    let exit = blocking(Permit::free(), move || {
+        let layer = session.lease.prepare(&snapshot)?;
+        let spec = spec(&session, &name, &snapshot, &layer, &facts.config, &options)?;
+        if wire.is_pulled() {
+            return Ok(Exit::Signal(rustix::process::Signal::KILL.as_raw()));
+        }
+        let step_io = StepIo { stdin: io.stdin, stdout: io.stdout, stderr: io.stderr };
+        let mut running = runtime_exec::spawn(&spec, step_io).map_err(ExecError::from)?;
+        wire.connect(running.killer());
+        if let (Some(terminal), Some(take)) = (running.take_terminal(), io.on_terminal) {
+            take(terminal);
+        }
+        let exit = running.wait().map_err(ExecError::from)?;
+        drop(layer);
+        Ok::<_, ToolError>(exit)
+    })
+    .await;
+    switch.disarm();
+    exit
+}
+
+fn spec(
+    session: &Session,
+    name: &Reference,
+    snapshot: &Snapshot,
+    layer: &ActiveLayer,
+    config: &ImageConfig,
+    options: &RunOptions,
+) -> Result<ProcessSpec, ToolError> {
+    let args = args(config, options);
+    if args.is_empty() {
+        return Err(ToolError::NoCommand { name: name.clone() });
+    }
+    let run = &config.config;
+    let user = account(&session.store, snapshot, options.user.as_deref().unwrap_or(&run.user))?;
+    let hostname = options.hostname.clone().unwrap_or_else(|| HOSTNAME.to_owned());
+    let workdir = options.workdir.clone().unwrap_or_else(|| run.working_dir.clone());
+    Ok(ProcessSpec {
+        root: Root::Overlay {
+            lower: lower_dirs(&session.store, snapshot),
+            upper: layer.upper(),
+            work: layer.work(),
+        },
+        args,
+        env: environment(config, options, &user.home),
+        cwd: if workdir.is_empty() { "/".to_owned() } else { workdir },
+        user: StepUser { uid: user.uid, gid: user.gid, groups: user.groups },
+        mounts: Vec::new(),
+        network: options.network,
+        confinement: Confinement::Default,
+        etc: EtcFiles {
+            hosts: Some(hosts(&hostname, &options.extra_hosts)),
+            resolv_conf: Some(session.host.resolv_conf.to_vec()),
+        },
+        hostname,
+        shm_size: DEFAULT_SHM_SIZE,
+        rlimits: Vec::new(),
+        no_new_privs: false,
+        terminal: match options.terminal {
+            Some((rows, columns)) => Terminal::New { rows, columns },
+            None => Terminal::None,
+        },
+    })
+}
+
+/// As docker does it: another entry point drops the image's command, another command does not drop
+/// the entry point.
+fn args(config: &ImageConfig, options: &RunOptions) -> Vec<String> {
+    let run = &config.config;
+    let (entrypoint, command) = match &options.entrypoint {
+        Some(own) => (own.clone(), None),
+        None => (run.entrypoint.clone().unwrap_or_default(), run.cmd.clone()),
+    };
+    let command = match options.command.is_empty() {
+        true => command.unwrap_or_default(),
+        false => options.command.clone(),
+    };
+    entrypoint.into_iter().chain(command).collect()
+}
+
+fn environment(config: &ImageConfig, options: &RunOptions, home: &str) -> Vec<(String, String)> {
+    let mut all = Vec::new();
+    for (name, value) in split_environment(config.config.env.as_deref().unwrap_or_default()) {
+        set_variable(&mut all, &name, &value);
+    }
+    if options.terminal.is_some() {
+        set_default_variable(&mut all, "TERM", "xterm");
+    }
+    for (name, value) in &options.env {
+        set_variable(&mut all, name, value);
+    }
+    set_default_variable(&mut all, "PATH", DEFAULT_PATH);
+    set_default_variable(&mut all, "HOME", home);
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(entrypoint: Option<&[&str]>, command: &[&str], expected: &[&str]) {
+        let list = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let mut config = ImageConfig::default();
+        config.config.entrypoint = Some(list(&["entry"]));
+        config.config.cmd = Some(list(&["cmd"]));
+        let options = RunOptions {
+            command: list(command),
+            entrypoint: entrypoint.map(list),
+            env: Vec::new(),
+            user: None,
+            workdir: None,
+            hostname: None,
+            network: NetworkMode::None,
+            extra_hosts: Vec::new(),
+            terminal: None,
+        };
+        assert_eq!(args(&config, &options), list(expected));
+    }
+
+    #[test]
+    fn entry_point_and_command() {
+        check(None, &[], &["entry", "cmd"]);
+        check(None, &["x", "y"], &["entry", "x", "y"]);
+        check(Some(&["own"]), &[], &["own"]);
+        check(Some(&["own"]), &["x"], &["own", "x"]);
+        check(Some(&[]), &["x"], &["x"]);
+        check(Some(&[]), &[], &[]);
+    }
+}

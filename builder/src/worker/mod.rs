@@ -1,0 +1,76 @@
+//! The doing: what the solver asks of the world.
+//!
+//! The solver decides, a [`Worker`] does: it reads, executes, and keeps records. The real one works
+//! on the store and the host; a fake one serves the solver's tests, with neither.
+//! [`blocking`] is the one door from async code to blocking threads.
+
+mod contexts;
+mod http;
+mod kept;
+mod permit;
+mod real;
+mod versions;
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use graph::{LocalSource, Op};
+use layer_store::{CacheKey, ContentId, LayerId, Record, Snapshot};
+
+use crate::error::Cause;
+use crate::event::StepId;
+pub(crate) use crate::keys::Reading;
+
+pub use http::HttpError;
+pub(crate) use http::fetch as fetch_url;
+pub(crate) use kept::kept;
+pub use permit::{Permit, Permits, blocking};
+pub(crate) use real::RealWorker;
+
+/// A tree that a step works upon.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Tree {
+    /// The empty one.
+    Empty,
+    /// A result.
+    Snapshot(Snapshot),
+    /// A local context, never copied as a whole.
+    Local(Arc<LocalSource>),
+}
+
+/// One step, ready to run.
+#[derive(Debug)]
+pub(crate) struct Job {
+    /// Which step, for events.
+    pub step: StepId,
+    /// What to do.
+    pub op: Arc<Op>,
+    /// Upon what, by position.
+    pub inputs: Vec<Tree>,
+    /// The right to run; goes to the thread that does the work.
+    pub permit: Permit,
+}
+
+/// Held while a key is being worked on, by one holder on the machine. Dropping releases.
+pub(crate) type Claim = Box<dyn Send>;
+
+/// What the solver asks of the world.
+pub(crate) trait Worker: Send + Sync {
+    /// The digest of a part of a tree: content without times (for [`Tree::Empty`], of nothing).
+    fn digest(&self, tree: Tree, reading: Reading) -> BoxFuture<'_, Result<[u8; 32], Cause>>;
+
+    /// The content of a layer, without times.
+    fn content(&self, layer: LayerId) -> BoxFuture<'_, Result<ContentId, Cause>>;
+
+    /// Runs a step. One snapshot for each output.
+    fn execute(&self, job: Job) -> BoxFuture<'_, Result<Vec<Snapshot>, Cause>>;
+
+    /// What a key led to, if all of it is still there. A record that cannot be read is absent.
+    fn record(&self, key: CacheKey) -> BoxFuture<'_, Option<Record>>;
+
+    /// Files what a key led to.
+    fn file(&self, key: CacheKey, record: Record) -> BoxFuture<'_, Result<(), Cause>>;
+
+    /// Waits until nobody else on this machine works on that key. `None`: claims cannot be had.
+    fn claim(&self, key: CacheKey) -> BoxFuture<'_, Option<Claim>>;
+}

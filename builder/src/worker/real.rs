@@ -1,0 +1,243 @@
+//! The worker that works: on the store, the network, and in sandboxes.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use graph::{ContextName, ExecOp, FileAction, MountKind, Op};
+use layer_store::{CacheKey, ContentId, LayerId, Record, Snapshot};
+
+use super::contexts::Contexts;
+use super::{Claim, Job, Permit, Permits, Reading, Tree, Worker, blocking, http};
+use crate::Session;
+use crate::error::Cause;
+use crate::exec::{StepResources, run_exec};
+use crate::file::{self, FileInput};
+use crate::git;
+use crate::image::pull_image;
+use crate::plan::Unsupported;
+use crate::request::LocalContext;
+
+/// How long to wait before asking again for a claim that another process holds.
+const CLAIM_PAUSES: [u64; 5] = [2, 5, 10, 25, 50];
+
+/// The worker of one build.
+pub(crate) struct RealWorker {
+    session: Session,
+    resources: StepResources,
+    contexts: Contexts,
+    readers: Permits,
+    held: Arc<Mutex<HashSet<LayerId>>>,
+    contents: Mutex<HashMap<LayerId, ContentId>>,
+}
+
+impl RealWorker {
+    /// For a build with these contexts and step resources.
+    pub(crate) fn new(
+        session: Session,
+        contexts: BTreeMap<ContextName, LocalContext>,
+        resources: StepResources,
+    ) -> Self {
+        let readers = Permits::new(std::thread::available_parallelism().map_or(2, usize::from));
+        let contexts = Contexts::new(session.store.clone(), contexts);
+        Self { session, resources, contexts, readers, held: Arc::default(), contents: Mutex::default() }
+    }
+
+    async fn file_input(&self, tree: &Tree) -> Result<FileInput, Cause> {
+        Ok(match tree {
+            Tree::Empty => FileInput::Snapshot(Snapshot::default()),
+            Tree::Snapshot(snapshot) => FileInput::Snapshot(snapshot.clone()),
+            Tree::Local(source) => match self.contexts.layers(source) {
+                Some(snapshot) => FileInput::Snapshot(snapshot.clone()),
+                None => FileInput::Context(self.contexts.scan(source).await?),
+            },
+        })
+    }
+
+    /// A tree as layers; of a local context only the given paths.
+    async fn layers(&self, tree: &Tree, paths: Vec<String>) -> Result<Option<Snapshot>, Cause> {
+        let source = match tree {
+            Tree::Empty => return Ok(None),
+            Tree::Snapshot(snapshot) => return Ok(Some(snapshot.clone())),
+            Tree::Local(source) => source,
+        };
+        if let Some(snapshot) = self.contexts.layers(source) {
+            return Ok(Some(snapshot.clone()));
+        }
+        let scan = self.contexts.scan(source).await?;
+        let (store, lease) = (self.session.store.clone(), self.session.lease.clone());
+        let layers = blocking(self.readers.acquire().await, move || {
+            paths
+                .iter()
+                .map(|path| file::materialise(&store, &lease, &scan, path))
+                .collect::<Result<Vec<_>, _>>()
+        });
+        Ok(Some(Snapshot(layers.await?)))
+    }
+
+    async fn run_file(
+        &self,
+        actions: Vec<FileAction>,
+        inputs: Vec<Tree>,
+        permit: Permit,
+    ) -> Result<Vec<Snapshot>, Cause> {
+        let mut sources = Vec::with_capacity(inputs.len());
+        for tree in &inputs {
+            sources.push(self.file_input(tree).await?);
+        }
+        let root = inputs.into_iter().next().unwrap_or(Tree::Empty);
+        let base = self.layers(&root, vec!["/".to_owned()]).await?.unwrap_or_default();
+        let (store, lease) = (self.session.store.clone(), self.session.lease.clone());
+        let layer = {
+            let base = base.clone();
+            blocking(permit, move || file::run_file(&store, &lease, &actions, &base, &sources)).await?
+        };
+        Ok(vec![base.with(layer)])
+    }
+
+    async fn run_exec(&self, op: &ExecOp, job: &Job) -> Result<Vec<Snapshot>, Cause> {
+        let mut inputs = Vec::with_capacity(job.inputs.len());
+        for (position, tree) in job.inputs.iter().enumerate() {
+            inputs.push(self.layers(tree, mounted_paths(op, position)).await?);
+        }
+        Ok(run_exec(&self.session, op, &inputs, job.step, &self.resources).await?)
+    }
+
+    async fn execute(&self, mut job: Job) -> Result<Vec<Snapshot>, Cause> {
+        let permit = std::mem::replace(&mut job.permit, Permit::free());
+        let op = Arc::clone(&job.op);
+        match &*op {
+            Op::Image(source) => Ok(vec![pull_image(&self.session, source, job.step).await?]),
+            Op::Http(source) => Ok(vec![http::fetch(&self.session, source, job.step).await?]),
+            Op::File(actions) => self.run_file(actions.clone(), job.inputs, permit).await,
+            Op::Exec(exec) => {
+                let result = self.run_exec(exec, &job).await;
+                drop(permit);
+                result
+            }
+            Op::Git(source) => Ok(vec![git::fetch(&self.session, source).await?]),
+            Op::Diff => Err(unsupported("differences of trees")),
+            Op::Local(source) => {
+                let tree = Tree::Local(Arc::new(source.clone()));
+                Ok(vec![self.layers(&tree, vec!["/".to_owned()]).await?.unwrap_or_default()])
+            }
+            Op::Merge => Err(unsupported("a merge that is a step")),
+        }
+    }
+
+    /// The content of a layer. A layer of an image is known by its name, so that the files of a base
+    /// need not be read to know what stands upon it.
+    async fn content_of(&self, layer: LayerId) -> Result<ContentId, Cause> {
+        if layer.names_content() {
+            return Ok(ContentId(*blake3::hash(layer.as_str().as_bytes()).as_bytes()));
+        }
+        if let Some(known) = self.lock_contents().get(&layer) {
+            return Ok(*known);
+        }
+        let (store, id) = (self.session.store.clone(), layer.clone());
+        let content = blocking(self.readers.acquire().await, move || store.content_id(&id)).await?;
+        self.lock_contents().insert(layer, content);
+        Ok(content)
+    }
+
+    fn lock_contents(&self) -> MutexGuard<'_, HashMap<LayerId, ContentId>> {
+        self.contents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn unsupported(what: &str) -> Cause {
+    Unsupported { what: what.to_owned() }.into()
+}
+
+/// The paths of an input that a process has mounted; all of it for the root.
+fn mounted_paths(op: &ExecOp, position: usize) -> Vec<String> {
+    let path = |kind: &MountKind| match kind {
+        MountKind::Bind { input, source, .. } if *input == position => Some(source.clone()),
+        MountKind::Cache { seed: Some((input, path)), .. } if *input == position => Some(path.clone()),
+        MountKind::Bind { .. }
+        | MountKind::Cache { .. }
+        | MountKind::Tmpfs { .. }
+        | MountKind::Secret { .. }
+        | MountKind::Ssh { .. } => None,
+    };
+    let mut paths: Vec<String> = op.mounts.iter().filter_map(|mount| path(&mount.kind)).collect();
+    if position == 0 {
+        paths.push("/".to_owned());
+    }
+    paths.sort();
+    paths.dedup();
+    paths
+}
+
+/// Reads a record and says that its layers are in use; looks again where that was news, since a
+/// collection may have been faster.
+fn find(session: &Session, held: &Mutex<HashSet<LayerId>>, key: &CacheKey) -> Option<Record> {
+    let record = session.store.record(key).ok()??;
+    let news: Vec<LayerId> = {
+        let held = held.lock().unwrap_or_else(PoisonError::into_inner);
+        let layers = record.outputs.iter().flat_map(|snapshot| &snapshot.0);
+        layers.filter(|id| !held.contains(*id)).cloned().collect()
+    };
+    if news.is_empty() {
+        return Some(record);
+    }
+    for id in &news {
+        session.lease.hold(id).ok()?;
+    }
+    held.lock().unwrap_or_else(PoisonError::into_inner).extend(news);
+    session.store.record(key).ok()?
+}
+
+impl Worker for RealWorker {
+    fn digest(&self, tree: Tree, reading: Reading) -> BoxFuture<'_, Result<[u8; 32], Cause>> {
+        async move {
+            let input = self.file_input(&tree).await?;
+            let store = self.session.store.clone();
+            let permit = self.readers.acquire().await;
+            let digest = blocking(permit, move || match &reading {
+                Reading::Copy(copy) => file::selection_digest(&store, &input, copy),
+                Reading::Path(path) => file::bind_digest(&store, &input, path),
+                Reading::Whole => file::bind_digest(&store, &input, "/"),
+            });
+            Ok(digest.await?)
+        }
+        .boxed()
+    }
+
+    fn content(&self, layer: LayerId) -> BoxFuture<'_, Result<ContentId, Cause>> {
+        self.content_of(layer).boxed()
+    }
+
+    fn execute(&self, job: Job) -> BoxFuture<'_, Result<Vec<Snapshot>, Cause>> {
+        RealWorker::execute(self, job).boxed()
+    }
+
+    fn record(&self, key: CacheKey) -> BoxFuture<'_, Option<Record>> {
+        let (session, held) = (self.session.clone(), Arc::clone(&self.held));
+        blocking(Permit::free(), move || find(&session, &held, &key)).boxed()
+    }
+
+    fn file(&self, key: CacheKey, record: Record) -> BoxFuture<'_, Result<(), Cause>> {
+        let lease = self.session.lease.clone();
+        async move { Ok(blocking(Permit::free(), move || lease.put_record(&key, &record)).await?) }.boxed()
+    }
+
+    fn claim(&self, key: CacheKey) -> BoxFuture<'_, Option<Claim>> {
+        async move {
+            for nth in 0.. {
+                let store = self.session.store.clone();
+                match blocking(Permit::free(), move || store.try_claim(&key)).await {
+                    Ok(Some(claim)) => return Some(Box::new(claim) as Claim),
+                    Ok(None) => {}
+                    Err(_) => return None,
+                }
+                let pause = CLAIM_PAUSES[nth.min(CLAIM_PAUSES.len() - 1)];
+                tokio::time::sleep(Duration::from_millis(pause)).await;
+            }
+            None
+        }
+        .boxed()
+    }
+}

@@ -1,0 +1,103 @@
+//! What runs again, and what does not.
+
+use crate::road::BUSYBOX;
+use crate::support::workspace::Workspace;
+use crate::support::{has, is_root};
+
+fn compiler() -> Workspace {
+    let workspace = Workspace::with(&format!(
+        "{BUSYBOX}FROM base AS make\nCOPY one.txt two.txt /src/\nRUN cat /src/one.txt > /one\nRUN cat /src/two.txt > /two\n\
+         FROM base AS other\nRUN echo other > /other\n\
+         FROM base\nCOPY --from=make /one /\nCOPY --from=other /other /\nRUN wc -c /one /other\n"
+    ));
+    workspace.file("one.txt", "1");
+    workspace.file("two.txt", "2");
+    workspace
+}
+
+#[test]
+fn a_second_build_runs_nothing() {
+    if !(is_root() && has("busybox")) {
+        return;
+    }
+    let workspace = compiler();
+    let first = workspace.build(&[]);
+    assert!(first.steps().0 > 0, "{first:?}");
+    let second = workspace.build(&[]);
+    assert_eq!(second.steps().0, 0, "{second:?}");
+}
+
+#[test]
+fn times_of_files_do_not_count() {
+    if !(is_root() && has("busybox")) {
+        return;
+    }
+    let workspace = compiler();
+    workspace.build(&[]);
+    workspace.file("one.txt", "1");
+    assert_eq!(workspace.build(&[]).steps().0, 0);
+}
+
+#[test]
+fn an_edited_file_runs_what_depends_on_it_and_nothing_else() {
+    if !(is_root() && has("busybox")) {
+        return;
+    }
+    let workspace = compiler();
+    workspace.build(&[]);
+    workspace.file("one.txt", "11");
+    let said = workspace.build(&[]);
+    // The copy, both steps upon it; the copy of the changed result, and both steps upon that.
+    assert_eq!(said.steps().0, 6, "{said:?}");
+
+    // The copy and both steps upon it run; what leaves the stage is the same, and ends it there.
+    workspace.file("two.txt", "22");
+    let said = workspace.build(&[]);
+    assert_eq!(said.steps().0, 3, "{said:?}");
+}
+
+#[test]
+fn a_step_that_ran_again_with_an_equal_result_stops_the_cascade() {
+    if !(is_root() && has("busybox")) {
+        return;
+    }
+    let workspace = Workspace::with(&format!(
+        "{BUSYBOX}RUN --mount=type=bind,source=in.txt,target=/in.txt head -c 1 /in.txt > /first\n\
+         RUN echo expensive\nFROM base\nCOPY --from=0 /first /first\nRUN echo last\n"
+    ));
+    workspace.file("in.txt", "a1");
+    workspace.build(&[]);
+    workspace.file("in.txt", "a2");
+    let said = workspace.build(&["--target=base"]);
+    assert_eq!(said.steps().0, 1, "{said:?}");
+    assert_eq!(workspace.build(&[]).steps().0, 0);
+    workspace.file("in.txt", "b2");
+    let said = workspace.build(&["--target=base"]);
+    assert_eq!(said.steps().0, 2, "{said:?}");
+}
+
+#[test]
+fn a_failed_step_is_not_recorded() {
+    if !(is_root() && has("busybox")) {
+        return;
+    }
+    let workspace = Workspace::with(&format!("{BUSYBOX}RUN echo before\nRUN exit 7\n"));
+    let context = workspace.context();
+    for _ in 0..2 {
+        let said = workspace.fails(1, &["build", "--progress=plain", context.to_str().unwrap()]);
+        assert!(said.err.contains("exit 7"), "{said:?}");
+        assert!(said.err.contains("Dockerfile:"), "{said:?}");
+    }
+    assert_eq!(workspace.ok(&["images", "-q"]).out, "");
+}
+
+#[test]
+fn no_cache_runs_everything() {
+    if !(is_root() && has("busybox")) {
+        return;
+    }
+    let workspace = Workspace::with(&format!("{BUSYBOX}RUN echo x > /x\n"));
+    workspace.build(&[]);
+    assert_eq!(workspace.build(&["--no-cache"]).steps().0, 3);
+    assert_eq!(workspace.build(&[]).steps().0, 0);
+}

@@ -1,0 +1,113 @@
+//! Nothing stays behind: after success, failure, interruption and kill.
+
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::road::BUSYBOX;
+use crate::support::workspace::Workspace;
+use crate::support::{has, is_root, leftovers};
+
+/// A name that no other process has. It begins with busybox, as it must to be understood by it.
+fn marker(word: &str) -> String {
+    format!("busybox-{word}-{}", std::process::id())
+}
+
+/// A step that says that it began and then sleeps under a name of its own, in a group of its own.
+fn sleeping(marker: &str) -> Workspace {
+    Workspace::with(&format!(
+        "{BUSYBOX}RUN cp /bin/busybox /bin/{marker} && {{ setsid /bin/{marker} sleep 1001 & }}; \
+         echo began; exec /bin/{marker} sleep 1000\n"
+    ))
+}
+
+fn start(workspace: &Workspace) -> Child {
+    let mut child = workspace
+        .rbuild()
+        .args(["build", "--progress=plain"])
+        .arg(workspace.context())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stderr.take().unwrap()));
+    assert!(lines.any(|line| line.unwrap().ends_with(" began")), "the step never began");
+    // Keep reading, so that the builder can always write.
+    std::thread::spawn(move || lines.for_each(drop));
+    child
+}
+
+fn processes(marker: &str) -> usize {
+    std::fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| std::fs::read(entry.ok()?.path().join("cmdline")).ok())
+        .filter(|line| String::from_utf8_lossy(line).contains(&format!("/bin/{marker}")))
+        .count()
+}
+
+fn until(marker: &str, what: &str, right: impl Fn(usize) -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !right(processes(marker)) {
+        assert!(Instant::now() < deadline, "{marker}: {} processes, expected {what}", processes(marker));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A build that is ended in the middle of its step: everything goes, and the next build works.
+fn ended_by(word: &str, signal: &str, expected: Option<i32>) {
+    let marker = marker(word);
+    let workspace = sleeping(&marker);
+    let before = leftovers::groups_and_devices();
+    let mut child = start(&workspace);
+    until(&marker, "two", |count| count == 2);
+    let sent = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+    assert_eq!(child.wait().unwrap().code(), expected);
+    until(&marker, "none", |count| count == 0);
+    leftovers::none(workspace.path());
+    let new: Vec<String> = leftovers::groups_and_devices()
+        .difference(&before)
+        .filter(|name| name.contains("rbuild"))
+        .cloned()
+        .collect();
+    assert!(new.is_empty(), "{new:?}");
+    workspace.file("Dockerfile", BUSYBOX);
+    workspace.build(&[]);
+    let unfinished: Vec<_> = std::fs::read_dir(workspace.store().join("tmp")).unwrap().flatten().collect();
+    assert!(unfinished.is_empty(), "{unfinished:?}");
+}
+
+#[test]
+fn interrupting_ends_the_step_and_leaves_with_130() {
+    if is_root() && has("busybox") {
+        ended_by("interrupted", "-INT", Some(130));
+    }
+}
+
+#[test]
+fn terminating_is_interrupting() {
+    if is_root() && has("busybox") {
+        ended_by("terminated", "-TERM", Some(130));
+    }
+}
+
+#[test]
+fn killing_the_builder_ends_the_step() {
+    if is_root() && has("busybox") {
+        ended_by("killed", "-KILL", None);
+    }
+}
+
+#[test]
+fn the_layer_of_a_step_holds_what_it_did_and_nothing_else() {
+    if !(is_root() && has("busybox")) {
+        return;
+    }
+    let workspace = Workspace::with(&format!("{BUSYBOX}RUN echo x > /made\nRUN sleep 1000 & true\n"));
+    workspace.build(&["-t", "app:1"]);
+    let json: serde_json::Value =
+        serde_json::from_str(&workspace.ok(&["layers", "--format=json", "app:1"]).out).unwrap();
+    let files = json[2]["files"].as_array().unwrap();
+    let paths: Vec<&str> = files.iter().filter_map(|file| file["path"].as_str()).collect();
+    assert_eq!(paths, ["made"], "{json}");
+    assert_eq!(json[3]["files"].as_array().unwrap().len(), 0, "{json}");
+}
