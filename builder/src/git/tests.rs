@@ -55,6 +55,7 @@ fn with_environment(own: Vec<(&'static str, std::path::PathBuf)>) -> Runner {
 
 impl Fixture {
     /// `None`: there is no git.
+    #[allow(clippy::disallowed_methods)] // Only tests ask where they run.
     fn new() -> Option<Self> {
         if Command::new("git").arg("--version").output().is_err() {
             assert!(std::env::var("CI").as_deref() != Ok("true"), "git is missing");
@@ -119,11 +120,12 @@ impl Fixture {
         view.walk(Path::new(""), &mut |path, entry| {
             let a = &entry.attributes;
             assert_eq!((a.uid, a.gid), (0, 0));
-            let kind = match &a.kind {
-                Kind::Directory => "/".to_owned(),
-                Kind::Symlink { target } => format!(" -> {}", target.display()),
-                _ => String::new(),
-            };
+            let mut kind = String::new();
+            if let Kind::Directory = &a.kind {
+                kind.push('/');
+            } else if let Kind::Symlink { target } = &a.kind {
+                kind = format!(" -> {}", target.display());
+            }
             found.push(format!("{:o} {}{kind}", a.mode, path.display()));
             Ok(layer_store::Walk::Continue)
         })?;
