@@ -196,7 +196,7 @@ async fn a_url_is_fetched_each_time_and_copied_when_it_changed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_git_source_is_refused_in_words() {
+async fn a_git_source_needs_a_helper_that_runs_git() {
     let place = place();
     let draw = |graph: &mut Graph| {
         let source = graph::GitSource {
@@ -209,9 +209,9 @@ async fn a_git_source_is_refused_in_words() {
         let from = Some(Edge::first(graph.add(Op::Git(source), Vec::new(), Meta::default())));
         step(graph, "file", from, None)
     };
-    let error = run(&place, &[], draw).await.expect_err("not supported");
-    assert!(error.to_string().contains("not supported yet: git"), "{error}");
-    assert_eq!(error.category(), Category::Usage);
+    let error = run(&place, &[], draw).await.expect_err("no helper");
+    assert!(error.to_string().contains("no helper to run git"), "{error}");
+    assert_eq!(error.category(), Category::Host);
 }
 
 /// Answers one request after the other with these bodies.

@@ -85,10 +85,10 @@ fn files_leave_as_a_directory_and_as_a_tar() {
     let paths: Vec<String> =
         archive.entries().unwrap().map(|e| e.unwrap().path().unwrap().display().to_string()).collect();
     assert!(paths.iter().any(|path| path == "d/file"), "{paths:?}");
-    assert!(
-        !paths.iter().any(|path| path.starts_with("etc/hosts") || path.starts_with("proc/")),
-        "{paths:?}"
-    );
+    // The mount points that a step needed stay, as BuildKit leaves them; what was mounted does not.
+    let mounted =
+        |path: &&String| path.starts_with("etc/") || (path.starts_with("proc/") && *path != "proc/");
+    assert_eq!(paths.iter().find(mounted), None, "{paths:?}");
 }
 
 #[test]
