@@ -2,16 +2,17 @@
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use graph::{Edge, ImageFacts, Lowered};
+use graph::{Edge, ImageFacts, Lowered, Remote};
 use oci::{Platform, Reference};
 
 use crate::error::{BuildError, Cause};
-use crate::event::Event;
+use crate::event::{Event, StepId};
 use crate::exec::StepResources;
 use crate::export::{ExportRequest, Exported, FinishedTarget, export};
 use crate::git;
 use crate::image::image_facts;
 use crate::plan::{Extra, ImageSourceOfFacts, lower};
+use crate::remote::source_time;
 use crate::request::{BuildOutcome, BuildRequest, PullPolicy};
 use crate::session::Session;
 use crate::solve::{Solution, Solver, solve};
@@ -91,6 +92,10 @@ impl ImageSourceOfFacts for Images<'_> {
 
     fn commit(&self, url: String, name: String) -> BoxFuture<'_, Result<String, Cause>> {
         async move { Ok(git::resolve(self.session, &url, &name).await?) }.boxed()
+    }
+
+    fn time(&self, source: Remote, step: StepId) -> BoxFuture<'_, Result<Option<i64>, Cause>> {
+        async move { Ok(source_time(self.session, &source, step).await?) }.boxed()
     }
 }
 

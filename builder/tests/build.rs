@@ -205,6 +205,7 @@ async fn a_git_source_needs_a_helper_that_runs_git() {
             subdir: None,
             keep_git_dir: false,
             submodules: false,
+            mtime: graph::GitMtime::Checkout,
         };
         let from = Some(Edge::first(graph.add(Op::Git(source), Vec::new(), Meta::default())));
         step(graph, "file", from, None)

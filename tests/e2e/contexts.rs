@@ -240,7 +240,7 @@ fn a_checksum_is_held_against_the_body() {
 }
 
 /// `git daemon` on loopback.
-struct GitServer {
+pub struct GitServer {
     child: Child,
     port: u16,
 }
@@ -269,7 +269,7 @@ impl GitServer {
         Self { child, port }
     }
 
-    fn url(&self, rest: &str) -> String {
+    pub fn url(&self, rest: &str) -> String {
         format!("git://127.0.0.1:{}/{rest}", self.port)
     }
 }
@@ -282,7 +282,7 @@ impl Drop for GitServer {
     }
 }
 
-fn git(directory: &Path, words: &[&str]) -> String {
+pub fn git(directory: &Path, words: &[&str]) -> String {
     let output = Command::new("git")
         .arg("-C")
         .arg(directory)
@@ -296,7 +296,7 @@ fn git(directory: &Path, words: &[&str]) -> String {
 }
 
 /// A repository with a build file at its root and one in `sub`.
-fn repository(workspace: &Workspace) -> (PathBuf, GitServer) {
+pub fn repository(workspace: &Workspace) -> (PathBuf, GitServer) {
     let root = workspace.path().join("served");
     let dir = root.join("r");
     std::fs::create_dir_all(dir.join("sub")).unwrap();

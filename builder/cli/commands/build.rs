@@ -37,6 +37,7 @@ pub fn run(args: &BuildArgs, global: &Global, environment: &Environment) -> Resu
             let places = sources.fetch(&open.session, keep_git_dir).await?;
             places::take_layouts(&open.session, &mut options.named_contexts).await?;
             options.dockerfile_name.clone_from(&places.name);
+            options.context_source.clone_from(&places.source);
             build_file.lock().unwrap_or_else(PoisonError::into_inner).name.clone_from(&places.shown);
             let request = request(args, environment, places, options, Arc::clone(&build_file))?;
             builder::build(&open.session, request).await.map_err(Stop::Build)
@@ -100,6 +101,7 @@ fn options(args: &BuildArgs, environment: &Environment) -> Result<Options, Failu
             .is_some_and(|value| is_true(value.as_deref())),
         build_args,
         labels: args.labels.iter().map(|label| (label.key.clone(), label.value.clone())).collect(),
+        context_source: None,
         named_contexts: places::named_contexts(args)?,
         no_cache: no_cache(args),
         add_hosts: args

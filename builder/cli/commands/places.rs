@@ -10,7 +10,7 @@ use builder::request::LocalContext;
 use builder::{Categorised, Session};
 use bytes::Bytes;
 use dockerfile::{GitRemote, NamedContext, parse_git_remote};
-use graph::ContextName;
+use graph::{ContextName, GitSource, Remote};
 use oci::Reference;
 
 use crate::args::BuildArgs;
@@ -51,6 +51,8 @@ enum File {
 /// Where the context and the build file are.
 pub struct Places {
     pub contexts: BTreeMap<ContextName, LocalContext>,
+    /// What the context was fetched from, if it is no directory.
+    pub source: Option<Remote>,
     /// The build file's name in its context.
     pub name: String,
     /// The build file's name for people.
@@ -79,16 +81,24 @@ impl Sources {
 
     /// Fetches and unpacks what is not in a directory of this machine.
     pub async fn fetch(self, session: &Session, keep_git_dir: Option<bool>) -> Result<Places, Failure> {
-        let mut text = None;
+        let (mut text, mut source) = (None, None);
         let context = match self.context {
             Context::Nothing => LocalContext::Memory(BTreeMap::new()),
             Context::Directory(path) => LocalContext::Directory(path),
             Context::Archive(stream) => {
                 remote::archive_context(session, "standard input", stream).await.map_err(failure)?
             }
-            Context::Git(remote) => git_context(session, remote, keep_git_dir).await?,
+            Context::Git(remote) => {
+                let git = git_source(session, remote, keep_git_dir).await?;
+                let context = remote::git_context(session, &git).await.map_err(failure)?;
+                source = Some(Remote::Git(git));
+                context
+            }
             Context::Url(url) => match remote::http_context(session, &url).await.map_err(failure)? {
-                HttpContext::Archive(context) => context,
+                HttpContext::Archive(context) => {
+                    source = Some(Remote::Http(remote::http_source(&url)));
+                    context
+                }
                 HttpContext::Dockerfile(found) => {
                     if !matches!(self.file, File::Default) {
                         return Err(Failure::usage(format!(
@@ -104,7 +114,7 @@ impl Sources {
             Some(text) => File::Text(text),
             None => self.file,
         };
-        Places::new(session, context, file).await
+        Ok(Places { source, ..Places::new(session, context, file).await? })
     }
 }
 
@@ -129,7 +139,7 @@ impl Places {
             },
         };
         let contexts = BTreeMap::from([(ContextName::Main, context), (ContextName::BuildFile, place)]);
-        Ok(Self { contexts, name, shown })
+        Ok(Self { contexts, source: None, name, shown })
     }
 }
 
@@ -137,17 +147,16 @@ fn one_file(text: Bytes) -> LocalContext {
     LocalContext::Memory(BTreeMap::from([(NAME.to_owned(), text)]))
 }
 
-async fn git_context(
+async fn git_source(
     session: &Session,
     remote: GitRemote,
     keep_git_dir: Option<bool>,
-) -> Result<LocalContext, Failure> {
+) -> Result<GitSource, Failure> {
     let commit = match remote.commit() {
         Some(commit) => commit.to_owned(),
         None => remote::git_commit(session, &remote.url, &remote.reference).await.map_err(failure)?,
     };
-    let source = remote.source(commit, keep_git_dir).map_err(Failure::usage)?;
-    remote::git_context(session, &source).await.map_err(failure)
+    remote.source(commit, keep_git_dir).map_err(Failure::usage)
 }
 
 fn failure(error: RemoteError) -> Failure {

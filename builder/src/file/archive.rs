@@ -85,6 +85,23 @@ pub(super) fn detect(tree: &Tree, path: &Path) -> Result<Option<Archive>, FileEr
     Ok(begins.then_some(archive))
 }
 
+/// The time of the newest file in an archive, plain or compressed. `None`: it is no archive, or a
+/// damaged one, or has no file.
+pub(crate) fn newest_in_archive(file: File) -> Option<i64> {
+    let mut archive = Archive { file: OpenFile::Stored(file), form: Form::Plain };
+    let mut start = Vec::new();
+    archive.stream().ok()?.take(10).read_to_end(&mut start).ok()?;
+    archive.form = Form::of(&start);
+    let mut reader = TarReader::new(archive.stream().ok()?);
+    let mut newest = None;
+    while let Some(entry) = reader.next_entry().ok()? {
+        if let Kind::File { .. } = entry.attributes.kind {
+            newest = newest.max(Some(entry.attributes.mtime.secs));
+        }
+    }
+    newest
+}
+
 /// Unpacks into a directory that exists. Links in it, and links that the archive brings, are
 /// followed with that directory as their root, so nothing is written outside of it.
 pub(super) fn unpack(

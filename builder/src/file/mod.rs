@@ -32,6 +32,8 @@ mod sources;
 mod tests;
 mod tree;
 
+pub(crate) use archive::newest_in_archive;
+
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 

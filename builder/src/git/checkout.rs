@@ -2,16 +2,45 @@
 
 use std::path::{Path, PathBuf};
 
-use graph::GitSource;
+use graph::{GitMtime, GitSource};
 
 use super::GitError;
 use super::address::{shown, without_secrets};
 use super::command::Git;
 
-/// Fetches the commit, alone, into an empty directory of ours; gives the directory that becomes the
-/// root.
-pub(super) fn checkout(git: &Git, source: &GitSource, dir: &Path) -> Result<PathBuf, GitError> {
+/// Files of a commit in a directory of ours.
+#[derive(Debug)]
+pub(super) struct Checkout {
+    /// The directory that becomes the root.
+    pub(super) root: PathBuf,
+    /// The time of everything in it, in seconds since 1970; `None`: each file has its own.
+    pub(super) time: Option<i64>,
+}
+
+/// Checks the commit out into an empty directory of ours.
+pub(super) fn checkout(git: &Git, source: &GitSource, dir: &Path) -> Result<Checkout, GitError> {
     let commit = source.commit.as_str();
+    fetch(git, commit, dir)?;
+    git.run(Some(dir), &["checkout", "-q", "--force", "--detach", commit, "--"])?;
+    if source.submodules && dir.join(".gitmodules").symlink_metadata().is_ok_and(|found| found.is_file()) {
+        git.run(Some(dir), &["submodule", "update", "-q", "--init", "--recursive", "--depth=1", "--"])?;
+    }
+    git.run(Some(dir), &["config", "remote.origin.url", &without_secrets(&git.url)])?;
+    let time = match source.mtime {
+        GitMtime::Checkout => None,
+        GitMtime::Commit => Some(committed(git, commit, dir)?),
+    };
+    Ok(Checkout { root: subdirectory(source, dir)?, time })
+}
+
+/// The committer's time of a commit that was fetched, in seconds since 1970.
+pub(super) fn committed(git: &Git, commit: &str, dir: &Path) -> Result<i64, GitError> {
+    let said = git.run(Some(dir), &["show", "-s", "--no-show-signature", "--format=%ct", commit, "--"])?;
+    said.trim().parse().map_err(|_| GitError::Failed { url: shown(&git.url), doing: "show".to_owned(), said })
+}
+
+/// Fetches a commit, alone, into a new repository in an empty directory of ours.
+pub(super) fn fetch(git: &Git, commit: &str, dir: &Path) -> Result<(), GitError> {
     if !matches!(commit.len(), 40 | 64) || !commit.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Err(GitError::Name { name: commit.to_owned() });
     }
@@ -19,17 +48,11 @@ pub(super) fn checkout(git: &Git, source: &GitSource, dir: &Path) -> Result<Path
     git.run(Some(dir), &["init", "-q", "--template=", format])?;
     // Submodules with relative addresses start from it.
     git.run(Some(dir), &["config", "remote.origin.url", &git.url])?;
-    fetch(git, dir, commit)?;
-    git.run(Some(dir), &["checkout", "-q", "--force", "--detach", commit, "--"])?;
-    if source.submodules && dir.join(".gitmodules").symlink_metadata().is_ok_and(|found| found.is_file()) {
-        git.run(Some(dir), &["submodule", "update", "-q", "--init", "--recursive", "--depth=1", "--"])?;
-    }
-    git.run(Some(dir), &["config", "remote.origin.url", &without_secrets(&git.url)])?;
-    subdirectory(source, dir)
+    download(git, dir, commit)
 }
 
 /// The commit alone, where the server gives commits by name, else everything it has.
-fn fetch(git: &Git, dir: &Path, commit: &str) -> Result<(), GitError> {
+fn download(git: &Git, dir: &Path, commit: &str) -> Result<(), GitError> {
     let alone = ["fetch", "-q", "--no-tags", "--no-recurse-submodules", "--depth=1", "--", "origin", commit];
     match git.run(Some(dir), &alone) {
         Ok(_) => Ok(()),

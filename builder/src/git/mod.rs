@@ -43,10 +43,24 @@ pub async fn fetch(session: &Session, source: &GitSource) -> Result<Snapshot, Gi
     blocking(Permit::free(), move || {
         let dir = lease.scratch_dir()?;
         let result = checkout::checkout(&Git::new(runner, &source.url)?, &source, &dir)
-            .and_then(|root| import::import(&lease, &root, import::Machinery::of(&source)));
+            .and_then(|tree| import::import(&lease, &tree, import::Machinery::of(&source)));
         // What cannot be removed now goes with the lease.
         drop(std::fs::remove_dir_all(&dir));
         Ok(Snapshot(vec![result?]))
+    })
+    .await
+}
+
+/// The committer's time of a commit, in seconds since 1970.
+pub(crate) async fn commit_time(session: &Session, source: &GitSource) -> Result<i64, GitError> {
+    let (runner, lease, source) = (runner(session)?, session.lease.clone(), source.clone());
+    blocking(Permit::free(), move || {
+        let dir = lease.scratch_dir()?;
+        let git = Git::new(runner, &source.url)?;
+        let result = checkout::fetch(&git, &source.commit, &dir)
+            .and_then(|()| checkout::committed(&git, &source.commit, &dir));
+        drop(std::fs::remove_dir_all(&dir));
+        result
     })
     .await
 }

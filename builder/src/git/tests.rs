@@ -107,7 +107,23 @@ impl Fixture {
             subdir: None,
             keep_git_dir: false,
             submodules: true,
+            mtime: graph::GitMtime::Checkout,
         }
+    }
+
+    /// The times of everything in the layer.
+    fn times(&self, source: &GitSource) -> Vec<i64> {
+        let dir = self.lease.scratch_dir().expect("a directory");
+        let tree = checkout::checkout(&Git::new(direct(), &source.url).expect("git"), source, &dir);
+        let layer = import(&self.lease, &tree.expect("files"), Machinery::of(source)).expect("a layer");
+        let view = self.lease.store().stack(&Snapshot(vec![layer])).expect("a view");
+        let mut found = Vec::new();
+        view.walk(Path::new(""), &mut |_, entry| {
+            found.push(entry.attributes.mtime.secs);
+            Ok(layer_store::Walk::Continue)
+        })
+        .expect("walked");
+        found
     }
 
     /// Paths of the layer with mode and kind.
@@ -257,4 +273,14 @@ fn messages_hold_no_password() {
     let git = Git::new(direct(), "https://me:secret@127.0.0.1:1/r.git").expect("an address");
     let message = refs::resolve(&git, "main").expect_err("nobody listens").to_string();
     assert!(message.contains("127.0.0.1") && !message.contains("secret"), "{message}");
+}
+
+#[test]
+fn files_have_the_time_of_the_commit_where_that_is_asked_for() {
+    let Some(fixture) = Fixture::new() else { return };
+    let source = GitSource { mtime: graph::GitMtime::Commit, ..fixture.source() };
+    let dir = fixture.temp.path().join("main");
+    let committed: i64 = git(&dir, &["show", "-s", "--format=%ct", &source.commit]).parse().expect("seconds");
+    let times = fixture.times(&source);
+    assert!(times.len() > 3 && times.iter().all(|time| *time == committed), "{times:?}, not {committed}");
 }

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use futures::future::BoxFuture;
-use graph::{ImageFacts, Span};
+use graph::{ImageFacts, Remote, Span};
 use oci::{Platform, Reference};
 
 use super::{Extra, all};
 use crate::error::{BuildError, Cause};
+use crate::event::StepId;
 
 /// Platforms wanted of each name, and the text that wants them.
 pub(super) type Wanted = BTreeMap<Reference, Vec<(Platform, Option<Span>)>>;
@@ -21,6 +22,9 @@ pub(crate) trait ImageSourceOfFacts: Send + Sync {
 
     /// The commit that a name in a git repository stands for.
     fn commit(&self, url: String, name: String) -> BoxFuture<'_, Result<String, Cause>>;
+
+    /// The time of a remote source in seconds since 1970, if it has one. `step` is for events.
+    fn time(&self, source: Remote, step: StepId) -> BoxFuture<'_, Result<Option<i64>, Cause>>;
 }
 
 /// Resolves them all; `known` are the answers of earlier rounds.

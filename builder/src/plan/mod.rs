@@ -10,6 +10,7 @@ mod images;
 mod progress;
 #[cfg(test)]
 mod tests;
+mod times;
 
 use std::collections::BTreeMap;
 
@@ -67,6 +68,7 @@ async fn answer(
     let mut wanted_files = Vec::new();
     let mut wanted_images = images::Wanted::default();
     let mut wanted_commits = Vec::new();
+    let mut wanted_times = Vec::new();
     for (need, span) in fresh {
         match need {
             Need::File(context, path) => wanted_files.push((context, path, span)),
@@ -74,15 +76,18 @@ async fn answer(
                 wanted_images.entry(reference).or_default().push((platform, span))
             }
             Need::GitRef(address, name) => wanted_commits.push((address, name, span)),
+            Need::Time(source) => wanted_times.push((source, span)),
         }
     }
     let resolved = images::resolve(images, extra, wanted_images, &known.images);
     let commits = commits::resolve(images, extra, wanted_commits);
-    let (files, resolved, commits) =
-        futures::try_join!(files::read(contexts, extra, wanted_files), resolved, commits)?;
+    let times = times::resolve(images, extra, wanted_times);
+    let files = files::read(contexts, extra, wanted_files);
+    let (files, resolved, commits, times) = futures::try_join!(files, resolved, commits, times)?;
     known.files.extend(files);
     known.images.extend(resolved);
     known.git.extend(commits);
+    known.times.extend(times);
     Ok(())
 }
 
@@ -91,6 +96,7 @@ fn is_known(need: &Need, known: &Known) -> bool {
         Need::Image(reference, platform) => known.images.contains_key(&(reference.clone(), platform.clone())),
         Need::File(context, path) => known.files.contains_key(&(context.clone(), path.clone())),
         Need::GitRef(address, name) => known.git.contains_key(&(address.clone(), name.clone())),
+        Need::Time(source) => known.times.contains_key(source),
     }
 }
 

@@ -6,11 +6,12 @@ use std::sync::Mutex;
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use graph::{ContextName, Graph, ImageFacts, Known, Lowered, Need, Span, Step};
+use graph::{ContextName, Graph, ImageFacts, Known, Lowered, Need, Remote, Span, Step};
 use oci::{Descriptor, Digest, ImageConfig, MediaType, Platform, Reference};
 
 use super::*;
 use crate::error::Cause;
+use crate::event::StepId;
 use crate::request::{BuildRequest, LocalContext, PullPolicy};
 use crate::session::EventSink;
 
@@ -34,6 +35,16 @@ impl ImageSourceOfFacts for MovingTag {
 
     fn commit(&self, url: String, name: String) -> BoxFuture<'_, Result<String, Cause>> {
         async move { Ok(format!("{url}#{name}")) }.boxed()
+    }
+
+    fn time(&self, source: Remote, _: StepId) -> BoxFuture<'_, Result<Option<i64>, Cause>> {
+        async move {
+            Ok(match source {
+                Remote::Git(git) => i64::try_from(git.commit.len()).ok(),
+                Remote::Http(_) => None,
+            })
+        }
+        .boxed()
     }
 }
 

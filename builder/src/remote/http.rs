@@ -24,15 +24,15 @@ pub enum HttpContext {
     Dockerfile(Bytes),
 }
 
+/// A URL that was given as the context, as it is fetched.
+pub fn http_source(url: &str) -> HttpSource {
+    let (url, filename) = (url.to_owned(), NAME.to_owned());
+    HttpSource { url, checksum: None, filename, mode: 0o600, owner: (0, 0) }
+}
+
 /// Fetches a URL that was given as the context.
 pub async fn http_context(session: &Session, url: &str) -> Result<HttpContext, RemoteError> {
-    let source = HttpSource {
-        url: url.to_owned(),
-        checksum: None,
-        filename: NAME.to_owned(),
-        mode: 0o600,
-        owner: (0, 0),
-    };
+    let source = http_source(url);
     let extra = Extra::before(session.events.clone());
     let step = extra.begin(format!("load {}", crate::git::shown(url)), None).await;
     let result = fetch_url(session, &source, step.id).await;

@@ -8,14 +8,16 @@ mod error;
 mod git;
 mod http;
 mod layout;
+mod time;
 
 use layer_store::Snapshot;
 
 pub use archive::{archive_context, is_archive};
 pub use error::RemoteError;
 pub use git::{git_commit, git_context};
-pub use http::{HttpContext, http_context};
+pub use http::{HttpContext, http_context, http_source};
 pub use layout::layout_image;
+pub(crate) use time::source_time;
 
 use crate::Session;
 use crate::request::LocalContext;

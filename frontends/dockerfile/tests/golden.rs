@@ -95,6 +95,7 @@ fn answer_all(case: &Case, images: &Images) -> Result<Box<Lowered>, Vec<Diagnost
                         .ok_or_else(|| vec![Diagnostic::error(format!("no image {reference}"), None)])?;
                     known.images.insert((reference, platform), facts);
                 }
+                Need::Time(source) => drop(known.times.insert(source, None)),
                 Need::GitRef(url, reference) => {
                     known.git.insert((url, reference), "0".repeat(40));
                 }

@@ -58,6 +58,7 @@ fn answer(need: Need, case: &Value, known: &mut Known) {
             let text = case[key].as_str().map(|text| Bytes::from(text.to_owned()));
             known.files.insert((context, path), text);
         }
+        Need::Time(source) => drop(known.times.insert(source, None)),
         Need::GitRef(address, reference) => {
             known.git.insert((address, reference), "0".repeat(40));
         }

@@ -63,6 +63,7 @@ fn run(text: String) {
                 }
                 Need::File(context, path) => drop(known.files.insert((context, path), None)),
                 Need::Image(reference, platform) => drop(known.images.insert((reference, platform), facts())),
+                Need::Time(source) => drop(known.times.insert(source, Some(5))),
                 Need::GitRef(url, reference) => drop(known.git.insert((url, reference), "2".repeat(40))),
             }
         }

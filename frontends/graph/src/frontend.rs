@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use oci::{Descriptor, ImageConfig, Platform, Reference};
 
-use crate::{ContextName, Diagnostic, Edge, Graph};
+use crate::{ContextName, Diagnostic, Edge, Graph, Remote};
 
 /// A fact a frontend asks for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,6 +20,8 @@ pub enum Need {
     File(ContextName, String),
     /// The commit a git remote's ref stands for: address and ref (empty: the default branch).
     GitRef(String, String),
+    /// The time of a remote source.
+    Time(Remote),
 }
 
 /// What an image name stands for.
@@ -45,6 +47,8 @@ pub struct Known {
     pub files: BTreeMap<(ContextName, String), Option<Bytes>>,
     /// Commits by address and ref.
     pub git: BTreeMap<(String, String), String>,
+    /// Times of remote sources in seconds since 1970; `None` means that the source has none.
+    pub times: BTreeMap<Remote, Option<i64>>,
 }
 
 /// A frontend's answer.

@@ -36,4 +36,4 @@ pub use glob::{BadGlob, Glob, glob};
 pub use graph::{Edge, Graph, Input, Meta, Vertex, VertexId};
 pub use op::Op;
 pub use pattern::{PatternError, Patterns, Visit, WalkState, parse_ignore_file, parse_ignore_lines};
-pub use source::{ContextName, GitSource, HttpSource, ImageSource, LocalSource};
+pub use source::{ContextName, GitMtime, GitSource, HttpSource, ImageSource, LocalSource, Remote};

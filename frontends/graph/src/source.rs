@@ -43,7 +43,7 @@ pub struct LocalSource {
 }
 
 /// A commit of a git repository.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct GitSource {
     /// Remote address, without fragment and credentials.
     pub url: String,
@@ -55,10 +55,22 @@ pub struct GitSource {
     pub keep_git_dir: bool,
     /// Fetch submodules as well.
     pub submodules: bool,
+    /// Times of the files.
+    pub mtime: GitMtime,
+}
+
+/// The times that files of a repository get (`mtime=` in its address).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub enum GitMtime {
+    /// When they were checked out.
+    #[default]
+    Checkout,
+    /// The committer's time of the commit.
+    Commit,
 }
 
 /// A file behind a URL.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct HttpSource {
     /// The address.
     pub url: String,
@@ -70,4 +82,14 @@ pub struct HttpSource {
     pub mode: u32,
     /// Owner and group.
     pub owner: (u32, u32),
+}
+
+/// A source that is fetched from elsewhere, and that has a time of its own.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Remote {
+    /// A commit: the committer's time.
+    Git(GitSource),
+    /// A file: when the server says that it was modified, else the newest regular file in it, if it
+    /// is an archive.
+    Http(HttpSource),
 }

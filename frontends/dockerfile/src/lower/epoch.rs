@@ -2,14 +2,23 @@
 
 use std::collections::BTreeMap;
 
-use graph::{Diagnostic, Span};
+use graph::{Diagnostic, Need, Remote, Span};
 
 use super::args::EPOCH;
-use super::contexts;
+use super::contexts::{self, Found};
 use super::env::Env;
+use super::epoch_stage;
 use super::options::{NamedContext, Options};
-use super::stages::SCRATCH;
+use super::pass::World;
 use crate::instruction::{File, Instruction, InstructionKind};
+
+/// What is known of the time.
+pub(crate) enum Epoch {
+    /// Something was asked for.
+    Asked,
+    /// Seconds since 1970, if there is a time.
+    Known(Option<i64>),
+}
 
 /// Seconds since 1970, from a build argument or an `ARG` before the first `FROM`. An empty value is
 /// none; a name stands for the time of a context or of a stage's source. Arguments are changed to
@@ -19,92 +28,98 @@ pub(crate) fn resolve(
     file: &File,
     arguments: &mut BTreeMap<String, String>,
     globals: &mut Env,
-) -> Result<Option<i64>, Diagnostic> {
+    world: &mut World<'_>,
+) -> Result<Epoch, Diagnostic> {
     let value = match (arguments.get(EPOCH), globals.get(EPOCH)) {
         (Some(value), _) => value.clone(),
         (None, Some(value)) if !value.is_empty() => value.to_owned(),
-        (None, Some(_) | None) => return Ok(None),
+        (None, Some(_) | None) => return Ok(Epoch::Known(None)),
     };
     let epoch = match value.parse::<i64>() {
-        Ok(seconds) => Some(seconds),
-        Err(_) if value.is_empty() => None,
-        Err(_) => named(&value, options, file)?,
+        Ok(seconds) => Epoch::Known(Some(seconds)),
+        Err(_) if value.is_empty() => Epoch::Known(None),
+        Err(_) => named(&value, options, file, arguments, globals, world)?,
     };
-    if epoch.is_none() {
-        arguments.remove(EPOCH);
-        globals.remove(EPOCH);
+    match &epoch {
+        Epoch::Asked => {}
+        Epoch::Known(Some(seconds)) => {
+            arguments.insert(EPOCH.to_owned(), seconds.to_string());
+            globals.set(EPOCH, &seconds.to_string());
+        }
+        Epoch::Known(None) => {
+            arguments.remove(EPOCH);
+            globals.remove(EPOCH);
+        }
     }
     Ok(epoch)
 }
 
-/// The time of a source. Directories and images have none.
-fn named(name: &str, options: &Options, file: &File) -> Result<Option<i64>, Diagnostic> {
+/// The time of a context or of a stage's source.
+fn named(
+    name: &str,
+    options: &Options,
+    file: &File,
+    arguments: &BTreeMap<String, String>,
+    globals: &Env,
+    world: &mut World<'_>,
+) -> Result<Epoch, Diagnostic> {
+    let nowhere = Span { start: 0, end: 0 };
     if name == "context" {
-        return Ok(None);
+        return Ok(options
+            .context_source
+            .as_ref()
+            .map_or(Epoch::Known(None), |source| time(source.clone(), None, world)));
     }
-    let unsupported = |what: &str, span: Option<Span>| {
-        let message = format!("{EPOCH}={name}: the time of {what} is not supported yet");
-        Err(Diagnostic::error(message, span).with_help("give the number of seconds since 1970"))
-    };
-    if let Some((_, context)) = contexts::find(options, name, &options.build_platform) {
-        return match context {
-            NamedContext::Local
-            | NamedContext::Image(_)
-            | NamedContext::Scratch
-            | NamedContext::OciLayout(_) => Ok(None),
-            NamedContext::Git(_) => unsupported("a git repository", None),
-            NamedContext::Http(_) => unsupported("a URL", None),
-        };
+    if let Some((key, context)) = contexts::find(options, name, &options.build_platform) {
+        return named_context(key, context, options, nowhere, world);
     }
-    let stage = file.instructions.iter().position(|instruction| {
-        let InstructionKind::From(from) = &instruction.kind else { return false };
-        from.name.as_ref().is_some_and(|own| own.name.eq_ignore_ascii_case(name))
-    });
-    let Some(stage) = stage else {
+    let from = file.instructions.iter().position(|instruction| is_stage(instruction, name));
+    let Some(from) = from else {
         return Err(Diagnostic::error(format!("invalid {EPOCH}: {name}"), None)
             .with_help("it is a number of seconds since 1970, context, or the name of a context or stage"));
     };
-    only_a_source(&file.instructions[stage..])?;
-    unsupported("a stage's source", Some(file.instructions[stage].span))
+    let stage = &file.instructions[from..];
+    let mut env = globals.clone();
+    env.remove(EPOCH);
+    match epoch_stage::source(stage, env, arguments, file.directives.escape, world)? {
+        Some(source) => Ok(time(source, Some(stage[0].span), world)),
+        None => Ok(Epoch::Asked),
+    }
 }
 
-/// Whether a stage, given from its `FROM` on, does nothing but fetch one remote source.
-fn only_a_source(instructions: &[Instruction]) -> Result<(), Diagnostic> {
-    let error =
-        |message: &str, at: &Instruction| Err(Diagnostic::error(format!("{EPOCH} stage {message}"), at.span));
-    let mut sources = 0;
-    for (position, instruction) in instructions.iter().enumerate() {
-        match &instruction.kind {
-            InstructionKind::From(from) if position == 0 && from.image.value != SCRATCH => {
-                return error("must use FROM scratch", instruction);
-            }
-            InstructionKind::From(_) if position > 0 => break,
-            InstructionKind::From(_) | InstructionKind::Arg(_) => {}
-            InstructionKind::Add(add) if add.files.is_empty() && add.sources.len() == 1 => sources += 1,
-            InstructionKind::Add(_) => {
-                return error("must contain exactly one remote ADD source", instruction);
-            }
-            InstructionKind::Cmd(_)
-            | InstructionKind::Copy(_)
-            | InstructionKind::Entrypoint(_)
-            | InstructionKind::Env(_)
-            | InstructionKind::Expose(_)
-            | InstructionKind::Healthcheck(_)
-            | InstructionKind::Label(_)
-            | InstructionKind::Maintainer(_)
-            | InstructionKind::OnBuild(_)
-            | InstructionKind::Run(_)
-            | InstructionKind::Shell(_)
-            | InstructionKind::StopSignal(_)
-            | InstructionKind::User(_)
-            | InstructionKind::Volume(_)
-            | InstructionKind::Workdir(_) => {
-                let keyword = &instruction.keyword.value;
-                let message =
-                    format!("does not meet source-only requirements: unsupported {keyword} instruction");
-                return error(&message, instruction);
-            }
+/// Directories and images have no time.
+fn named_context(
+    key: &str,
+    context: &NamedContext,
+    options: &Options,
+    span: Span,
+    world: &mut World<'_>,
+) -> Result<Epoch, Diagnostic> {
+    match context {
+        NamedContext::Local | NamedContext::Image(_) | NamedContext::Scratch | NamedContext::OciLayout(_) => {
+            return Ok(Epoch::Known(None));
+        }
+        NamedContext::Git(_) | NamedContext::Http(_) => {}
+    }
+    Ok(match contexts::look_at_context(key, context, &options.build_platform, span, world)? {
+        None => Epoch::Asked,
+        Some(Found::Git(git)) => time(Remote::Git(git), None, world),
+        Some(Found::Http(http)) => time(Remote::Http(http), None, world),
+        Some(Found::Empty | Found::Image { .. } | Found::Local(_)) => Epoch::Known(None),
+    })
+}
+
+fn is_stage(instruction: &Instruction, name: &str) -> bool {
+    let InstructionKind::From(from) = &instruction.kind else { return false };
+    from.name.as_ref().is_some_and(|own| own.name.eq_ignore_ascii_case(name))
+}
+
+fn time(source: Remote, span: Option<Span>, world: &mut World<'_>) -> Epoch {
+    match world.known.times.get(&source) {
+        Some(time) => Epoch::Known(*time),
+        None => {
+            world.needs.entry(Need::Time(source)).or_insert(span);
+            Epoch::Asked
         }
     }
-    if sources == 1 { Ok(()) } else { error("must contain exactly one remote ADD", &instructions[0]) }
 }

@@ -1,6 +1,6 @@
 //! Addresses of git repositories, as sources of `ADD` and as contexts.
 
-use graph::{GitSource, path};
+use graph::{GitMtime, GitSource, path};
 
 use crate::mount::go_bool;
 
@@ -19,6 +19,8 @@ pub struct GitRemote {
     pub keep_git_dir: Option<bool>,
     /// Whether submodules are fetched.
     pub submodules: Option<bool>,
+    /// Times of the files.
+    pub mtime: GitMtime,
 }
 
 /// Reads an address. `None`: it is none of a repository (a path, or a URL of a file). The error is
@@ -80,6 +82,7 @@ impl GitRemote {
             subdir: self.subdir,
             keep_git_dir: self.keep_git_dir.or(keep_git_dir).unwrap_or(false),
             submodules: self.submodules.unwrap_or(true),
+            mtime: self.mtime,
         })
     }
 
@@ -130,8 +133,8 @@ impl GitRemote {
                 "branch" => branch = Some(with_prefix("refs/heads/", value)),
                 "subdir" => self.set_subdir(value)?,
                 "checksum" | "commit" => self.checksum = Some(value.clone()),
-                "mtime" if value == "checkout" => {}
-                "mtime" if value == "commit" => return Err("mtime=commit is not supported".to_owned()),
+                "mtime" if value == "checkout" => self.mtime = GitMtime::Checkout,
+                "mtime" if value == "commit" => self.mtime = GitMtime::Commit,
                 "mtime" => {
                     return Err(format!("invalid mtime value: {value:?} (must be checkout or commit)"));
                 }
@@ -180,6 +183,8 @@ mod tests {
         assert_eq!(query.subdir.as_deref(), Some("a"));
         assert_eq!((query.keep_git_dir, query.submodules), (Some(true), Some(false)));
         assert_eq!(query.checksum.as_deref(), Some("abc"));
+        assert_eq!(query.mtime, GitMtime::Checkout);
+        assert_eq!(one("git://h/x?mtime=commit").mtime, GitMtime::Commit);
     }
 
     #[test]
@@ -192,6 +197,7 @@ mod tests {
             "git://h/x?ref=a&ref=b",
             "git://h/x?what=1",
             "git://h/x?submodules=perhaps",
+            "git://h/x?mtime=yesterday",
         ] {
             assert!(parse(text).is_err(), "{text}");
         }

@@ -12,6 +12,7 @@ mod contexts;
 mod copy;
 mod env;
 mod epoch;
+mod epoch_stage;
 mod finish;
 mod from_lints;
 pub mod git_remote;
@@ -39,6 +40,7 @@ use graph::{Diagnostic, Graph, Known, Lowered, Need, Span, Step, Target};
 use oci::Platform;
 
 use check::{CheckOptions, Lint};
+use epoch::Epoch;
 use pass::{Pass, Scope, World};
 use source::Ignore;
 use stages::Stages;
@@ -158,7 +160,10 @@ impl Request<'_> {
         let predefined = args::predefined(&build_platform, &target_platform, &target_name, &arguments);
         from_lints::defaults(&file.instructions, predefined.clone(), escape, &mut world.lint);
         let mut globals = args::globals(predefined, &file.instructions, &arguments, escape)?;
-        let epoch = epoch::resolve(options, file, &mut arguments, &mut globals)?;
+        let epoch = match epoch::resolve(options, file, &mut arguments, &mut globals, world)? {
+            Epoch::Known(epoch) => epoch,
+            Epoch::Asked => return Ok(None),
+        };
         let mut scope = Scope {
             options,
             escape,

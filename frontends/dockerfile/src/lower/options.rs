@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use graph::{ExtraHost, Ulimit};
+use graph::{ExtraHost, Remote, Ulimit};
 use oci::{Platform, Reference};
 
 /// Everything besides the Dockerfile that a build depends on.
@@ -21,6 +21,8 @@ pub struct Options {
     pub build_args: BTreeMap<String, Option<String>>,
     /// `--label`: win over those of the Dockerfile.
     pub labels: BTreeMap<String, String>,
+    /// What the main context was fetched from, if it is no directory.
+    pub context_source: Option<Remote>,
     /// `--build-context`, by name.
     pub named_contexts: BTreeMap<String, NamedContext>,
     /// Which stages are built without cached results.
@@ -50,6 +52,7 @@ impl Default for Options {
             build_platform: Platform::host(),
             build_args: BTreeMap::new(),
             labels: BTreeMap::new(),
+            context_source: None,
             named_contexts: BTreeMap::new(),
             no_cache: NoCache::None,
             add_hosts: Vec::new(),

@@ -93,12 +93,12 @@ impl StageBuilder<'_, '_, '_> {
     }
 }
 
-fn is_http(source: &str) -> bool {
+pub(crate) fn is_http(source: &str) -> bool {
     source.starts_with("http://") || source.starts_with("https://")
 }
 
 /// The name of a downloaded file: the last part of the path of its address.
-fn file_name(address: &str) -> String {
+pub(crate) fn file_name(address: &str) -> String {
     let path = url::Url::parse(address).map(|url| url.path().to_owned()).unwrap_or_default();
     let last = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
     let decoded = percent_decode(last);

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use graph::{ContextName, Diagnostic, Lowered, Need, Op, Target, Vertex};
+use graph::{ContextName, Diagnostic, Lowered, Need, Op, Remote, Target, Vertex};
 use serde_json::{Map, Value};
 
 /// One line for a question.
@@ -12,6 +12,8 @@ pub fn need(round: usize, need: &Need, out: &mut String) {
         Need::File(ContextName::BuildFile, path) => writeln!(out, "ask {round}: build file {path}"),
         Need::File(ContextName::Named(name), path) => writeln!(out, "ask {round}: context {name} {path}"),
         Need::Image(reference, platform) => writeln!(out, "ask {round}: image {reference} {platform}"),
+        Need::Time(Remote::Git(git)) => writeln!(out, "ask {round}: time of {} {}", git.url, git.commit),
+        Need::Time(Remote::Http(http)) => writeln!(out, "ask {round}: time of {}", http.url),
         Need::GitRef(url, reference) => writeln!(out, "ask {round}: git {url} {reference:?}"),
     };
 }
