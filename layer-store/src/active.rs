@@ -65,8 +65,8 @@ impl ActiveLayer {
     }
 
     /// Makes a layer of what the step wrote. The mount must be gone. What is the same below is dropped:
-    /// unchanged copies, marks for names that are not there, opaque marks that hide nothing. A directory
-    /// whose time alone differs counts as unchanged.
+    /// unchanged copies, marks for names that are not there, opaque marks that hide nothing. A time is a
+    /// change like any other, of a directory too: a later step sees it.
     pub fn commit(self) -> Result<LayerId> {
         for spent in [self.work(), self.dir.join("empty")] {
             remove_tree(&spent)?;
@@ -161,7 +161,7 @@ impl Normalise {
         let attributes = truth::read(host, path, upper, &Aside::new())?;
         let left = self.directory(path, merges)?;
         let Some(below) = below.filter(|_| merges) else { return Ok(true) };
-        let alike = Attributes { mtime: below.mtime, ..attributes } == below;
+        let alike = attributes == below;
         if alike && !left {
             std::fs::remove_dir(host).at(host)?;
         }

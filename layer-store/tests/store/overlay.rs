@@ -53,7 +53,7 @@ fn only_changes_are_kept() {
                 std::fs::write(root.join("d/new"), "x").unwrap();
                 std::fs::remove_file(root.join("d/new")).unwrap();
             },
-            &[],
+            &["d/"],
         ),
         (
             "moved and back",
@@ -61,7 +61,15 @@ fn only_changes_are_kept() {
                 std::fs::rename(root.join("d/a"), root.join("d/x")).unwrap();
                 std::fs::rename(root.join("d/x"), root.join("d/a")).unwrap();
             },
-            &[],
+            &["d/"],
+        ),
+        (
+            "the time of a directory",
+            &|root| {
+                let then = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000);
+                std::fs::File::open(root.join("d/s")).unwrap().set_modified(then).unwrap();
+            },
+            &["d/", "d/s/"],
         ),
         ("removed", &|root| std::fs::remove_file(root.join("d/a")).unwrap(), &["d/", "d/.wh.a"]),
         (
