@@ -39,6 +39,12 @@ pub enum RegistryError {
         /// What was asked for.
         repository: Repository,
     },
+    /// The settings forbid this host.
+    #[error("{host} is blocked by the registry configuration")]
+    BlockedRegistry {
+        /// The host.
+        host: String,
+    },
     /// The host was not reached, or the connection broke.
     #[error("{host}: {subject}: {}", causes(source))]
     Network {
@@ -214,6 +220,7 @@ impl RegistryError {
             | Self::Setting { .. }
             | Self::Setup { .. }
             | Self::Blocked { .. }
+            | Self::BlockedRegistry { .. }
             | Self::Network { .. }
             | Self::Helper { .. }
             | Self::LogIn { .. }
@@ -236,6 +243,7 @@ impl RegistryError {
             | Self::Setting { .. }
             | Self::Setup { .. }
             | Self::Blocked { .. }
+            | Self::BlockedRegistry { .. }
             | Self::NotFound(_)
             | Self::Denied(_)
             | Self::Helper { .. }

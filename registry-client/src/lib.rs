@@ -18,7 +18,7 @@ mod hosts;
 mod http;
 mod options;
 
-pub use api::blob::BlobReader;
+pub use api::blob::{BlobReader, HadBytes};
 pub use api::image::ResolvedImage;
 pub use api::source::{BlobSource, BoxedRead};
 pub use api::upload::PushedBlob;
@@ -83,6 +83,9 @@ mod tests {
             is_send(client.push_manifest(image, &descriptor.media_type, bytes::Bytes::new()));
             is_send(client.tags(repository));
             is_send(client.delete_manifest(image));
+            is_send(client.catalog("a.example"));
+            is_send(client.referrers(repository, &descriptor.digest, None));
+            is_send(client.blob_range(repository, descriptor, 0..1));
             is_send(async { client.get_url(url, &[]).await.map(is_send) });
         }
         let _ = check;

@@ -34,4 +34,9 @@ impl Descriptor {
     pub fn new(media_type: MediaType, digest: Digest, size: u64) -> Self {
         Self { media_type, digest, size, platform: None, annotations: BTreeMap::new(), other: Map::new() }
     }
+
+    /// What kind of artifact its manifest is, where it says so.
+    pub fn artifact_type(&self) -> Option<&str> {
+        self.other.get("artifactType")?.as_str()
+    }
 }

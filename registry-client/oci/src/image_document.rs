@@ -44,6 +44,34 @@ impl ImageDocument {
         }
     }
 
+    /// The manifest that this one refers to.
+    pub fn subject(&self) -> Option<Descriptor> {
+        let other = match self {
+            Self::Manifest(document) => &document.parsed().other,
+            Self::Index(document) => &document.parsed().other,
+        };
+        serde_json::from_value(other.get("subject")?.clone()).ok()
+    }
+
+    /// The entry that stands for it in a list of referrers (distribution-spec, "Listing Referrers"): its
+    /// descriptor with its artifact type and annotations.
+    pub fn as_referrer(&self) -> Descriptor {
+        let (own, annotations, config) = match self {
+            Self::Manifest(document) => {
+                let manifest = document.parsed();
+                (&manifest.other, &manifest.annotations, Some(manifest.config.media_type.as_str()))
+            }
+            Self::Index(document) => (&document.parsed().other, &document.parsed().annotations, None),
+        };
+        let mut entry = self.descriptor().clone();
+        entry.annotations.clone_from(annotations);
+        let own = own.get("artifactType").and_then(Value::as_str).filter(|kind| !kind.is_empty());
+        if let Some(kind) = own.or(config) {
+            entry.other.insert("artifactType".to_owned(), kind.into());
+        }
+        entry
+    }
+
     /// The bytes.
     pub fn raw(&self) -> &Bytes {
         match self {

@@ -1,6 +1,7 @@
 //! Reading blobs: verified, and taken up again where a transfer breaks off.
 
 use std::io;
+use std::ops::Range;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -71,6 +72,46 @@ impl Client {
         Ok(BlobReader::new(self.blob_chunks(repository, descriptor).await?))
     }
 
+    /// Goes on with a blob of which the first bytes are there already: they were hashed by the caller, who
+    /// gets the rest. Where they were not the right ones, the end of reading tells.
+    pub async fn rest_of_blob(
+        &self,
+        repository: &Repository,
+        descriptor: &Descriptor,
+        had: HadBytes,
+    ) -> Result<BlobReader, RegistryError> {
+        let opened = |endpoint: Endpoint| {
+            let mut download = Download::new(self.clone(), endpoint, descriptor);
+            download.got = had.length;
+            download.proof = Proof::Open(had.hasher.clone());
+            download.opened()
+        };
+        if had.length > descriptor.size {
+            let reason = format!("{} bytes are there of {}", had.length, descriptor.size);
+            let subject = format!("blob {}", descriptor.digest);
+            return Err(RegistryError::corrupt(&repository.registry, &subject, reason));
+        }
+        Ok(BlobReader::new(self.pull(repository, PullBy::Digest, opened).await?.into_chunks()))
+    }
+
+    /// A part of a blob. Its length is held against what was asked for, its bytes are not: a digest is of
+    /// the whole.
+    pub async fn blob_range(
+        &self,
+        repository: &Repository,
+        descriptor: &Descriptor,
+        range: Range<u64>,
+    ) -> Result<BlobReader, RegistryError> {
+        let range = range.start.min(descriptor.size)..range.end.min(descriptor.size);
+        let opened = |endpoint: Endpoint| {
+            let mut download = Download::new(self.clone(), endpoint, descriptor);
+            (download.got, download.end) = (range.start, range.end.max(range.start));
+            download.proof = Proof::None;
+            download.opened()
+        };
+        Ok(BlobReader::new(self.pull(repository, PullBy::Digest, opened).await?.into_chunks()))
+    }
+
     /// A whole blob in memory; the caller has looked at its size.
     pub(super) async fn small_blob(
         &self,
@@ -123,17 +164,28 @@ impl Client {
         repository: &Repository,
         descriptor: &Descriptor,
     ) -> Result<impl Stream<Item = Result<Bytes, RegistryError>> + Send + 'static, RegistryError> {
-        let opened = |endpoint: Endpoint| async move {
-            let mut download = Download::new(self.clone(), endpoint, descriptor);
-            download.open().await?;
-            Ok(download)
-        };
-        let download = self.pull(repository, PullBy::Digest, opened).await?;
-        Ok(stream::try_unfold(download, |mut download| async move {
-            let chunk = download.next().await?;
-            Ok(chunk.map(|chunk| (chunk, download)))
-        }))
+        let opened = |endpoint: Endpoint| Download::new(self.clone(), endpoint, descriptor).opened();
+        Ok(self.pull(repository, PullBy::Digest, opened).await?.into_chunks())
     }
+}
+
+/// The first bytes of a blob, as a caller has them.
+#[derive(Clone, Debug)]
+pub struct HadBytes {
+    /// Has hashed them, by the algorithm of the blob's digest.
+    pub hasher: Hasher,
+    /// How many they are.
+    pub length: u64,
+}
+
+/// What makes the last bytes good.
+enum Proof {
+    /// All bytes so far.
+    Open(Hasher),
+    /// The digest was right.
+    Given,
+    /// Nothing: it is a part.
+    None,
 }
 
 /// A blob on its way.
@@ -143,8 +195,11 @@ struct Download {
     subject: String,
     digest: Digest,
     size: u64,
-    hasher: Option<Hasher>,
+    proof: Proof,
+    /// The position in the blob.
     got: u64,
+    /// Where to stop.
+    end: u64,
     /// Bytes to drop, where a server ignores ranges.
     skip: u64,
     response: Option<Response>,
@@ -160,12 +215,27 @@ impl Download {
             endpoint,
             digest: descriptor.digest.clone(),
             size: descriptor.size,
-            hasher: Some(Hasher::new(descriptor.digest.algorithm())),
+            proof: Proof::Open(Hasher::new(descriptor.digest.algorithm())),
             got: 0,
+            end: descriptor.size,
             skip: 0,
             response: None,
             failures: 0,
         }
+    }
+
+    async fn opened(mut self) -> Result<Self, RegistryError> {
+        if self.got < self.end || self.size == 0 {
+            self.open().await?;
+        }
+        Ok(self)
+    }
+
+    fn into_chunks(self) -> impl Stream<Item = Result<Bytes, RegistryError>> + Send + 'static {
+        stream::try_unfold(self, |mut download| async move {
+            let chunk = download.next().await?;
+            Ok(chunk.map(|chunk| (chunk, download)))
+        })
     }
 
     /// Asks for what is missing.
@@ -173,8 +243,12 @@ impl Download {
         let scopes = Scopes::pull(&self.endpoint.path);
         let mut call =
             Call::new(&self.endpoint, &scopes, Method::GET, format!("blobs/{}", self.digest), &self.subject);
-        if self.got > 0 {
-            let range = HeaderValue::try_from(format!("bytes={}-", self.got));
+        if self.is_part() {
+            let last = match self.end == self.size {
+                true => String::new(),
+                false => (self.end - 1).to_string(),
+            };
+            let range = HeaderValue::try_from(format!("bytes={}-{last}", self.got));
             call = call.header(
                 RANGE,
                 range.map_err(|_| RegistryError::protocol(&self.endpoint.host, &self.subject, "no range"))?,
@@ -186,18 +260,23 @@ impl Download {
         Ok(())
     }
 
+    /// Whether less than the whole is missing.
+    fn is_part(&self) -> bool {
+        self.got > 0 || self.end < self.size
+    }
+
     /// How many bytes of an answer we already have, or why it cannot be right.
     fn judge(&self, response: &Response) -> Result<u64, RegistryError> {
         let status = response.status();
         let (skip, left) = match status {
             StatusCode::OK => (self.got, self.size),
-            StatusCode::PARTIAL_CONTENT if self.got > 0 => {
+            StatusCode::PARTIAL_CONTENT if self.is_part() => {
                 let range = response.headers().get(CONTENT_RANGE).and_then(|value| value.to_str().ok());
-                let expected = format!("bytes {}-{}/", self.got, self.size.saturating_sub(1));
+                let expected = format!("bytes {}-{}/", self.got, self.end.saturating_sub(1));
                 if range.is_some_and(|range| !range.starts_with(&expected)) {
                     return Err(self.corrupt("the range that came is not the one that was asked for"));
                 }
-                (0, self.size - self.got)
+                (0, self.end - self.got)
             }
             other => {
                 return Err(RegistryError::protocol(
@@ -219,7 +298,9 @@ impl Download {
 
     /// The next bytes; `None` after the last.
     async fn next(&mut self) -> Result<Option<Bytes>, RegistryError> {
-        if self.got == self.size && self.hasher.is_none() {
+        if self.got >= self.end && (self.size > 0 || !matches!(self.proof, Proof::Open(_))) {
+            // bytes that the caller had may be all there are
+            self.prove()?;
             return Ok(None);
         }
         loop {
@@ -260,18 +341,24 @@ impl Download {
     }
 
     /// Accounts for bytes; the last ones are held back until all are proven and nothing follows them.
-    async fn take(&mut self, bytes: Bytes) -> Result<Bytes, RegistryError> {
+    async fn take(&mut self, mut bytes: Bytes) -> Result<Bytes, RegistryError> {
         self.failures = 0;
+        if self.end < self.size {
+            // a server that ignores ranges sends more than the part
+            bytes.truncate(usize::try_from(self.end - self.got).unwrap_or(usize::MAX));
+        }
         self.got += bytes.len() as u64;
         if self.got > self.size {
             return Err(
                 self.corrupt(&format!("it is longer than the {} bytes that were promised", self.size))
             );
         }
-        if let Some(hasher) = &mut self.hasher {
+        if let Proof::Open(hasher) = &mut self.proof {
             hasher.update(&bytes);
         }
-        if self.got == self.size {
+        if self.got == self.end && self.end < self.size {
+            self.response = None;
+        } else if self.got == self.size {
             self.prove()?;
             // a connection that breaks after the last byte does no harm
             while let Ok(Some(more)) = self.chunk().await {
@@ -286,9 +373,10 @@ impl Download {
     }
 
     fn prove(&mut self) -> Result<(), RegistryError> {
-        match self.hasher.take().map(Hasher::finish) {
-            Some(actual) if actual != self.digest => Err(self.corrupt(&format!("its content is {actual}"))),
-            Some(_) | None => Ok(()),
+        let Proof::Open(hasher) = std::mem::replace(&mut self.proof, Proof::Given) else { return Ok(()) };
+        match hasher.finish() {
+            actual if actual != self.digest => Err(self.corrupt(&format!("its content is {actual}"))),
+            _ => Ok(()),
         }
     }
 

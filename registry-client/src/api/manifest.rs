@@ -5,6 +5,7 @@ use oci::{Descriptor, Digest, Hasher, ImageDocument, MediaType, Reference, Repos
 use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Response};
 
+use super::referrers::SUBJECT;
 use crate::auth::scope::Scopes;
 use crate::hosts::PullBy;
 use crate::hosts::endpoint::Endpoint;
@@ -19,6 +20,13 @@ const ACCEPTED: HeaderValue = HeaderValue::from_static(
      application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json",
 );
 pub(super) const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
+
+/// Whether a registry said that it keeps the list of referrers of a manifest's subject.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Subject {
+    Noticed,
+    Unnoticed,
+}
 
 impl Client {
     /// What a name stands for now. One HEAD, which costs no pull quota; a GET where that does not tell.
@@ -49,7 +57,8 @@ impl Client {
     }
 
     /// Uploads a manifest or index, under the reference's tag or else its digest. Everything it names must
-    /// be there before.
+    /// be there before, but for a subject, which need not exist. Where the registry keeps no list of what
+    /// refers to the subject, the index that stands for it is updated.
     pub async fn push_manifest(
         &self,
         reference: &Reference,
@@ -66,19 +75,33 @@ impl Client {
             return Err(RegistryError::corrupt(&endpoint.host, &reference.to_string(), reason));
         }
         let policy = &self.0.options.retry;
-        retry(policy, policy.attempts, || self.put_manifest(&endpoint, reference, &name, media_type, &bytes))
+        let kept = retry(policy, policy.attempts, || {
+            self.put_manifest(&endpoint, reference, &name, media_type, &bytes)
+        })
+        .await?;
+        if kept == Subject::Unnoticed
+            && let Ok(document) = ImageDocument::parse(Some(media_type), bytes)
+            && let Some(subject) = document.subject()
+        {
+            let mut entry = document.as_referrer();
+            entry.digest = digest.clone();
+            let repository = reference.repository();
+            retry(policy, policy.attempts, || {
+                self.enter_referrer(&endpoint, repository, &subject.digest, &entry)
+            })
             .await?;
+        }
         Ok(digest)
     }
 
-    async fn put_manifest(
+    pub(super) async fn put_manifest(
         &self,
         endpoint: &Endpoint,
         reference: &Reference,
         name: &str,
         media_type: &MediaType,
         bytes: &Bytes,
-    ) -> Result<(), RegistryError> {
+    ) -> Result<Subject, RegistryError> {
         let scopes = Scopes::push(&endpoint.path);
         let subject = format!("pushing {reference}");
         let body = || reqwest::Body::from(bytes.clone());
@@ -88,10 +111,14 @@ impl Client {
         call = call.header(CONTENT_TYPE, kind);
         call.body = Some(&body);
         let response = self.0.demand(&call).await?;
-        let Some(stored) = digest_header(response.headers()) else { return Ok(()) };
+        let kept = match response.headers().contains_key(SUBJECT) {
+            true => Subject::Noticed,
+            false => Subject::Unnoticed,
+        };
+        let Some(stored) = digest_header(response.headers()) else { return Ok(kept) };
         let own = digest_like(Some(&stored), bytes);
         match stored == own {
-            true => Ok(()),
+            true => Ok(kept),
             false => Err(RegistryError::corrupt(
                 &endpoint.host,
                 &subject,
@@ -119,7 +146,7 @@ impl Client {
         }
     }
 
-    async fn document_at(
+    pub(super) async fn document_at(
         &self,
         endpoint: &Endpoint,
         reference: &Reference,
@@ -166,7 +193,7 @@ pub(super) fn digest_header(headers: &HeaderMap) -> Option<Digest> {
     headers.get(CONTENT_DIGEST)?.to_str().ok()?.parse().ok()
 }
 
-fn content_type(headers: &HeaderMap) -> Option<MediaType> {
+pub(super) fn content_type(headers: &HeaderMap) -> Option<MediaType> {
     Some(MediaType::from_content_type(headers.get(CONTENT_TYPE)?.to_str().ok()?))
 }
 

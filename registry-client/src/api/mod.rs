@@ -2,8 +2,11 @@
 
 pub(crate) mod blob;
 pub(crate) mod image;
+pub(crate) mod link;
 mod manifest;
+mod pages;
 mod pull;
+mod referrers;
 mod remove;
 pub(crate) mod source;
 mod tags;

@@ -1,60 +1,62 @@
-//! Listing tags, page by page.
+//! Listing tags, and the repositories of a registry.
 
 use oci::Repository;
-use reqwest::header::{HeaderMap, LINK};
-use reqwest::{Method, Url};
 use serde::Deserialize;
 
+use super::pages::{Listing, PAGE};
 use crate::auth::scope::Scopes;
 use crate::hosts::PullBy;
 use crate::hosts::endpoint::Endpoint;
-use crate::http::answer::read_limited;
-use crate::http::call::{Call, Target};
-use crate::http::transport::same_origin;
+use crate::http::call::Target;
+use crate::http::retry::retry;
 use crate::{Client, RegistryError};
 
-const LARGEST_PAGE: u64 = 16 << 20;
-const MOST_PAGES: usize = 10_000;
-
 #[derive(Deserialize)]
-struct Page {
+struct Names {
     tags: Option<Vec<String>>,
+    repositories: Option<Vec<String>>,
 }
 
 impl Client {
     /// All tags of a repository, in the registry's order.
     pub async fn tags(&self, repository: &Repository) -> Result<Vec<String>, RegistryError> {
-        self.pull(repository, PullBy::Tag, |endpoint| self.tags_at(endpoint)).await
+        let at = |endpoint: Endpoint| async move {
+            let (scopes, subject) = (Scopes::pull(&endpoint.path), format!("tags of {}", endpoint.path));
+            let first = Target::Path(format!("tags/list?n={PAGE}"));
+            let listing =
+                Listing { endpoint: &endpoint, scopes: &scopes, first, accept: None, subject: &subject };
+            self.names(&listing).await
+        };
+        self.pull(repository, PullBy::Tag, at).await
     }
 
-    async fn tags_at(&self, endpoint: Endpoint) -> Result<Vec<String>, RegistryError> {
-        let (scopes, subject) = (Scopes::pull(&endpoint.path), format!("tags of {}", endpoint.path));
-        let mut tags = Vec::new();
-        let mut target = Target::Path("tags/list?n=1000".to_owned());
-        for _ in 0..MOST_PAGES {
-            let mut call = Call::new(&endpoint, &scopes, Method::GET, String::new(), &subject);
-            call.target = target;
-            let response = self.0.demand(&call).await?;
-            let next = next_page(response.headers(), response.url());
-            let body = read_limited(&endpoint.host, &subject, response, LARGEST_PAGE).await?;
-            let page: Page =
-                serde_json::from_slice(&body).map_err(|_| call.protocol("the list is not understood"))?;
-            tags.extend(page.tags.unwrap_or_default());
-            match next {
-                Some(next) => target = Target::Url(next),
-                None => return Ok(tags),
+    /// The repositories of a registry (`host` or `host:port`), as far as it tells them. Not all
+    /// registries have such a list.
+    pub async fn catalog(&self, registry: &str) -> Result<Vec<String>, RegistryError> {
+        let endpoint = self.0.options.hosts.for_registry(registry)?;
+        let (scopes, subject) = (Scopes::catalog(), format!("repositories of {registry}"));
+        let first = Target::Registry(format!("_catalog?n={PAGE}"));
+        let listing =
+            Listing { endpoint: &endpoint, scopes: &scopes, first, accept: None, subject: &subject };
+        let policy = &self.0.options.retry;
+        retry(policy, policy.attempts, || self.names(&listing)).await
+    }
+
+    async fn names(&self, listing: &Listing<'_>) -> Result<Vec<String>, RegistryError> {
+        let mut all: Vec<String> = Vec::new();
+        let taken = |page: super::pages::Page| {
+            let names: Names =
+                serde_json::from_slice(&page.body).map_err(|_| "the list is not understood".to_owned())?;
+            let names = names.tags.or(names.repositories).unwrap_or_default();
+            // a registry that ignores `last` sends the same names again
+            let again = names.first().is_some_and(|first| all.first() == Some(first));
+            let full = names.len() >= PAGE && !again;
+            if !again {
+                all.extend(names);
             }
-        }
-        Err(RegistryError::protocol(&endpoint.host, &subject, "pages without end"))
+            Ok(all.last().filter(|_| full).cloned())
+        };
+        self.list(listing, taken).await?;
+        Ok(all)
     }
-}
-
-/// `Link: <…>; rel="next"` (RFC 8288), on the same host only.
-fn next_page(headers: &HeaderMap, page: &Url) -> Option<Url> {
-    let text = headers.get(LINK)?.to_str().ok()?;
-    let (target, parameters) = text.trim().strip_prefix('<')?.split_once('>')?;
-    if !parameters.to_ascii_lowercase().replace('"', "").contains("rel=next") {
-        return None;
-    }
-    page.join(target).ok().filter(|next| same_origin(next, page))
 }

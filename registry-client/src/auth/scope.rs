@@ -23,6 +23,11 @@ impl Scopes {
         Self::default().and(path, &["pull", "delete"])
     }
 
+    /// To list the repositories of a registry.
+    pub(crate) fn catalog() -> Self {
+        Self::parse("registry:catalog:*")
+    }
+
     /// These, and actions on another repository.
     pub(crate) fn and(mut self, path: &str, actions: &[&str]) -> Self {
         let resource = format!("repository:{path}");

@@ -110,6 +110,18 @@ impl Hosts {
         Ok(endpoint)
     }
 
+    /// A registry itself, for what is about no repository.
+    pub(crate) fn for_registry(&self, host: &str) -> Result<Endpoint, RegistryError> {
+        let good = !host.is_empty() && !host.contains(['/', '@', '?', '#', '\\', ' ']);
+        if !good {
+            return Err(RegistryError::protocol(host, "connecting", "this is no host name"));
+        }
+        match self.rules.iter().find(|rule| rule.prefix == host) {
+            Some(rule) if rule.blocked => Err(RegistryError::BlockedRegistry { host: host.to_owned() }),
+            rule => Ok(self.endpoint(host, rule.is_some_and(|rule| rule.insecure))),
+        }
+    }
+
     /// The rule with the longest prefix.
     fn rule(&self, repository: &Repository) -> Result<Option<&Rule>, RegistryError> {
         let rules = self.rules.iter().filter_map(|rule| Some((rule.matches(repository)?, rule)));

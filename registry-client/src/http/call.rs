@@ -20,6 +20,8 @@ const SLOWEST_UPLOAD: u64 = 16 << 10;
 pub(crate) enum Target {
     /// A path below `/v2/<repository>/`.
     Path(String),
+    /// A path below `/v2/`.
+    Registry(String),
     /// A URL that the registry gave us.
     Url(Url),
 }
@@ -82,6 +84,9 @@ impl Inner {
             Target::Path(path) => {
                 let path = format!("v2/{}/{path}", call.endpoint.path);
                 base.join(&path).map_err(|_| call.protocol("its path is no URL"))?
+            }
+            Target::Registry(path) => {
+                base.join(&format!("v2/{path}")).map_err(|_| call.protocol("its path is no URL"))?
             }
             Target::Url(url) => url.clone(),
         };

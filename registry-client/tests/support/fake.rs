@@ -15,6 +15,8 @@ pub struct Fake {
     pub blobs: Mutex<BTreeMap<(String, String), Bytes>>,
     /// By repository and tag or digest: media type and bytes.
     pub manifests: Mutex<BTreeMap<(String, String), (String, Bytes)>>,
+    /// Whether it is of version 1.1 of the specification.
+    pub knows_referrers: bool,
 }
 
 impl Fake {
@@ -22,7 +24,15 @@ impl Fake {
     pub async fn start(
         before: impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static,
     ) -> (Server, Arc<Self>) {
-        let fake = Arc::new(Self::default());
+        Self::default().serve(before).await
+    }
+
+    /// Starts this one.
+    pub async fn serve(
+        self,
+        before: impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static,
+    ) -> (Server, Arc<Self>) {
+        let fake = Arc::new(self);
         let inner = fake.clone();
         let server =
             Server::start(move |request| before(request).unwrap_or_else(|| inner.handle(request))).await;
@@ -56,6 +66,11 @@ impl Fake {
         if let Some((repository, name)) = path.split_once("/manifests/") {
             return self.manifest(request, repository, name);
         }
+        if let Some((repository, subject)) = path.split_once("/referrers/")
+            && self.knows_referrers
+        {
+            return self.referrers(request, repository, subject);
+        }
         reply(404)
     }
 
@@ -71,7 +86,19 @@ impl Fake {
         if request.method == "PUT" {
             let kind = request.header("content-type").unwrap_or_default();
             self.put_manifest(repository, name, kind, &request.body);
-            return reply(201).header("Docker-Content-Digest", Digest::sha256(&request.body).to_string());
+            let stored =
+                reply(201).header("Docker-Content-Digest", Digest::sha256(&request.body).to_string());
+            return match subject_of(&request.body).filter(|_| self.knows_referrers) {
+                Some(subject) => stored.header("OCI-Subject", subject),
+                None => stored,
+            };
+        }
+        if request.method == "DELETE" {
+            let mut manifests = self.manifests.lock().expect("unpoisoned");
+            return match manifests.remove(&(repository.to_owned(), name.to_owned())) {
+                Some(_) => reply(202),
+                None => unknown("MANIFEST_UNKNOWN"),
+            };
         }
         let manifests = self.manifests.lock().expect("unpoisoned");
         match manifests.get(&(repository.to_owned(), name.to_owned())) {
@@ -80,6 +107,31 @@ impl Fake {
                 .header("Content-Type", kind)
                 .header("Docker-Content-Digest", Digest::sha256(bytes).to_string())
                 .body(bytes.clone()),
+        }
+    }
+
+    /// Two to a page, and no filter.
+    fn referrers(&self, request: &Request, repository: &str, subject: &str) -> Reply {
+        let manifests = self.manifests.lock().expect("unpoisoned");
+        let all = manifests.iter().filter(|((place, name), (_, bytes))| {
+            place == repository && name.contains(':') && subject_of(bytes).as_deref() == Some(subject)
+        });
+        let all: Vec<oci::Descriptor> = all
+            .filter_map(|(_, (_, bytes))| {
+                Some(oci::ImageDocument::parse(None, bytes.clone()).ok()?.as_referrer())
+            })
+            .collect();
+        let from: usize =
+            request.query().remove("from").and_then(|from| from.first()?.parse().ok()).unwrap_or_default();
+        let page: Vec<&oci::Descriptor> = all.iter().skip(from).take(2).collect();
+        let body = serde_json::json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": page});
+        let answer = reply(200).header("Content-Type", INDEX).body(body.to_string());
+        match all.len() > from + 2 {
+            true => answer.header(
+                "Link",
+                format!("</v2/{repository}/referrers/{subject}?from={}>; rel=\"next\"", from + 2),
+            ),
+            false => answer,
         }
     }
 
@@ -108,19 +160,28 @@ impl Fake {
     }
 }
 
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+
+fn subject_of(manifest: &[u8]) -> Option<String> {
+    let value: serde_json::Value = serde_json::from_slice(manifest).ok()?;
+    Some(value.get("subject")?.get("digest")?.as_str()?.to_owned())
+}
+
 fn unknown(code: &str) -> Reply {
     reply(404).body(format!(r#"{{"errors":[{{"code":"{code}","message":"it is not here"}}]}}"#))
 }
 
-/// The bytes, or those from the start of the range on.
+/// The bytes, or those of the range.
 pub fn ranged(request: &Request, bytes: &Bytes) -> Reply {
-    let start = request
-        .header("range")
-        .and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse::<usize>().ok());
-    match start {
+    let range = request.header("range").and_then(|range| {
+        let (start, last) = range.strip_prefix("bytes=")?.split_once('-')?;
+        let last = if last.is_empty() { bytes.len() - 1 } else { last.parse().ok()? };
+        Some((start.parse::<usize>().ok()?, last))
+    });
+    match range {
         None => reply(200).body(bytes.clone()),
-        Some(start) => reply(206)
-            .header("Content-Range", format!("bytes {start}-{}/{}", bytes.len() - 1, bytes.len()))
-            .body(bytes.slice(start..)),
+        Some((start, last)) => reply(206)
+            .header("Content-Range", format!("bytes {start}-{last}/{}", bytes.len()))
+            .body(bytes.slice(start..=last)),
     }
 }
