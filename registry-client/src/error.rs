@@ -46,7 +46,7 @@ pub enum RegistryError {
         host: String,
     },
     /// The host was not reached, or the connection broke.
-    #[error("{host}: {subject}: {}", causes(source))]
+    #[error("{host}: {subject}: {}{}", causes(source), hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default())]
     Network {
         /// The host.
         host: String,
@@ -54,6 +54,8 @@ pub enum RegistryError {
         subject: String,
         /// Why.
         source: reqwest::Error,
+        /// What else may help: the authorities that were consulted.
+        hint: Option<String>,
     },
     /// The thing is not there.
     #[error("{0}")]
@@ -194,7 +196,8 @@ impl RegistryError {
     }
 
     pub(crate) fn network(host: &str, subject: &str, source: reqwest::Error) -> Self {
-        Self::Network { host: host.to_owned(), subject: subject.to_owned(), source: source.without_url() }
+        let source = source.without_url();
+        Self::Network { host: host.to_owned(), subject: subject.to_owned(), source, hint: None }
     }
 
     pub(crate) fn protocol(host: &str, subject: &str, reason: impl Into<String>) -> Self {
@@ -258,7 +261,7 @@ impl RegistryError {
 }
 
 /// A certificate that is not trusted now is not trusted in a second.
-fn is_certificate_error(error: &reqwest::Error) -> bool {
+pub(crate) fn is_certificate_error(error: &reqwest::Error) -> bool {
     let mut cause = std::error::Error::source(error);
     while let Some(next) = cause {
         if let Some(io) = next.downcast_ref::<io::Error>()

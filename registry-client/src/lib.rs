@@ -18,15 +18,17 @@ mod hosts;
 mod http;
 mod options;
 
+pub use api::access::{Access, AccessReport, LogInMethod};
 pub use api::blob::{BlobReader, HadBytes};
 pub use api::image::ResolvedImage;
 pub use api::source::{BlobSource, BoxedRead};
 pub use api::upload::PushedBlob;
 pub use api::url::HttpResponse;
 pub use auth::auth_file::AuthFile;
-pub use auth::credentials::{Credential, Credentials};
+pub use auth::credentials::{Credential, CredentialSource, Credentials};
 pub use auth::helper::{HelperName, HelperOutput, HelperRunner};
 pub use auth::secret::Secret;
+pub use auth::storage::{AuthStorage, KeptIn};
 pub use error::{Refusal, RegistryError};
 pub use hosts::Hosts;
 pub use options::{ClientOptions, PlainHttp, Proxies, RetryPolicy};
@@ -84,6 +86,7 @@ mod tests {
             is_send(client.tags(repository));
             is_send(client.delete_manifest(image));
             is_send(client.catalog("a.example"));
+            is_send(client.check_access(image, Access::Push));
             is_send(client.referrers(repository, &descriptor.digest, None));
             is_send(client.blob_range(repository, descriptor, 0..1));
             is_send(async { client.get_url(url, &[]).await.map(is_send) });

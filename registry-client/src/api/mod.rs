@@ -1,5 +1,6 @@
 //! The operations of the distribution-spec.
 
+pub(crate) mod access;
 pub(crate) mod blob;
 pub(crate) mod image;
 pub(crate) mod link;

@@ -11,6 +11,7 @@ use super::source::{BlobSource, Trouble, body};
 use crate::auth::scope::Scopes;
 use crate::hosts::endpoint::Endpoint;
 use crate::http::call::{Call, Target};
+use crate::http::reach::Reach;
 use crate::http::retry::retry;
 use crate::{Client, RegistryError};
 
@@ -73,7 +74,7 @@ impl Client {
         if mounting.swap(false, Ordering::Relaxed) {
             for from in mounts {
                 if let Some(abandoned) = session.take() {
-                    self.cancel(upload, abandoned).await;
+                    self.close_upload(&upload.endpoint, &upload.scopes, &upload.subject, abandoned).await;
                 }
                 match self.mount(upload, from).await {
                     Mount::Done => return Ok(PushedBlob::Mounted),
@@ -104,7 +105,7 @@ impl Client {
     }
 
     /// Opens an upload session.
-    async fn start(&self, upload: &Upload<'_>) -> Result<Url, RegistryError> {
+    async fn start(&self, upload: &Upload<'_>) -> Result<Session, RegistryError> {
         let path = "blobs/uploads/".to_owned();
         let call = Call::new(&upload.endpoint, &upload.scopes, Method::POST, path, &upload.subject)
             .header(CONTENT_LENGTH, ZERO);
@@ -113,22 +114,27 @@ impl Client {
     }
 
     /// Closes a session that will not be used; the registry would drop it in time by itself.
-    async fn cancel(&self, upload: &Upload<'_>, session: Url) {
-        let mut call =
-            Call::new(&upload.endpoint, &upload.scopes, Method::DELETE, String::new(), &upload.subject);
-        call.target = Target::Url(session);
+    pub(super) async fn close_upload(
+        &self,
+        endpoint: &Endpoint,
+        scopes: &Scopes,
+        subject: &str,
+        session: Session,
+    ) {
+        let mut call = Call::new(endpoint, scopes, Method::DELETE, String::new(), subject);
+        (call.target, call.reach) = (Target::Url(session.url), session.reach);
         let _ = self.0.send(&call).await;
     }
 
     /// Sends everything in one PUT.
-    async fn send_all(&self, upload: &Upload<'_>, mut session: Url) -> Result<(), RegistryError> {
-        session.query_pairs_mut().append_pair("digest", &upload.descriptor.digest.to_string());
+    async fn send_all(&self, upload: &Upload<'_>, mut session: Session) -> Result<(), RegistryError> {
+        session.url.query_pairs_mut().append_pair("digest", &upload.descriptor.digest.to_string());
         let trouble = Trouble::default();
         let size = upload.descriptor.size;
         let make = || body(upload.source, size, &trouble);
         let mut call =
             Call::new(&upload.endpoint, &upload.scopes, Method::PUT, String::new(), &upload.subject);
-        call.target = Target::Url(session);
+        (call.target, call.reach) = (Target::Url(session.url), session.reach);
         call.headers = length_and_type(size);
         call.body = Some(&make);
         let outcome = self.0.demand(&call).await;
@@ -153,10 +159,16 @@ impl Client {
 
 const ZERO: HeaderValue = HeaderValue::from_static("0");
 
+/// An upload that a registry keeps open.
+pub(super) struct Session {
+    url: Url,
+    reach: Reach,
+}
+
 /// What became of a mount.
 enum Mount {
     Done,
-    Session(Url),
+    Session(Session),
     Refused,
 }
 
@@ -169,7 +181,7 @@ fn length_and_type(size: u64) -> HeaderMap {
 
 /// The session's URL, relative or absolute. One that names our own host by plain HTTP, as registries
 /// behind proxies do, is asked by the scheme that we came by.
-fn session(call: &Call<'_>, response: &Response) -> Result<Url, RegistryError> {
+pub(super) fn session(call: &Call<'_>, response: &Response) -> Result<Session, RegistryError> {
     let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
     let location = location.ok_or_else(|| call.protocol("an upload was accepted without a Location"))?;
     let came_by = response.url();
@@ -184,7 +196,7 @@ fn session(call: &Call<'_>, response: &Response) -> Result<Url, RegistryError> {
         }
     }
     match url.scheme() {
-        "http" | "https" => Ok(url),
+        "http" | "https" => Ok(Session { url, reach: Reach::of(response) }),
         other => Err(call.protocol(format!("it sends the upload to {other}://"))),
     }
 }

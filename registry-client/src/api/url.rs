@@ -12,10 +12,10 @@ use reqwest::{Response, Url};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio_util::io::StreamReader;
 
-use crate::hosts::endpoint::Trust;
 use crate::http::answer::retry_after;
+use crate::http::reach::Reach;
 use crate::http::retry::retry;
-use crate::http::transport::{authority_of, same_origin};
+use crate::http::transport::{Purpose, authority_of, same_origin};
 use crate::{Client, Refusal, RegistryError};
 
 const MOST_REDIRECTS: usize = 10;
@@ -88,7 +88,7 @@ impl Client {
     }
 
     async fn get_once(&self, start: &Url, headers: &HeaderMap) -> Result<HttpResponse, RegistryError> {
-        let mut url = start.clone();
+        let (mut url, mut reach) = (start.clone(), None);
         for _ in 0..=MOST_REDIRECTS {
             let (host, subject) = (authority_of(&url), path_of(&url));
             if !matches!(url.scheme(), "http" | "https") {
@@ -102,11 +102,19 @@ impl Client {
             if !same_origin(&url, start) {
                 [AUTHORIZATION, COOKIE].iter().for_each(|secret| drop(headers.remove(secret)));
             }
-            let request = self.0.transport.client(&url, Trust::Verified)?.get(url.clone()).headers(headers);
-            let response =
-                request.send().await.map_err(|source| RegistryError::network(&host, &subject, source))?;
+            let pool = match reach {
+                None => self.0.transport.named(&url)?,
+                Some(reach) => self.0.transport.foreign(&url, reach, Purpose::Asking)?,
+            };
+            let sent = pool.get(url.clone()).headers(headers).send().await;
+            let response = sent.map_err(|source| self.0.transport.failure(&host, &subject, source))?;
             match next(&response)? {
-                Some(to) => url = without_foreign_user(to, start),
+                Some(to) => {
+                    let own = same_origin(&to, start);
+                    let far = reach.unwrap_or(Reach::Loopback).min(Reach::of(&response));
+                    reach = (!own).then_some(far);
+                    url = without_foreign_user(to, start);
+                }
                 None => return answer(response, &host, &subject),
             }
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use serde::Deserialize;
@@ -12,6 +12,7 @@ use crate::{Credential, HelperName, RegistryError, Secret};
 /// One file of credentials. Keys are hosts, with or without scheme, and may name a path below a host.
 #[derive(Clone, Default)]
 pub struct AuthFile {
+    path: PathBuf,
     inline: BTreeMap<String, Credential>,
     helpers: BTreeMap<String, HelperName>,
     store: Option<HelperName>,
@@ -49,13 +50,13 @@ impl AuthFile {
     pub fn parse(path: &Path, text: &[u8]) -> Result<Self, RegistryError> {
         let fail = |reason: String| RegistryError::Setting { path: path.to_owned(), reason };
         if text.trim_ascii().is_empty() {
-            return Ok(Self::default());
+            return Ok(Self { path: path.to_owned(), ..Self::default() });
         }
         // serde_json's messages name positions, not values
         let raw: Raw = serde_json::from_slice(text).map_err(|error| {
             fail(format!("not understood (line {}, column {})", error.line(), error.column()))
         })?;
-        let mut file = Self::default();
+        let mut file = Self { path: path.to_owned(), ..Self::default() };
         for (key, entry) in raw.auths.unwrap_or_default() {
             if let Some(credential) =
                 entry.credential().map_err(|reason| fail(format!("auths, {key}: {reason}")))?
@@ -75,21 +76,26 @@ impl AuthFile {
         Ok(file)
     }
 
+    /// Where it was read from.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The helper in charge of a host.
     pub(crate) fn helper(&self, host: &str) -> Option<&HelperName> {
         self.helpers.get(host).or(self.store.as_ref())
     }
 
     /// What the file itself says of a repository: the longest key wins.
-    pub(crate) fn inline(&self, host: &str, path: &str) -> Option<&Credential> {
+    pub(crate) fn inline(&self, host: &str, path: &str) -> Option<(&str, &Credential)> {
         let full = match path.is_empty() {
             true => host.to_owned(),
             false => format!("{host}/{path}"),
         };
         let mut key = full.as_str();
         loop {
-            if let Some(credential) = self.inline.get(key) {
-                return Some(credential);
+            if let Some((key, credential)) = self.inline.get_key_value(key) {
+                return Some((key, credential));
             }
             key = &key[..key.rfind('/')?];
         }

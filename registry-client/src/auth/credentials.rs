@@ -1,11 +1,12 @@
 //! Who we are, for each host.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::auth::auth_file::normal_key;
 use crate::auth::helper;
-use crate::{AuthFile, HelperRunner, RegistryError, Secret};
+use crate::{AuthFile, HelperName, HelperRunner, RegistryError, Secret};
 
 /// What is shown to a registry or its token server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +30,45 @@ pub struct Credentials {
     given: Vec<(String, Credential)>,
     files: Vec<Arc<AuthFile>>,
     runner: Option<HelperRunner>,
+}
+
+/// Where a credential came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CredentialSource {
+    /// It was given to the client, for this host or path.
+    Given(String),
+    /// A file has it under this key.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The key, in its one spelling: `docker.io`, `quay.io/org`.
+        key: String,
+    },
+    /// A helper that a file names.
+    Helper {
+        /// The file.
+        path: PathBuf,
+        /// The helper.
+        helper: HelperName,
+    },
+}
+
+impl fmt::Display for CredentialSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Given(key) => write!(f, "given for {key}"),
+            Self::File { path, key } => write!(f, "{} ({key})", path.display()),
+            Self::Helper { path, helper } => {
+                write!(f, "{}, named by {}", helper.program(), path.display())
+            }
+        }
+    }
+}
+
+/// A credential, and where it came from.
+pub(crate) struct Found {
+    pub(crate) credential: Credential,
+    pub(crate) source: CredentialSource,
 }
 
 impl Credentials {
@@ -59,34 +99,37 @@ impl Credentials {
     }
 
     /// The credential for a repository.
-    pub(crate) async fn find(&self, host: &str, path: &str) -> Result<Option<Credential>, RegistryError> {
-        if let Some(given) = self.given(host, path) {
-            return Ok(Some(given));
+    pub(crate) async fn find(&self, host: &str, path: &str) -> Result<Option<Found>, RegistryError> {
+        if let Some((key, credential)) = self.given(host, path) {
+            let (credential, source) = (credential.clone(), CredentialSource::Given(key.clone()));
+            return Ok(Some(Found { credential, source }));
         }
         for file in &self.files {
+            let path_of_file = || file.path().to_owned();
             if let (Some(runner), Some(name)) = (&self.runner, file.helper(host))
-                && let Some(found) = helper::ask(runner, name, server_name(host)).await?
+                && let Some(credential) = helper::ask(runner, name, server_name(host)).await?
             {
-                return Ok(Some(found));
+                let source = CredentialSource::Helper { path: path_of_file(), helper: name.clone() };
+                return Ok(Some(Found { credential, source }));
             }
-            if let Some(found) = file.inline(host, path) {
-                return Ok(Some(found.clone()));
+            if let Some((key, credential)) = file.inline(host, path) {
+                let source = CredentialSource::File { path: path_of_file(), key: key.to_owned() };
+                return Ok(Some(Found { credential: credential.clone(), source }));
             }
         }
         Ok(None)
     }
 
-    fn given(&self, host: &str, path: &str) -> Option<Credential> {
+    fn given(&self, host: &str, path: &str) -> Option<&(String, Credential)> {
         let full = format!("{host}/{path}");
         let fits =
             |key: &str| full.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        let best = self.given.iter().filter(|(key, _)| fits(key)).max_by_key(|(key, _)| key.len());
-        best.map(|(_, credential)| credential.clone())
+        self.given.iter().filter(|(key, _)| fits(key)).max_by_key(|(key, _)| key.len())
     }
 }
 
 /// What helpers call a host.
-fn server_name(host: &str) -> &str {
+pub(crate) fn server_name(host: &str) -> &str {
     match host {
         "docker.io" => "https://index.docker.io/v1/",
         other => other,

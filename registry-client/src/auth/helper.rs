@@ -54,24 +54,72 @@ struct Answer {
     secret: Secret,
 }
 
-/// Asks a helper about a server; `None` where it knows nothing. Helpers may wait for a person, so each
-/// runs on a thread of its own.
+/// Asks a helper about a server; `None` where it knows nothing.
 pub(crate) async fn ask(
     runner: &HelperRunner,
     name: &HelperName,
     server: &str,
 ) -> Result<Option<Credential>, RegistryError> {
+    let output = run(runner, name, "get", server, server.as_bytes().to_owned()).await?;
+    understand(&output).map_err(|reason| failed(name, server, reason))
+}
+
+/// Gives a credential to a helper.
+pub(crate) async fn store(
+    runner: &HelperRunner,
+    name: &HelperName,
+    server: &str,
+    credential: &Credential,
+) -> Result<(), RegistryError> {
+    let (username, secret) = match credential {
+        Credential::Basic { username, password } => (username.as_str(), password),
+        Credential::Identity(token) => (IDENTITY, token),
+        Credential::Bearer(_) => {
+            return Err(failed(name, server, "an access token is not kept by helpers".to_owned()));
+        }
+    };
+    let order = serde_json::json!({"ServerURL": server, "Username": username, "Secret": secret.reveal()});
+    let output = run(runner, name, "store", server, order.to_string().into_bytes()).await?;
+    done(&output).map_err(|reason| failed(name, server, reason))
+}
+
+/// Makes a helper forget a server.
+pub(crate) async fn erase(
+    runner: &HelperRunner,
+    name: &HelperName,
+    server: &str,
+) -> Result<(), RegistryError> {
+    let output = run(runner, name, "erase", server, server.as_bytes().to_owned()).await?;
+    done(&output).map_err(|reason| failed(name, server, reason))
+}
+
+/// Helpers may wait for a person, so each runs on a thread of its own.
+async fn run(
+    runner: &HelperRunner,
+    name: &HelperName,
+    verb: &'static str,
+    server: &str,
+    input: Vec<u8>,
+) -> Result<HelperOutput, RegistryError> {
     let (sender, receiver) = tokio::sync::oneshot::channel();
-    let (thread_runner, thread_name, input) = (runner.clone(), name.clone(), server.as_bytes().to_owned());
+    let (thread_runner, thread_name) = (runner.clone(), name.clone());
     std::thread::spawn(move || {
         // nobody waits any more if the log-in was given up
-        let _ = sender.send(thread_runner(&thread_name, "get", &input));
+        let _ = sender.send(thread_runner(&thread_name, verb, &input));
     });
     let outcome = receiver.await.unwrap_or_else(|_| Err(io::Error::other("its runner panicked")));
-    outcome
-        .map_err(|error| error.to_string())
-        .and_then(|output| understand(&output))
-        .map_err(|reason| RegistryError::Helper { program: name.program(), host: server.to_owned(), reason })
+    outcome.map_err(|error| failed(name, server, error.to_string()))
+}
+
+fn failed(name: &HelperName, server: &str, reason: String) -> RegistryError {
+    RegistryError::Helper { program: name.program(), host: server.to_owned(), reason }
+}
+
+fn done(output: &HelperOutput) -> Result<(), String> {
+    match output.code {
+        0 => Ok(()),
+        code => Err(format!("exit code {code}: {}", String::from_utf8_lossy(&output.stderr).trim())),
+    }
 }
 
 fn understand(output: &HelperOutput) -> Result<Option<Credential>, String> {

@@ -3,9 +3,11 @@
 pub(crate) mod auth_file;
 mod challenge;
 pub(crate) mod credentials;
+mod grant;
 pub(crate) mod helper;
 pub(crate) mod scope;
 pub(crate) mod secret;
+pub(crate) mod storage;
 mod token;
 
 use std::collections::HashMap;
@@ -13,12 +15,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use base64::Engine as _;
-use reqwest::Url;
-use reqwest::header::{HeaderMap, HeaderValue, WWW_AUTHENTICATE};
+use reqwest::header::{HeaderValue, WWW_AUTHENTICATE};
+use reqwest::{Response, Url};
 
 use crate::hosts::endpoint::Endpoint;
-use crate::http::transport::Transport;
-use crate::{Credential, Credentials, RegistryError, Secret};
+use crate::http::reach::Reach;
+use crate::http::transport::{Transport, authority_of};
+use crate::{Credential, CredentialSource, Credentials, LogInMethod, RegistryError, Secret};
 use challenge::Challenge;
 use scope::Scopes;
 
@@ -33,6 +36,8 @@ pub(crate) struct Auth {
 struct HostState {
     scheme: Mutex<Option<Scheme>>,
     passes: Mutex<HashMap<(String, Scopes), Slot>>,
+    /// An identity token, and the one that its server gave in its stead.
+    renewed: Mutex<Option<(Secret, Secret)>>,
 }
 
 /// A pass, or the place for one; locked while it is being had.
@@ -42,7 +47,7 @@ type Slot = Arc<tokio::sync::Mutex<Option<Pass>>>;
 #[derive(Clone)]
 enum Scheme {
     Basic,
-    Bearer { realm: Url, service: Option<String> },
+    Bearer { realm: Url, service: Option<String>, reach: Reach },
 }
 
 /// An `Authorization` header, for as long as it holds.
@@ -51,6 +56,15 @@ struct Pass {
     header: HeaderValue,
     until: Option<Instant>,
     scopes: Scopes,
+    source: Option<CredentialSource>,
+    granted: Option<Scopes>,
+}
+
+/// What can be told of a log-in.
+pub(crate) struct Told {
+    pub(crate) source: Option<CredentialSource>,
+    pub(crate) method: LogInMethod,
+    pub(crate) granted: Option<Vec<String>>,
 }
 
 impl Pass {
@@ -91,9 +105,9 @@ impl Auth {
         endpoint: &Endpoint,
         scopes: &Scopes,
         refused: Option<&HeaderValue>,
-        headers: &HeaderMap,
+        response: &Response,
     ) -> Result<Option<HeaderValue>, RegistryError> {
-        let Some((scheme, demanded)) = self.judge(transport, endpoint, headers).await? else {
+        let Some((scheme, demanded)) = self.judge(transport, endpoint, response).await? else {
             return Ok(None);
         };
         let state = self.state(endpoint);
@@ -117,9 +131,10 @@ impl Auth {
         &self,
         transport: &Transport,
         endpoint: &Endpoint,
-        headers: &HeaderMap,
+        response: &Response,
     ) -> Result<Option<(Scheme, Scopes)>, RegistryError> {
-        let texts = headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
+        let texts =
+            response.headers().get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
         let mut challenges: Vec<Challenge> = texts.flat_map(challenge::parse).collect();
         challenges.sort_by_key(|challenge| matches!(challenge, Challenge::Basic));
         match challenges.into_iter().next() {
@@ -127,10 +142,11 @@ impl Auth {
             Some(Challenge::Basic) => Ok(Some((Scheme::Basic, Scopes::default()))),
             Some(Challenge::Bearer { realm, service, scope }) => {
                 let base = transport.base(endpoint).await?;
-                let realm = token::judge_realm(&realm, &base)
+                let reach = Reach::of(response);
+                let realm = token::judge_realm(&realm, &base, reach)
                     .map_err(|reason| RegistryError::log_in(&endpoint.host, reason))?;
                 let demanded = scope.as_deref().map(Scopes::parse).unwrap_or_default();
-                Ok(Some((Scheme::Bearer { realm, service }, demanded)))
+                Ok(Some((Scheme::Bearer { realm, service, reach }, demanded)))
             }
         }
     }
@@ -142,31 +158,66 @@ impl Auth {
         scheme: &Scheme,
         scopes: Scopes,
     ) -> Result<Option<Pass>, RegistryError> {
-        let credential = self.credentials.find(&endpoint.host, &endpoint.path).await?;
+        let found = self.credentials.find(&endpoint.host, &endpoint.path).await?;
+        let (credential, source) = found.map(|found| (found.credential, found.source)).unzip();
+        let pass = |header| Pass { header, until: None, scopes: scopes.clone(), source, granted: None };
         match (scheme, credential) {
             (_, Some(Credential::Bearer(token))) => {
-                Ok(Some(Pass { header: bearer(endpoint, &token)?, until: None, scopes }))
+                Ok(Some(Pass { granted: grant::of_token(token.reveal()), ..pass(bearer(endpoint, &token)?) }))
             }
             (Scheme::Basic, Some(Credential::Basic { username, password })) => {
-                Ok(Some(Pass { header: basic(endpoint, &username, &password)?, until: None, scopes }))
+                Ok(Some(pass(basic(endpoint, &username, &password)?)))
             }
             (Scheme::Basic, Some(Credential::Identity(_))) => Err(RegistryError::log_in(
                 &endpoint.host,
                 "it wants a password, and an identity token is all there is",
             )),
             (Scheme::Basic, None) => Ok(None),
-            (Scheme::Bearer { realm, service }, credential) => {
+            (Scheme::Bearer { realm, service, reach }, credential) => {
+                let state = self.state(endpoint);
+                let credential = match (credential, lock(&state.renewed).clone()) {
+                    (Some(Credential::Identity(old)), Some((of, newer))) if of == old => {
+                        Some(Credential::Identity(newer))
+                    }
+                    (credential, _) => credential,
+                };
                 let order = token::Order {
                     realm,
+                    reach: *reach,
                     service: service.as_deref(),
                     scopes: &scopes,
                     credential: credential.as_ref(),
                 };
                 let token = token::fetch(transport, endpoint, &order).await?;
-                let header = bearer(endpoint, &token.value)?;
-                Ok(Some(Pass { header, until: Some(token.until), scopes }))
+                if let (Some(Credential::Identity(old)), Some(newer)) = (&credential, token.renewed) {
+                    let mut renewed = lock(&state.renewed);
+                    // the one that is kept stays the name of those that replace it
+                    let first = renewed.take().map_or_else(|| old.clone(), |(first, _)| first);
+                    *renewed = Some((first, newer));
+                }
+                let granted = token.granted.or_else(|| grant::of_token(token.value.reveal()));
+                let until = Some(token.until);
+                Ok(Some(Pass { until, granted, ..pass(bearer(endpoint, &token.value)?) }))
             }
         }
+    }
+
+    /// How a host let us in, after it was asked.
+    pub(crate) async fn tell(&self, endpoint: &Endpoint, scopes: &Scopes) -> Result<Told, RegistryError> {
+        let state = self.state(endpoint);
+        let method = match &*lock(&state.scheme) {
+            None => LogInMethod::None,
+            Some(Scheme::Basic) => LogInMethod::Basic,
+            Some(Scheme::Bearer { realm, .. }) => LogInMethod::Token(authority_of(realm)),
+        };
+        let slot = state.slot(endpoint, scopes);
+        let pass = slot.lock().await.clone();
+        let source = match &pass {
+            Some(pass) => pass.source.clone(),
+            None => self.credentials.find(&endpoint.host, &endpoint.path).await?.map(|found| found.source),
+        };
+        let granted = pass.and_then(|pass| pass.granted).map(|granted| granted.texts().collect());
+        Ok(Told { source, method, granted })
     }
 
     fn state(&self, endpoint: &Endpoint) -> Arc<HostState> {

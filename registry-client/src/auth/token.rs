@@ -7,9 +7,10 @@ use reqwest::{Method, Response, Url};
 use serde::Deserialize;
 
 use super::scope::Scopes;
-use crate::hosts::endpoint::{Endpoint, Trust, is_loopback};
-use crate::http::answer::{read_limited, refusal};
-use crate::http::transport::{Transport, authority_of, same_origin};
+use crate::hosts::endpoint::{Endpoint, is_loopback};
+use crate::http::answer::{drain, read_limited, refusal};
+use crate::http::reach::Reach;
+use crate::http::transport::{Purpose, Transport, authority_of, same_origin};
 use crate::{Credential, RegistryError, Secret};
 
 const LARGEST_ANSWER: u64 = 1 << 20;
@@ -21,11 +22,17 @@ const CLIENT_ID: &str = "rbuild";
 pub(crate) struct Token {
     pub(crate) value: Secret,
     pub(crate) until: Instant,
+    /// What the server says it allows.
+    pub(crate) granted: Option<Scopes>,
+    /// An identity token for the next time.
+    pub(crate) renewed: Option<Secret>,
 }
 
 /// What to ask a token server.
 pub(crate) struct Order<'a> {
     pub(crate) realm: &'a Url,
+    /// How far the realm may be.
+    pub(crate) reach: Reach,
     pub(crate) service: Option<&'a str>,
     pub(crate) scopes: &'a Scopes,
     pub(crate) credential: Option<&'a Credential>,
@@ -36,13 +43,18 @@ struct Answer {
     token: Option<Secret>,
     access_token: Option<Secret>,
     expires_in: Option<u64>,
+    scope: Option<String>,
+    refresh_token: Option<Secret>,
 }
 
 /// A realm may be asked by HTTPS, or by plain HTTP where the registry itself is spoken to so and the
 /// realm is on the same host or this machine.
-pub(crate) fn judge_realm(realm: &str, registry: &Url) -> Result<Url, String> {
+pub(crate) fn judge_realm(realm: &str, registry: &Url, reach: Reach) -> Result<Url, String> {
     let url = registry.join(realm).map_err(|_| format!("its token server {realm:?} is no URL"))?;
     let near = url.host_str() == registry.host_str() || is_loopback(url.host_str().unwrap_or_default());
+    if url.host_str() != registry.host_str() && url.username().is_empty() {
+        reach.judge(&url).map_err(|reason| format!("its token server is {reason}"))?;
+    }
     match url.scheme() {
         _ if !url.username().is_empty() || url.password().is_some() => {
             Err(format!("its token server's URL holds credentials ({})", authority_of(&url)))
@@ -60,7 +72,12 @@ pub(crate) async fn fetch(
     order: &Order<'_>,
 ) -> Result<Token, RegistryError> {
     let asked = Instant::now();
-    let response = ask(transport, endpoint, order).await?;
+    let mut response = ask(transport, endpoint, order, &request(order)).await?;
+    if let (404 | 405, Some(form)) = (response.status().as_u16(), password_form(order)) {
+        // servers that know OAuth2 alone
+        drain(response).await;
+        response = ask(transport, endpoint, order, &(Method::POST, order.realm.clone(), form)).await?;
+    }
     let host = authority_of(order.realm);
     let subject = format!("token for {}", order.scopes);
     if !response.status().is_success() {
@@ -79,7 +96,9 @@ pub(crate) async fn fetch(
     })?;
     // a tenth of its life is kept in reserve for clocks and long requests
     let life = answer.expires_in.filter(|seconds| *seconds > 0).unwrap_or(DEFAULT_LIFE).min(24 * 3600);
-    Ok(Token { value, until: asked + Duration::from_secs(life) * 9 / 10 })
+    let granted = answer.scope.filter(|scope| !scope.is_empty()).map(|scope| Scopes::parse(&scope));
+    let until = asked + Duration::from_secs(life) * 9 / 10;
+    Ok(Token { value, until, granted, renewed: filled(answer.refresh_token) })
 }
 
 /// The request, redirects included; the credential stays with the realm's own host.
@@ -87,21 +106,27 @@ async fn ask(
     transport: &Transport,
     endpoint: &Endpoint,
     order: &Order<'_>,
+    (method, url, form): &(Method, Url, Form),
 ) -> Result<Response, RegistryError> {
-    let (method, mut url, form) = request(order);
+    let mut url = url.clone();
     let mut header = match order.credential {
-        Some(Credential::Basic { username, password }) => Some(super::basic(endpoint, username, password)?),
-        Some(Credential::Identity(_) | Credential::Bearer(_)) | None => None,
+        Some(Credential::Basic { username, password }) if form.is_empty() => {
+            Some(super::basic(endpoint, username, password)?)
+        }
+        Some(Credential::Basic { .. } | Credential::Identity(_) | Credential::Bearer(_)) | None => None,
     };
+    let mut reach = order.reach;
     for _ in 0..MOST_REDIRECTS {
-        let response = once(transport, endpoint, order, method.clone(), &url, header.as_ref(), &form).await?;
+        let response =
+            once(transport, endpoint, order, method.clone(), &url, reach, header.as_ref(), form).await?;
+        reach = reach.min(Reach::of(&response));
         let next = response
             .headers()
             .get(LOCATION)
             .and_then(|value| value.to_str().ok())
             .and_then(|to| url.join(to).ok());
         match next {
-            Some(next) if response.status().is_redirection() && method == Method::GET => {
+            Some(next) if response.status().is_redirection() && *method == Method::GET => {
                 if !same_origin(&next, order.realm) {
                     header = None;
                 }
@@ -125,12 +150,15 @@ async fn once(
     order: &Order<'_>,
     method: Method,
     url: &Url,
+    reach: Reach,
     header: Option<&HeaderValue>,
     form: &[(String, String)],
 ) -> Result<Response, RegistryError> {
-    let near = url.host_str() == transport.base(endpoint).await?.host_str();
-    let trust = if near { endpoint.trust } else { Trust::Verified };
-    let mut request = transport.client(url, trust)?.request(method, url.clone());
+    let pool = match url.host_str() == transport.base(endpoint).await?.host_str() {
+        true => transport.own(url, endpoint, Purpose::Asking)?,
+        false => transport.foreign(url, reach, Purpose::Asking)?,
+    };
+    let mut request = pool.request(method, url.clone());
     if let Some(header) = header {
         request = request.header(AUTHORIZATION, header.clone());
     }
@@ -138,11 +166,28 @@ async fn once(
         request = request.form(form);
     }
     let subject = format!("token for {}", order.scopes);
-    request.send().await.map_err(|source| RegistryError::network(&authority_of(url), &subject, source))
+    request.send().await.map_err(|source| transport.failure(&authority_of(url), &subject, source))
+}
+
+/// The fields of a POST.
+type Form = Vec<(String, String)>;
+
+/// A password as OAuth2 has it.
+fn password_form(order: &Order<'_>) -> Option<Form> {
+    let Some(Credential::Basic { username, password }) = order.credential else { return None };
+    let pairs = [
+        ("grant_type", "password"),
+        ("service", order.service.unwrap_or_default()),
+        ("client_id", CLIENT_ID),
+        ("scope", &order.scopes.to_string()),
+        ("username", username),
+        ("password", password.reveal()),
+    ];
+    Some(pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect())
 }
 
 /// An identity token is traded by POST (OAuth2), everything else asks by GET.
-fn request(order: &Order<'_>) -> (Method, Url, Vec<(String, String)>) {
+fn request(order: &Order<'_>) -> (Method, Url, Form) {
     let mut url = order.realm.clone();
     let service = order.service.unwrap_or_default();
     if let Some(Credential::Identity(token)) = order.credential {
@@ -179,7 +224,7 @@ mod tests {
     fn realms() {
         let check = |realm: &str, registry: &str, good: bool| {
             let registry = Url::parse(registry).expect("a URL");
-            assert_eq!(judge_realm(realm, &registry).is_ok(), good, "{realm} of {registry}");
+            assert_eq!(judge_realm(realm, &registry, Reach::Loopback).is_ok(), good, "{realm} of {registry}");
         };
         check("https://auth.docker.io/token", "https://registry-1.docker.io/", true);
         check("http://auth.docker.io/token", "https://registry-1.docker.io/", false);

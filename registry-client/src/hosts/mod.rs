@@ -1,6 +1,7 @@
 //! Which host is asked for a repository: mirrors, rewrites, blocked and insecure registries, as
 //! containers' `registries.conf` (version 2) has them.
 
+pub(crate) mod certificates;
 pub(crate) mod endpoint;
 mod registries_conf;
 
@@ -10,6 +11,7 @@ use std::path::{Path, PathBuf};
 use oci::{Reference, Repository};
 
 use crate::RegistryError;
+use certificates::Certificates;
 use endpoint::{Endpoint, Trust};
 use registries_conf::{MirrorUse, Rule};
 
@@ -18,6 +20,7 @@ use registries_conf::{MirrorUse, Rule};
 pub struct Hosts {
     rules: Vec<Rule>,
     insecure: BTreeSet<String>,
+    directories: Vec<PathBuf>,
 }
 
 /// Whether something is asked for by a name that may move.
@@ -59,7 +62,7 @@ impl Hosts {
     pub fn parse(path: &Path, text: &str) -> Result<Self, RegistryError> {
         let rules = registries_conf::parse(text)
             .map_err(|reason| RegistryError::Setting { path: path.to_owned(), reason })?;
-        Ok(Self { rules, insecure: BTreeSet::new() })
+        Ok(Self { rules, ..Self::default() })
     }
 
     /// These, overruled by later ones of the same prefix.
@@ -68,7 +71,20 @@ impl Hosts {
         self.rules.retain(|rule| later.rules.iter().all(|other| other.prefix != rule.prefix));
         self.rules.extend(later.rules);
         self.insecure.extend(later.insecure);
+        self.directories.extend(later.directories);
         self
+    }
+
+    /// Looks for certificates in a directory that has one folder per host (`certs.d`), too.
+    #[must_use]
+    pub fn with_directory(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.directories.push(directory.into());
+        self
+    }
+
+    /// The certificates kept for a host.
+    pub(crate) fn certificates(&self, host: &str) -> Result<Certificates, RegistryError> {
+        certificates::find(&self.directories, host)
     }
 
     /// Takes any certificate of this host (with its port), and plain HTTP where it speaks no TLS.

@@ -6,9 +6,10 @@ use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderName, Head
 use reqwest::{Method, Response, StatusCode, Url};
 
 use super::answer::{drain, refusal};
+use super::reach::Reach;
 use super::transport::{Purpose, authority_of, same_origin};
 use crate::auth::scope::Scopes;
-use crate::hosts::endpoint::{Endpoint, Trust};
+use crate::hosts::endpoint::Endpoint;
 use crate::{Inner, RegistryError};
 
 const MOST_REDIRECTS: usize = 10;
@@ -37,6 +38,17 @@ pub(crate) struct Call<'a> {
     pub(crate) body: Option<&'a (dyn Fn() -> reqwest::Body + Send + Sync)>,
     /// What it is about, for messages.
     pub(crate) subject: &'a str,
+    /// How far away a URL may lead that is not the registry's own.
+    pub(crate) reach: Reach,
+}
+
+/// Whose a URL is.
+#[derive(Clone, Copy)]
+pub(crate) enum Place {
+    /// The registry's, which the user named.
+    Own,
+    /// Another's, which the registry named.
+    Foreign(Reach),
 }
 
 impl<'a> Call<'a> {
@@ -55,6 +67,7 @@ impl<'a> Call<'a> {
             headers: HeaderMap::new(),
             body: None,
             subject,
+            reach: Reach::Loopback,
         }
     }
 
@@ -98,9 +111,8 @@ impl Inner {
         if response.status() != StatusCode::UNAUTHORIZED || !same_origin(response.url(), &base) {
             return Ok(response);
         }
-        let headers = response.headers();
         let better =
-            self.auth.answer(&self.transport, call.endpoint, call.scopes, shown.as_ref(), headers).await?;
+            self.auth.answer(&self.transport, call.endpoint, call.scopes, shown.as_ref(), &response).await?;
         match better {
             Some(better) => {
                 drain(response).await;
@@ -122,13 +134,21 @@ impl Inner {
         origin: Url,
         shown: Option<&HeaderValue>,
     ) -> Result<Response, RegistryError> {
-        let mut url = origin.clone();
+        let base = self.transport.base(call.endpoint).await?;
+        let (mut url, mut reach) = (origin.clone(), call.reach);
         for _ in 0..=MOST_REDIRECTS {
             let home = same_origin(&url, &origin);
-            let response = self.one(call, &url, shown.filter(|_| home)).await?;
+            let place = match same_origin(&url, &base) {
+                true => Place::Own,
+                false => Place::Foreign(reach),
+            };
+            let response = self.one(call, &url, place, shown.filter(|_| home)).await?;
             match redirect(call, &response) {
                 None => return Ok(response),
-                Some(next) => url = judge_redirect(call, &url, next)?,
+                Some(next) => {
+                    reach = reach.min(Reach::of(&response));
+                    url = judge_redirect(call, &url, next)?;
+                }
             }
             drain(response).await;
         }
@@ -139,25 +159,30 @@ impl Inner {
         &self,
         call: &Call<'_>,
         url: &Url,
+        place: Place,
         shown: Option<&HeaderValue>,
     ) -> Result<Response, RegistryError> {
-        let own = authority_of(url) == call.endpoint.authority();
-        let trust = if own { call.endpoint.trust } else { Trust::Verified };
         let purpose = if call.body.is_some() { Purpose::Sending } else { Purpose::Asking };
-        let mut request = self.transport.pool(url, trust, purpose)?.request(call.method.clone(), url.clone());
-        request = request.headers(call.headers.clone());
+        let (pool, host) = match place {
+            Place::Own => (self.transport.own(url, call.endpoint, purpose)?, call.endpoint.host.clone()),
+            Place::Foreign(reach) => {
+                let refused = |error: RegistryError| call.protocol(format!("it sends us away: {error}"));
+                reach.judge(url).map_err(|reason| call.protocol(format!("it sends us to {reason}")))?;
+                (self.transport.foreign(url, reach, purpose).map_err(refused)?, authority_of(url))
+            }
+        };
+        let mut request = pool.request(call.method.clone(), url.clone()).headers(call.headers.clone());
         if let Some(shown) = shown {
             request = request.header(AUTHORIZATION, shown.clone());
         }
         if let Some(body) = call.body {
             request = request.body(body());
         }
-        let host = if own { call.endpoint.host.clone() } else { authority_of(url) };
         let sending = request.send();
         let size = call.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
         let size: u64 = size.unwrap_or_default();
         match tokio::time::timeout(self.patience(size), sending).await {
-            Ok(sent) => sent.map_err(|source| RegistryError::network(&host, call.subject, source)),
+            Ok(sent) => sent.map_err(|source| self.transport.failure(&host, call.subject, source)),
             Err(_) => Err(RegistryError::Cut { host, subject: call.subject.to_owned(), got: 0, size }),
         }
     }

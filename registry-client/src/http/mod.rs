@@ -2,6 +2,8 @@
 
 pub(crate) mod answer;
 pub(crate) mod call;
+mod names;
+pub(crate) mod reach;
 pub(crate) mod retry;
 mod tls;
 pub(crate) mod transport;

@@ -8,7 +8,7 @@ use rustls::crypto::{
     CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
 };
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
 use crate::RegistryError;
@@ -22,37 +22,63 @@ const SYSTEM_BUNDLES: &[&str] = &[
     "/etc/ssl/cert.pem",
 ];
 
+/// What a connection is made with.
+pub(super) struct Terms<'a> {
+    pub(super) roots: Roots<'a>,
+    /// Certificate and key to show.
+    pub(super) client: Option<(&'a Path, &'a Path)>,
+}
+
 /// Which certificates are good.
 pub(super) enum Roots<'a> {
     /// None: only plain HTTP is spoken.
     None,
-    /// Those that these bundles vouch for; where there are none, the system's.
-    Bundles(&'a [PathBuf]),
+    /// Those that the bundles vouch for (the system's where none is named), or a host's own authorities.
+    Bundles { named: &'a [PathBuf], own: &'a [PathBuf] },
     /// All.
     Any,
 }
 
 /// A finished configuration.
-pub(super) fn configuration(roots: &Roots<'_>) -> Result<ClientConfig, RegistryError> {
+pub(super) fn configuration(terms: &Terms<'_>) -> Result<ClientConfig, RegistryError> {
+    let setup = |error: rustls::Error| RegistryError::Setup { reason: error.to_string() };
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
-        .map_err(|error| RegistryError::Setup { reason: error.to_string() })?;
-    let mut config = match roots {
-        Roots::None => builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth(),
-        Roots::Bundles(bundles) => builder.with_root_certificates(store(bundles)?).with_no_client_auth(),
-        Roots::Any => builder
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(NoQuestions::new(&provider)))
-            .with_no_client_auth(),
+        .map_err(setup)?;
+    let builder = match &terms.roots {
+        Roots::None => builder.with_root_certificates(RootCertStore::empty()),
+        Roots::Bundles { named, own } => builder.with_root_certificates(store(named, own)?),
+        Roots::Any => {
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(NoQuestions::new(&provider)))
+        }
+    };
+    let mut config = match terms.client {
+        None => builder.with_no_client_auth(),
+        Some((certificate, key)) => {
+            let bad = |path: &Path, reason: String| RegistryError::Setting { path: path.to_owned(), reason };
+            let chain = CertificateDer::pem_slice_iter(&read(certificate)?).collect::<Result<Vec<_>, _>>();
+            let chain = chain.map_err(|error| bad(certificate, error.to_string()))?;
+            // the parser's words name positions, not bytes of the key
+            let private =
+                PrivateKeyDer::from_pem_slice(&read(key)?).map_err(|error| bad(key, error.to_string()))?;
+            builder
+                .with_client_auth_cert(chain, private)
+                .map_err(|error| bad(certificate, error.to_string()))?
+        }
     };
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
 }
 
-fn store(bundles: &[PathBuf]) -> Result<RootCertStore, RegistryError> {
+/// The bundle of the system, where there is one.
+pub(super) fn system_bundle() -> Option<&'static Path> {
+    SYSTEM_BUNDLES.iter().map(Path::new).find(|path| path.exists())
+}
+
+fn store(named: &[PathBuf], own: &[PathBuf]) -> Result<RootCertStore, RegistryError> {
     let mut roots = RootCertStore::empty();
-    for bundle in bundles {
+    for bundle in named.iter().chain(own) {
         let before = roots.len();
         add(&mut roots, bundle)?;
         if roots.len() == before {
@@ -62,8 +88,8 @@ fn store(bundles: &[PathBuf]) -> Result<RootCertStore, RegistryError> {
             });
         }
     }
-    if bundles.is_empty()
-        && let Some(system) = SYSTEM_BUNDLES.iter().map(Path::new).find(|path| path.exists())
+    if named.is_empty()
+        && let Some(system) = system_bundle()
     {
         add(&mut roots, system)?;
     }
@@ -71,11 +97,14 @@ fn store(bundles: &[PathBuf]) -> Result<RootCertStore, RegistryError> {
 }
 
 fn add(roots: &mut RootCertStore, bundle: &Path) -> Result<(), RegistryError> {
-    let text =
-        std::fs::read(bundle).map_err(|source| RegistryError::File { path: bundle.to_owned(), source })?;
+    let text = read(bundle)?;
     // bundles hold certificates of their own kinds; one that is not understood must not cost the others
     roots.add_parsable_certificates(CertificateDer::pem_slice_iter(&text).filter_map(Result::ok));
     Ok(())
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, RegistryError> {
+    std::fs::read(file).map_err(|source| RegistryError::File { path: file.to_owned(), source })
 }
 
 /// Takes any certificate, for registries that the user called insecure.

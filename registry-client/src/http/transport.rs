@@ -1,12 +1,17 @@
 //! Connections: pools by trust and purpose, made when first needed, and which scheme a host speaks.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use reqwest::{NoProxy, Proxy, StatusCode, Url};
 
-use super::tls::{Roots, configuration};
+use super::names::{Lookup, Names};
+use super::reach::Reach;
+use super::tls::{Roots, Terms, configuration};
+use crate::error::is_certificate_error;
+use crate::hosts::certificates::Certificates;
 use crate::hosts::endpoint::{Endpoint, Trust, is_loopback};
 use crate::{ClientOptions, RegistryError};
 
@@ -17,23 +22,25 @@ const DOWN_FOR: Duration = Duration::from_secs(60);
 /// Pools and what is known of schemes.
 pub(crate) struct Transport {
     options: ClientOptions,
-    asking: Pools,
-    sending: Pools,
+    pools: Mutex<HashMap<Kind, reqwest::Client>>,
+    names: Names,
+    proxies: Arc<BTreeSet<String>>,
     schemes: Mutex<HashMap<String, Scheme>>,
     down: Mutex<HashMap<String, Instant>>,
 }
 
-/// Connections by the trust they were made with.
-#[derive(Default)]
-struct Pools {
-    plain: OnceLock<reqwest::Client>,
-    verified: OnceLock<reqwest::Client>,
-    unverified: OnceLock<reqwest::Client>,
+/// What sets connections apart.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Kind {
+    /// Absent for plain HTTP.
+    tls: Option<(Trust, Option<Certificates>)>,
+    purpose: Purpose,
+    reach: Option<Reach>,
 }
 
 /// What a connection is for. An answer that does not come means a dead peer, unless a body is still
 /// being sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Purpose {
     /// Requests without a body.
     Asking,
@@ -60,43 +67,107 @@ impl Scheme {
 impl Transport {
     pub(crate) fn new(options: &ClientOptions) -> Result<Self, RegistryError> {
         if !options.ca_bundles.is_empty() {
-            configuration(&Roots::Bundles(&options.ca_bundles))?;
+            let roots = Roots::Bundles { named: &options.ca_bundles, own: &[] };
+            configuration(&Terms { roots, client: None })?;
         }
+        let proxies = &options.proxies;
+        let proxies = [&proxies.http, &proxies.https, &proxies.all].into_iter().flatten();
+        let proxies = proxies.filter_map(|proxy| Some(Url::parse(proxy).ok()?.host_str()?.to_owned()));
         Ok(Self {
             options: options.clone(),
-            asking: Pools::default(),
-            sending: Pools::default(),
+            pools: Mutex::default(),
+            names: Names::default(),
+            proxies: Arc::new(proxies.collect()),
             schemes: Mutex::default(),
             down: Mutex::default(),
         })
     }
 
-    /// The pool for a URL, for requests without a body.
-    pub(crate) fn client(&self, url: &Url, trust: Trust) -> Result<&reqwest::Client, RegistryError> {
-        self.pool(url, trust, Purpose::Asking)
-    }
-
-    /// The pool for a URL.
-    pub(crate) fn pool(
+    /// The pool for a place that the user named.
+    pub(crate) fn own(
         &self,
         url: &Url,
-        trust: Trust,
+        endpoint: &Endpoint,
         purpose: Purpose,
-    ) -> Result<&reqwest::Client, RegistryError> {
-        let pools = match purpose {
-            Purpose::Asking => &self.asking,
-            Purpose::Sending => &self.sending,
+    ) -> Result<reqwest::Client, RegistryError> {
+        let tls = match url.scheme() {
+            "https" => Some((endpoint.trust, Some(self.options.hosts.certificates(&endpoint.host)?))),
+            _ => None,
         };
-        let (cell, roots) = match (url.scheme(), trust) {
-            ("https", Trust::Verified) => (&pools.verified, Roots::Bundles(&self.options.ca_bundles)),
-            ("https", Trust::Insecure) => (&pools.unverified, Roots::Any),
-            _ => (&pools.plain, Roots::None),
+        self.pool(Kind { tls, purpose, reach: None })
+    }
+
+    /// The pool for a place that the user named by its URL alone.
+    pub(crate) fn named(&self, url: &Url) -> Result<reqwest::Client, RegistryError> {
+        let tls = match url.scheme() {
+            "https" => Some((Trust::Verified, Some(self.options.hosts.certificates(&authority_of(url))?))),
+            _ => None,
         };
-        if let Some(client) = cell.get() {
-            return Ok(client);
+        self.pool(Kind { tls, purpose: Purpose::Asking, reach: None })
+    }
+
+    /// The pool for a place that a server named: its certificate must be good, and its addresses within
+    /// reach.
+    pub(crate) fn foreign(
+        &self,
+        url: &Url,
+        reach: Reach,
+        purpose: Purpose,
+    ) -> Result<reqwest::Client, RegistryError> {
+        reach.judge(url).map_err(|reason| {
+            RegistryError::protocol(&authority_of(url), "connecting", format!("it leads to {reason}"))
+        })?;
+        let tls = match url.scheme() {
+            "https" => Some((Trust::Verified, Some(self.options.hosts.certificates(&authority_of(url))?))),
+            _ => None,
+        };
+        self.pool(Kind { tls, purpose, reach: Some(reach) })
+    }
+
+    fn pool(&self, mut kind: Kind) -> Result<reqwest::Client, RegistryError> {
+        if let Some((_, certificates)) = &mut kind.tls
+            && certificates.as_ref().is_some_and(Certificates::is_empty)
+        {
+            // hosts without certificates of their own share connections
+            *certificates = None;
         }
-        let made = pool(&self.options, &roots, purpose)?;
-        Ok(cell.get_or_init(|| made))
+        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = pools.get(&kind) {
+            return Ok(client.clone());
+        }
+        let names = self.names.clone();
+        let lookup = Lookup { names, reach: kind.reach, proxies: self.proxies.clone() };
+        let made = pool(&self.options, &kind, lookup)?;
+        pools.insert(kind, made.clone());
+        Ok(made)
+    }
+
+    /// All places that were looked at for authorities, for who wonders why none vouches for a host.
+    pub(crate) fn authorities(&self, host: &str) -> String {
+        let named = self.options.ca_bundles.iter().map(PathBuf::as_path);
+        let system = super::tls::system_bundle().filter(|_| self.options.ca_bundles.is_empty());
+        let bundles = named.chain(system).map(|path| path.display().to_string());
+        let found = self.options.hosts.certificates(host).unwrap_or_default();
+        let directories = found.consulted.iter().map(|directory| match directory.is_dir() {
+            true => directory.display().to_string(),
+            false => format!("{} (absent)", directory.display()),
+        });
+        let all: Vec<String> = bundles.chain(directories).collect();
+        match all.is_empty() {
+            true => "no authority is known".to_owned(),
+            false => format!("authorities were looked for in {}", all.join(", ")),
+        }
+    }
+
+    /// A failure to reach a host; where it is about a certificate, with the places of authorities.
+    pub(crate) fn failure(&self, host: &str, subject: &str, source: reqwest::Error) -> RegistryError {
+        match RegistryError::network(host, subject, source) {
+            RegistryError::Network { host, subject, source, .. } if is_certificate_error(&source) => {
+                let hint = Some(self.authorities(&host));
+                RegistryError::Network { host, subject, source, hint }
+            }
+            other => other,
+        }
     }
 
     /// `scheme://authority/` of an endpoint. Where it may be either, the host is asked once.
@@ -151,14 +222,14 @@ impl Transport {
             let url = url(*scheme, endpoint.authority())?
                 .join("v2/")
                 .map_err(|_| bad_host(endpoint.authority()))?;
-            match self.client(&url, endpoint.trust)?.get(url).send().await {
+            match self.own(&url, endpoint, Purpose::Asking)?.get(url).send().await {
                 Ok(response) => {
                     if *scheme == Scheme::Https || !wants_tls(response).await {
                         return Ok(*scheme);
                     }
                 }
                 Err(source) => {
-                    let failure = RegistryError::network(&endpoint.host, "connecting", source);
+                    let failure = self.failure(&endpoint.host, "connecting", source);
                     first_failure.get_or_insert(failure);
                 }
             }
@@ -185,22 +256,32 @@ fn bad_host(authority: &str) -> RegistryError {
     RegistryError::protocol(authority, "connecting", "this is no host name")
 }
 
-fn pool(
-    options: &ClientOptions,
-    roots: &Roots<'_>,
-    purpose: Purpose,
-) -> Result<reqwest::Client, RegistryError> {
+fn pool(options: &ClientOptions, kind: &Kind, lookup: Lookup) -> Result<reqwest::Client, RegistryError> {
+    let named = &options.ca_bundles;
+    let terms = match &kind.tls {
+        None => Terms { roots: Roots::None, client: None },
+        Some((trust, certificates)) => {
+            let own = certificates.as_ref().map_or(&[][..], |found| &found.authorities[..]);
+            let roots = match trust {
+                Trust::Verified => Roots::Bundles { named, own },
+                Trust::Insecure => Roots::Any,
+            };
+            let client = certificates.as_ref().and_then(|found| found.client.as_ref());
+            Terms { roots, client: client.map(|(certificate, key)| (&**certificate, &**key)) }
+        }
+    };
     let mut builder = reqwest::Client::builder()
-        .tls_backend_preconfigured(configuration(roots)?)
+        .tls_backend_preconfigured(configuration(&terms)?)
         .user_agent(options.user_agent.clone())
         .redirect(reqwest::redirect::Policy::none())
         .referer(false)
         .retry(reqwest::retry::never())
         .no_proxy()
+        .dns_resolver(Arc::new(lookup))
         .http2_adaptive_window(true)
         .connect_timeout(options.connect_timeout)
         .tcp_user_timeout(options.idle_timeout);
-    if purpose == Purpose::Asking {
+    if kind.purpose == Purpose::Asking {
         builder = builder.read_timeout(options.idle_timeout);
     }
     for proxy in proxies(options)? {
