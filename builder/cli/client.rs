@@ -21,7 +21,7 @@ pub fn open(
     helper: OutsideHelper,
 ) -> Result<Client, RegistryError> {
     let options = ClientOptions {
-        hosts: hosts(environment)?,
+        hosts: certificates(hosts(environment)?, environment),
         credentials: credentials(global, environment)?.with_helpers(runner(helper)),
         ca_bundles: environment.path("SSL_CERT_FILE").into_iter().collect(),
         proxies: proxies(environment),
@@ -45,6 +45,21 @@ fn hosts(environment: &Environment) -> Result<Hosts, RegistryError> {
     let mut drop_ins = vec![PathBuf::from(format!("{SYSTEM_CONF}.d"))];
     drop_ins.extend(user.map(|dir| dir.join("registries.conf.d")));
     Hosts::load(Some(&file), &drop_ins)
+}
+
+/// The directories that hold certificates by host.
+fn certificates(hosts: Hosts, environment: &Environment) -> Hosts {
+    let home = environment.home();
+    let config = environment.path("XDG_CONFIG_HOME").or_else(|| Some(home.as_ref()?.join(".config")));
+    let docker = environment.path("DOCKER_CONFIG").or_else(|| Some(home?.join(".docker")));
+    let own = [
+        config.as_ref().map(|dir| dir.join("containers/certs.d")),
+        config.map(|dir| dir.join("docker/certs.d")),
+        docker.map(|dir| dir.join("certs.d")),
+    ];
+    let system = ["/etc/containers/certs.d", "/etc/docker/certs.d", "/etc/containerd/certs.d"];
+    let all = own.into_iter().flatten().chain(system.map(PathBuf::from));
+    all.fold(hosts, Hosts::with_directory)
 }
 
 /// The named file alone, else containers' `auth.json` and Docker's `config.json`.

@@ -195,9 +195,9 @@ impl RegistryError {
         }
     }
 
-    pub(crate) fn network(host: &str, subject: &str, source: reqwest::Error) -> Self {
+    pub(crate) fn network(host: &str, subject: &str, source: reqwest::Error, hint: Option<String>) -> Self {
         let source = source.without_url();
-        Self::Network { host: host.to_owned(), subject: subject.to_owned(), source, hint: None }
+        Self::Network { host: host.to_owned(), subject: subject.to_owned(), source, hint }
     }
 
     pub(crate) fn protocol(host: &str, subject: &str, reason: impl Into<String>) -> Self {

@@ -337,7 +337,7 @@ impl Download {
         response
             .chunk()
             .await
-            .map_err(|source| RegistryError::network(&self.endpoint.host, &self.subject, source))
+            .map_err(|source| RegistryError::network(&self.endpoint.host, &self.subject, source, None))
     }
 
     /// Accounts for bytes; the last ones are held back until all are proven and nothing follows them.

@@ -106,9 +106,9 @@ async fn ask(
     transport: &Transport,
     endpoint: &Endpoint,
     order: &Order<'_>,
-    (method, url, form): &(Method, Url, Form),
+    asked: &(Method, Url, Form),
 ) -> Result<Response, RegistryError> {
-    let mut url = url.clone();
+    let (method, mut url, form) = (&asked.0, asked.1.clone(), &asked.2);
     let mut header = match order.credential {
         Some(Credential::Basic { username, password }) if form.is_empty() => {
             Some(super::basic(endpoint, username, password)?)
@@ -117,8 +117,7 @@ async fn ask(
     };
     let mut reach = order.reach;
     for _ in 0..MOST_REDIRECTS {
-        let response =
-            once(transport, endpoint, order, method.clone(), &url, reach, header.as_ref(), form).await?;
+        let response = once(transport, endpoint, order, asked, &url, reach, header.as_ref()).await?;
         reach = reach.min(Reach::of(&response));
         let next = response
             .headers()
@@ -148,17 +147,16 @@ async fn once(
     transport: &Transport,
     endpoint: &Endpoint,
     order: &Order<'_>,
-    method: Method,
+    (method, _, form): &(Method, Url, Form),
     url: &Url,
     reach: Reach,
     header: Option<&HeaderValue>,
-    form: &[(String, String)],
 ) -> Result<Response, RegistryError> {
     let pool = match url.host_str() == transport.base(endpoint).await?.host_str() {
         true => transport.own(url, endpoint, Purpose::Asking)?,
         false => transport.foreign(url, reach, Purpose::Asking)?,
     };
-    let mut request = pool.request(method, url.clone());
+    let mut request = pool.request(method.clone(), url.clone());
     if let Some(header) = header {
         request = request.header(AUTHORIZATION, header.clone());
     }

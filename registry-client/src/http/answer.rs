@@ -27,7 +27,7 @@ pub(crate) async fn read_limited(
     }
     let mut body = BytesMut::new();
     while let Some(chunk) =
-        response.chunk().await.map_err(|source| RegistryError::network(host, subject, source))?
+        response.chunk().await.map_err(|source| RegistryError::network(host, subject, source, None))?
     {
         if (body.len() + chunk.len()) as u64 > limit {
             return Err(too_long());

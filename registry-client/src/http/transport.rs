@@ -161,13 +161,8 @@ impl Transport {
 
     /// A failure to reach a host; where it is about a certificate, with the places of authorities.
     pub(crate) fn failure(&self, host: &str, subject: &str, source: reqwest::Error) -> RegistryError {
-        match RegistryError::network(host, subject, source) {
-            RegistryError::Network { host, subject, source, .. } if is_certificate_error(&source) => {
-                let hint = Some(self.authorities(&host));
-                RegistryError::Network { host, subject, source, hint }
-            }
-            other => other,
-        }
+        let hint = is_certificate_error(&source).then(|| self.authorities(host));
+        RegistryError::network(host, subject, source, hint)
     }
 
     /// `scheme://authority/` of an endpoint. Where it may be either, the host is asked once.
