@@ -20,6 +20,8 @@ pub struct BuildRequest {
     pub secrets: BTreeMap<String, SecretSource>,
     /// ssh agent sockets by id (`default`).
     pub ssh: BTreeMap<String, PathBuf>,
+    /// Directories with descriptions of devices (CDI), the last of which counts most.
+    pub device_directories: Vec<PathBuf>,
     /// What to make of the result; several share layers and blobs.
     pub outputs: Vec<Output>,
     /// Image names for outputs that have none of their own (`-t`).

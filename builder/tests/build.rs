@@ -124,6 +124,7 @@ async fn run(
         contexts: BTreeMap::from([(ContextName::Main, LocalContext::Memory(memory))]),
         secrets: BTreeMap::new(),
         ssh: BTreeMap::new(),
+        device_directories: Vec::new(),
         outputs: vec![output],
         tags: Vec::new(),
         pull: PullPolicy::Never,

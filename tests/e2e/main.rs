@@ -17,6 +17,7 @@ mod commands;
 mod concurrent;
 mod contexts;
 mod debian;
+mod devices;
 mod epoch;
 mod forty_layers;
 mod leftovers;

@@ -63,7 +63,10 @@ pub struct BuildArgs {
     /// Network of steps that name none
     #[arg(long, value_enum, default_value_t = NetworkArg::Default)]
     pub network: NetworkArg,
-    /// Allow what a Dockerfile may not ask for by itself (network.host, security.insecure)
+    /// Directory with descriptions of devices [default: /etc/cdi, /var/run/cdi, /etc/buildkit/cdi]
+    #[arg(long = "cdi-spec-dir", value_name = "DIR")]
+    pub cdi_spec_dirs: Vec<PathBuf>,
+    /// Allow what a Dockerfile may not ask for by itself (network.host, security.insecure, device[=NAME])
     #[arg(long = "allow", value_name = "ENTITLEMENT")]
     pub allow: Vec<String>,
     /// What to make: type=image|registry|oci|docker|local|tar|cacheonly[,name=,dest=,push=,compression=…], or a path

@@ -159,13 +159,24 @@ fn no_cache(args: &BuildArgs) -> NoCache {
 
 fn allowed(args: &BuildArgs) -> Result<BTreeSet<String>, Failure> {
     for name in &args.allow {
-        if !["network.host", "security.insecure"].contains(&name.as_str()) {
+        let known = ["network.host", "security.insecure", "device"].contains(&name.as_str());
+        if !known && name.strip_prefix("device=").is_none_or(str::is_empty) {
             return Err(Failure::usage(format!(
-                "--allow: unknown entitlement {name:?}; known are network.host, security.insecure"
+                "--allow: unknown entitlement {name:?}; known are network.host, security.insecure, device, \
+                 device=NAME"
             )));
         }
     }
     Ok(args.allow.iter().cloned().collect())
+}
+
+/// Where vendors describe their devices, as BuildKit looks for them.
+fn device_directories(args: &BuildArgs) -> Vec<PathBuf> {
+    if args.cdi_spec_dirs.is_empty() {
+        ["/etc/cdi", "/var/run/cdi", "/etc/buildkit/cdi"].map(PathBuf::from).to_vec()
+    } else {
+        args.cdi_spec_dirs.clone()
+    }
 }
 
 fn request(
@@ -186,6 +197,7 @@ fn request(
         contexts: places.contexts,
         secrets: secrets(args, environment)?,
         ssh: ssh(args, environment)?,
+        device_directories: device_directories(args),
         outputs: outputs(args)?,
         tags: tags(args)?,
         pull: match args.pull {

@@ -8,6 +8,8 @@ pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bi
 /// What joins the environment besides what the op says.
 #[derive(Clone, Debug, Default)]
 pub struct Additions {
+    /// Variables of devices.
+    pub devices: Vec<(String, String)>,
     /// Secrets that become variables.
     pub secrets: Vec<(String, String)>,
     /// Home directory of the user.
@@ -25,7 +27,7 @@ pub fn assemble(op: &ExecOp, additions: &Additions) -> Vec<(String, String)> {
     for (name, value) in &op.proxy.0 {
         set_default(&mut all, name, value);
     }
-    for (name, value) in &additions.secrets {
+    for (name, value) in additions.devices.iter().chain(&additions.secrets) {
         set(&mut all, name, value);
     }
     if let Some(socket) = &additions.ssh_socket {
@@ -83,6 +85,7 @@ mod tests {
             ulimits: Vec::new(),
             proxy: graph::ProxyEnv(pairs(proxy)),
             secret_env: Vec::new(),
+            devices: Vec::new(),
             valid_exit_codes: Vec::new(),
         }
     }
@@ -96,13 +99,14 @@ mod tests {
         let op =
             op(&[("A", "1"), ("B", "2"), ("A", "3"), ("PATH", "/p")], &[("http_proxy", "x"), ("B", "no")]);
         let additions = Additions {
+            devices: vec![("GPU".into(), "0".into())],
             secrets: vec![("TOKEN".into(), "t".into())],
             home: "/root".into(),
             ssh_socket: Some("/run/agent".into()),
         };
         assert_eq!(
             text(&assemble(&op, &additions)),
-            "A=3 B=2 PATH=/p http_proxy=x TOKEN=t SSH_AUTH_SOCK=/run/agent HOME=/root"
+            "A=3 B=2 PATH=/p http_proxy=x GPU=0 TOKEN=t SSH_AUTH_SOCK=/run/agent HOME=/root"
         );
     }
 

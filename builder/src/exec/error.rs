@@ -7,6 +7,7 @@ use layer_store::StoreError;
 use runtime_exec::{SpawnError, Stage, UnknownResource, WaitError};
 use thiserror::Error;
 
+use super::cdi::CdiError;
 use super::user::UserError;
 use crate::error::{Categorised, Category};
 
@@ -54,6 +55,9 @@ pub enum ExecError {
     /// `USER` means nobody.
     #[error(transparent)]
     User(#[from] UserError),
+    /// A device that cannot be had.
+    #[error(transparent)]
+    Device(#[from] CdiError),
     /// A limit with an unknown name.
     #[error(transparent)]
     Limit(#[from] UnknownResource),
@@ -130,6 +134,7 @@ impl ExecError {
             ExecError::Spawn(_)
             | ExecError::Wait(_)
             | ExecError::User(_)
+            | ExecError::Device(_)
             | ExecError::Limit(_)
             | ExecError::NoSecret { .. }
             | ExecError::SecretFile { .. }
@@ -153,6 +158,7 @@ impl Categorised for ExecError {
             | ExecError::User(_) => Category::Step,
             ExecError::Spawn(error) if error.stage() == Some(Stage::Exec) => Category::Step,
             ExecError::Spawn(_) | ExecError::Wait(_) => Category::Host,
+            ExecError::Device(error) => error.category(),
             ExecError::Limit(_)
             | ExecError::NoSecret { .. }
             | ExecError::NoAgent { .. }

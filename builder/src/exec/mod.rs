@@ -9,6 +9,7 @@
 //! directory is not touched before the sandbox is gone.
 
 mod caches;
+pub mod cdi;
 mod environment;
 mod error;
 mod etc;

@@ -9,6 +9,7 @@ use runtime_exec::{
     Resource, Rlimit, Root, StepUser, Terminal,
 };
 
+use super::cdi;
 use super::environment::{self, Additions};
 use super::error::ExecError;
 use super::etc::{DEFAULT_HOSTNAME, hosts};
@@ -37,9 +38,15 @@ pub(super) fn prepare(
     resources: &StepResources,
 ) -> Result<Prepared, ExecError> {
     let base = inputs.first().cloned().flatten().unwrap_or_default();
-    let user = account(&session.store, &base, &op.user)?;
+    let mut user = account(&session.store, &base, &op.user)?;
+    let mut devices = cdi::additions(&resources.device_directories, &op.devices)?;
+    user.groups.append(&mut devices.groups);
     let mut mounts = mounts::prepare(session, &op.mounts, inputs, resources)?;
+    // A mount of the step may lie below one of a device, and wins where both are one.
+    devices.mounts.retain(|mount| mounts.specs.iter().all(|own| own.target != mount.target));
+    devices.mounts.append(&mut mounts.specs);
     let additions = Additions {
+        devices: devices.variables,
         secrets: secret_variables(op, resources)?,
         home: user.home.clone(),
         ssh_socket: mounts.ssh_socket.clone(),
@@ -56,7 +63,7 @@ pub(super) fn prepare(
         env: environment::assemble(op, &additions),
         cwd: op.cwd.clone(),
         user: StepUser { uid: user.uid, gid: user.gid, groups: user.groups },
-        mounts: with_memory(op.shm_size, std::mem::take(&mut mounts.specs)),
+        mounts: with_memory(op.shm_size, devices.mounts),
         network: network(op.network, resources.network),
         confinement: confinement(op.security),
         etc: EtcFiles {

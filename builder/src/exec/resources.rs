@@ -16,6 +16,8 @@ pub struct StepResources {
     pub secrets: BTreeMap<String, SecretSource>,
     /// ssh agent sockets by id.
     pub ssh: BTreeMap<String, PathBuf>,
+    /// Directories with descriptions of devices, the last of which counts most.
+    pub device_directories: Vec<PathBuf>,
     /// Network of steps that name none.
     pub network: Network,
     /// Cache directories are emptied when the build first uses them.
@@ -30,6 +32,7 @@ impl StepResources {
         Self {
             secrets: request.secrets.clone(),
             ssh: request.ssh.clone(),
+            device_directories: request.device_directories.clone(),
             network: request.network,
             fresh_caches: request.no_cache,
             emptied: Arc::default(),

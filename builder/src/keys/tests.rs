@@ -19,6 +19,7 @@ fn op(change: impl FnOnce(&mut ExecOp)) -> Op {
         ulimits: Vec::new(),
         proxy: ProxyEnv::default(),
         secret_env: Vec::new(),
+        devices: Vec::new(),
         valid_exit_codes: Vec::new(),
     };
     change(&mut exec);

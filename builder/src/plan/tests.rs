@@ -55,6 +55,7 @@ fn request(frontend: crate::request::Frontend) -> BuildRequest {
         contexts: BTreeMap::from([(ContextName::BuildFile, LocalContext::Memory(files))]),
         secrets: BTreeMap::new(),
         ssh: BTreeMap::new(),
+        device_directories: Vec::new(),
         outputs: Vec::new(),
         tags: Vec::new(),
         pull: PullPolicy::Missing,

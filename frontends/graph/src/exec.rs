@@ -35,8 +35,32 @@ pub struct ExecOp {
     pub proxy: ProxyEnv,
     /// Secrets that become environment variables.
     pub secret_env: Vec<SecretEnv>,
+    /// Devices of the host.
+    pub devices: Vec<DeviceRequest>,
     /// Exit codes that count as success. Empty means only 0.
     pub valid_exit_codes: Vec<i32>,
+}
+
+/// A device of the host, by its name of the Container Device Interface: `vendor/class=name`, the
+/// first of `vendor/class`, all of `vendor/class=*`, or those of a class.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DeviceRequest {
+    /// The name.
+    pub name: String,
+    /// Absent device: fail, or go on without it.
+    pub required: bool,
+    /// Who allows it; not part of the key.
+    #[serde(skip)]
+    pub grant: DeviceGrant,
+}
+
+/// Who allows a step to use a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceGrant {
+    /// The caller does.
+    Given,
+    /// Only the device's own description may.
+    ByDevice,
 }
 
 /// Something mounted inside a step.

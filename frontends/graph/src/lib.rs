@@ -28,7 +28,8 @@ mod source;
 
 pub use diagnostic::{Diagnostic, Severity, Span};
 pub use exec::{
-    CacheSharing, ExecOp, ExtraHost, Mount, MountKind, Network, ProxyEnv, SecretEnv, Security, Ulimit,
+    CacheSharing, DeviceGrant, DeviceRequest, ExecOp, ExtraHost, Mount, MountKind, Network, ProxyEnv,
+    SecretEnv, Security, Ulimit,
 };
 pub use file::{ChmodSpec, Copy, FileAction, MkDir, MkFile, OwnerSpec, Unpack};
 pub use frontend::{ImageFacts, Known, Lowered, Need, Step, Target};

@@ -53,6 +53,7 @@ fn exec_with(
         ulimits: Vec::new(),
         proxy: graph::ProxyEnv::default(),
         secret_env: Vec::new(),
+        devices: Vec::new(),
         valid_exit_codes: Vec::new(),
     };
     graph.add(Op::Exec(Box::new(op)), inputs, Meta { title: name.to_owned(), span: None, no_cache })

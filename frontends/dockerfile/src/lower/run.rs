@@ -2,14 +2,14 @@
 
 use bytes::Bytes;
 use graph::{
-    Diagnostic, Edge, ExecOp, FileAction, Meta, MkFile, Mount, MountKind, Network, Op, SecretEnv, Security,
-    path,
+    DeviceGrant, DeviceRequest, Diagnostic, Edge, ExecOp, FileAction, Meta, MkFile, Mount, MountKind,
+    Network, Op, SecretEnv, Security, path,
 };
 
 use super::inputs::Inputs;
 use super::stage::StageBuilder;
 use super::title::summary;
-use crate::instruction::{CommandForm, Run, RunNetwork, RunSecurity, Script};
+use crate::instruction::{CommandForm, Device, Run, RunNetwork, RunSecurity, Script};
 use crate::mount::MountSpec;
 use crate::syntax::parse_heredoc;
 
@@ -28,10 +28,6 @@ pub(crate) struct Mounts {
 
 impl StageBuilder<'_, '_, '_> {
     pub(crate) fn run(&mut self, run: &Run, original: &str) -> Result<(), Diagnostic> {
-        if let Some(device) = run.devices.first() {
-            let message = format!("RUN --device is not supported: {}", device.name);
-            return Err(Diagnostic::error(message, device.span));
-        }
         let specs = self.mount_specs(run)?;
         let mut inputs = Inputs::new(self.state.root);
         let mut mounts = Mounts::default();
@@ -82,6 +78,7 @@ impl StageBuilder<'_, '_, '_> {
             ulimits: options.ulimits.clone(),
             proxy: self.pass.proxies.clone(),
             secret_env: mounts.secret_env,
+            devices: run.devices.iter().map(|device| self.device(device)).collect(),
             valid_exit_codes: Vec::new(),
         })
     }
@@ -106,6 +103,18 @@ impl StageBuilder<'_, '_, '_> {
                 self.entitled("security.insecure", "RUN --security=insecure").map(|()| Security::Insecure)
             }
         }
+    }
+
+    /// Whether the device allows itself is known where the step runs.
+    fn device(&mut self, device: &Device) -> DeviceRequest {
+        let allow = &self.pass.options.allow;
+        let grant = if allow.contains("device") || allow.contains(&format!("device={}", device.name)) {
+            self.world.entitlements.insert("device".to_owned());
+            DeviceGrant::Given
+        } else {
+            DeviceGrant::ByDevice
+        };
+        DeviceRequest { name: device.name.clone(), required: device.required, grant }
     }
 
     fn entitled(&mut self, entitlement: &str, what: &str) -> Result<(), Diagnostic> {
