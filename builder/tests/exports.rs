@@ -241,8 +241,8 @@ async fn pulled_images_go_back_byte_for_byte() {
     let copy = name(&format!("{}/elsewhere/copy:2", registry.host()));
     let again = toolchain::push(&user.session, &name(&base), &copy, Default::default(), STEP).await.unwrap();
     assert_eq!(again.digest, pushed.digest);
-    let seen = toolchain::inspect(&user.session, &name(&base), &Platform::host()).await.unwrap();
-    assert!(seen.stored);
+    let place = toolchain::Place::Store(name(&base));
+    let seen = toolchain::inspect(&user.session, &place, &Platform::host()).await.unwrap();
     assert_eq!(seen.manifest.unwrap().descriptor().digest, pushed.digest);
     let report = toolchain::layers(&user.session, &name(&base), &Platform::host()).await.unwrap();
     let shown: Vec<String> =

@@ -3,6 +3,7 @@
 mod build;
 mod csv;
 mod output;
+mod registry;
 mod values;
 
 use std::ffi::OsString;
@@ -13,6 +14,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use build::BuildArgs;
 pub use build::{NetworkArg, ProgressArg, PullArg};
 pub use output::parse_output;
+pub use registry::{CopyArgs, DeleteArgs, DigestArgs, InspectArgs, TagsArgs};
 pub use values::{HostArg, SecretFrom};
 
 /// Builds container images from Dockerfiles and moves them between registries, without a daemon.
@@ -48,10 +50,19 @@ pub enum Command {
     Pull(PullArgs),
     /// Push an image of the store to a registry
     Push(PushArgs),
+    /// Copy an image between registries, the store, layouts, archives and directories
+    Copy(CopyArgs),
     /// List the images of the store
     Images(ImagesArgs),
     /// Show an image's manifest and config as JSON
     Inspect(InspectArgs),
+    /// Print the digest that a name stands for
+    Digest(DigestArgs),
+    /// List the tags of a repository, layout or archive
+    #[command(visible_alias = "ls-tags")]
+    Tags(TagsArgs),
+    /// Delete an image from a registry or layout
+    Delete(DeleteArgs),
     /// Show an image's layers: digest, size, instruction and files
     Layers(LayersArgs),
     /// Run a command in a new container made from an image
@@ -120,21 +131,6 @@ pub struct ImagesArgs {
 pub enum ListForm {
     Table,
     Json,
-}
-
-#[derive(Debug, Args)]
-pub struct InspectArgs {
-    /// Name of the image: the store's first, else the registry's
-    pub image: String,
-    /// Print the manifest as it is, byte for byte
-    #[arg(long)]
-    pub raw: bool,
-    /// Print the config; with --raw byte for byte
-    #[arg(long)]
-    pub config: bool,
-    /// Platform, of an image for several
-    #[arg(long, value_name = "OS/ARCH")]
-    pub platform: Option<String>,
 }
 
 #[derive(Debug, Args)]

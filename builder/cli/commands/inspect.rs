@@ -1,11 +1,13 @@
-//! `rbuild inspect`.
+//! `rbuild inspect` and `rbuild digest`.
 
-use builder::toolchain::{self, Inspected};
-use oci::Reference;
+use std::io::Write;
+
+use builder::toolchain::{self, Inspected, InspectedConfig, Place};
+use bytes::Bytes;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::args::{Global, InspectArgs};
+use crate::args::{DigestArgs, Global, InspectArgs};
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::host;
@@ -13,39 +15,61 @@ use crate::progress::Form;
 
 /// Prints an image's documents.
 pub fn run(args: &InspectArgs, global: &Global, environment: &Environment) -> Result<(), Failure> {
-    let name = super::name(&args.image)?;
+    let place = super::place(&args.image)?;
+    if args.raw && !args.config {
+        return raw(args, &place, global, environment);
+    }
     let platform = super::platform(args.platform.as_deref())?;
     let open = host::open(global, environment, Form::Quiet, None)?;
     let session = open.session.clone();
-    let wanted = name.clone();
+    let wanted = place.clone();
     let found = open.work(async move { toolchain::inspect(&session, &wanted, &platform).await })?;
-    super::print(&shown(args, &name, &found)?);
+    let name = place.to_string();
+    // Bytes, not text: what is printed has the digest that the image names.
+    drop(std::io::stdout().lock().write_all(&shown(args, &name, &found)));
     Ok(())
 }
 
-fn shown(args: &InspectArgs, name: &Reference, found: &Inspected) -> Result<String, Failure> {
-    let raw = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    match (args.raw, args.config) {
-        (true, true) => Ok(raw(found.config.raw())),
-        (false, true) => Ok(pretty(found.config.parsed())),
-        (true, false) => match &found.manifest {
-            Some(manifest) => Ok(raw(manifest.raw())),
-            None => Err(Failure::usage(format!(
-                "{} has no manifest yet: it was not packed for a registry or an archive; --config shows its config",
-                name.familiar()
-            ))),
-        },
-        (false, false) => Ok(pretty(&json!({
-            "name": name.familiar(),
+fn raw(args: &InspectArgs, place: &Place, global: &Global, environment: &Environment) -> Result<(), Failure> {
+    let platform = args.platform.as_deref().map(|text| super::platform(Some(text))).transpose()?;
+    let open = host::open(global, environment, Form::Quiet, None)?;
+    let (session, place) = (open.session.clone(), place.clone());
+    let (_, bytes) =
+        open.work(async move { toolchain::document(&session, &place, platform.as_ref()).await })?;
+    drop(std::io::stdout().lock().write_all(&bytes));
+    Ok(())
+}
+
+/// Prints the digest that a name stands for.
+pub fn digest(args: &DigestArgs, global: &Global, environment: &Environment) -> Result<(), Failure> {
+    let place = super::place(&args.image)?;
+    let platform = args.platform.as_deref().map(|text| super::platform(Some(text))).transpose()?;
+    let open = host::open(global, environment, Form::Quiet, None)?;
+    let session = open.session.clone();
+    let found = open.work(async move { toolchain::digest(&session, &place, platform.as_ref()).await })?;
+    super::print(&format!("{}\n", found.digest));
+    Ok(())
+}
+
+fn shown(args: &InspectArgs, name: &str, found: &Inspected) -> Bytes {
+    match (args.raw, args.config, &found.config) {
+        (true, _, config) | (false, true, config @ InspectedConfig::Artifact(_)) => config.raw().clone(),
+        (false, true, InspectedConfig::Image(config)) => pretty(config.parsed()),
+        (false, false, config) => pretty(&json!({
+            "name": name,
             "digest": found.resolved.digest,
             "mediaType": found.resolved.media_type,
             "manifest": found.manifest.as_ref().map(|manifest| manifest.parsed()),
-            "config": found.config.parsed(),
-        }))),
+            "config": match config {
+                InspectedConfig::Image(config) => serde_json::to_value(config.parsed()).ok(),
+                InspectedConfig::Artifact(raw) => serde_json::from_slice(raw).ok(),
+            },
+        })),
     }
 }
 
-fn pretty(document: &impl Serialize) -> String {
+fn pretty(document: &impl Serialize) -> Bytes {
     let text = serde_json::to_string_pretty(document);
-    text.unwrap_or_else(|error| unreachable!("documents are plain data: {error}")) + "\n"
+    let text = text.unwrap_or_else(|error| unreachable!("documents are plain data: {error}"));
+    (text + "\n").into()
 }

@@ -2,11 +2,13 @@
 
 mod build;
 mod context;
+mod copy;
 mod images;
 mod inspect;
 mod layers;
 mod places;
 mod run;
+mod tags;
 mod transfer;
 
 use std::fmt::Write as _;
@@ -23,11 +25,15 @@ pub fn dispatch(cli: &Cli, environment: &Environment) -> Result<u8, Failure> {
         Command::Build(args) => build::run(args, global, environment)?,
         Command::Pull(args) => transfer::pull(args, global, environment)?,
         Command::Push(args) => transfer::push(args, global, environment)?,
+        Command::Copy(args) => copy::run(args, global, environment)?,
         Command::Images(args) => images::list(args, global, environment)?,
         Command::Rm(args) => images::remove(args, global, environment)?,
         Command::Tag(args) => images::tag(args, global, environment)?,
         Command::Prune(args) => images::prune(args, global, environment)?,
         Command::Inspect(args) => inspect::run(args, global, environment)?,
+        Command::Digest(args) => inspect::digest(args, global, environment)?,
+        Command::Tags(args) => tags::list(args, global, environment)?,
+        Command::Delete(args) => tags::delete(args, global, environment)?,
         Command::Layers(args) => layers::run(args, global, environment)?,
         Command::Context(command) => context::run(command)?,
         Command::Run(args) => return run::run(args, global, environment),
@@ -63,6 +69,21 @@ pub async fn interrupted() {
 /// The name of an image, as the user wrote it.
 fn name(text: &str) -> Result<oci::Reference, Failure> {
     text.parse().map_err(Failure::usage)
+}
+
+/// A place, as the user wrote it.
+fn place(text: &str) -> Result<builder::toolchain::Place, Failure> {
+    text.parse().map_err(Failure::usage)
+}
+
+/// Writes a small file that the user asked for.
+fn write_file(path: &std::path::Path, content: &[u8]) -> Result<(), Failure> {
+    std::fs::write(path, content).map_err(|error| {
+        Failure::new(
+            builder::error::Category::Local,
+            format!("{} cannot be written: {error}", path.display()),
+        )
+    })
 }
 
 /// A platform, this machine's where none is named.

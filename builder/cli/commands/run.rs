@@ -66,9 +66,11 @@ fn code_of(error: &ToolError) -> u8 {
         ToolError::Exec(_)
         | ToolError::Image(_)
         | ToolError::Export(_)
+        | ToolError::Place(_)
         | ToolError::Store(_)
         | ToolError::NoImage { .. }
         | ToolError::NoVariant { .. }
+        | ToolError::NeverPacked { .. }
         | ToolError::NoCommand { .. }
         | ToolError::Archive { .. } => OURS,
     }

@@ -1,6 +1,5 @@
 //! `rbuild pull` and `rbuild push`.
 
-use builder::error::Category;
 use builder::request::CompressionChoice;
 use builder::toolchain;
 use oci::Compression;
@@ -41,15 +40,14 @@ pub fn push(args: &PushArgs, global: &Global, environment: &Environment) -> Resu
         toolchain::push(&session, &name, &target, compression, step).await
     })?;
     if let Some(file) = &args.digestfile {
-        std::fs::write(file, pushed.digest.to_string()).map_err(|error| {
-            Failure::new(Category::Local, format!("{} cannot be written: {error}", file.display()))
-        })?;
+        super::write_file(file, pushed.digest.to_string().as_bytes())?;
     }
     super::print(&format!("{}\n", pushed.digest));
     Ok(())
 }
 
-fn compression(form: PackForm) -> Compression {
+/// How layers are packed.
+pub fn compression(form: PackForm) -> Compression {
     match form {
         PackForm::Gzip => Compression::Gzip,
         PackForm::Zstd => Compression::Zstd,

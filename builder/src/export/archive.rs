@@ -45,12 +45,14 @@ fn header(kind: tar::EntryType, mode: u32, size: u64) -> tar::Header {
     header
 }
 
-fn directory(tar: &mut tar::Builder<&mut dyn Write>, path: &str) -> io::Result<()> {
+/// A directory of an archive.
+pub(crate) fn directory<W: Write>(tar: &mut tar::Builder<W>, path: &str) -> io::Result<()> {
     tar.append_data(&mut header(tar::EntryType::Directory, 0o755, 0), path, io::empty())
 }
 
-fn file(
-    tar: &mut tar::Builder<&mut dyn Write>,
+/// A file of an archive, of exactly that size.
+pub(crate) fn file<W: Write>(
+    tar: &mut tar::Builder<W>,
     path: &str,
     size: u64,
     content: &mut dyn Read,

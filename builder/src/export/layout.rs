@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use oci::{Descriptor, Digest, Reference};
+use oci::{Descriptor, Digest, Manifest, Reference};
 use serde::Serialize;
 
 use super::assemble::{AssembledImage, Family};
@@ -81,7 +81,8 @@ fn add_image(blobs: &mut BTreeMap<Digest, Blob>, image: &AssembledImage) {
     }
 }
 
-fn named(top: &Descriptor, name: &Reference) -> Descriptor {
+/// An entry of `index.json` with a name.
+pub(crate) fn named(top: &Descriptor, name: &Reference) -> Descriptor {
     let mut named = top.clone();
     named.annotations.insert(IMAGE_NAME.to_owned(), name.to_string());
     if let Some(tag) = name.tag() {
@@ -105,13 +106,21 @@ pub(crate) fn blob_path(digest: &Digest) -> String {
 
 /// A docker archive with one image.
 pub(crate) fn docker_files(made: &Made, image: &AssembledImage, names: &[Reference]) -> LayoutFiles {
-    let entry = DockerEntry {
-        config: blob_path(&image.config.descriptor().digest),
-        repo_tags: names.iter().map(Reference::familiar).collect(),
-        layers: image.manifest.parsed().layers.iter().map(|layer| blob_path(&layer.digest)).collect(),
-    };
-    let json = serde_json::to_vec(&[entry]).unwrap_or_else(|error| unreachable!("plain data: {error}"));
+    let json = docker_json(image.manifest.parsed(), names);
     LayoutFiles { docker: Some(json.into()), ..oci_files(made, names) }
+}
+
+/// `manifest.json` of a docker archive with one image.
+pub(crate) fn docker_json<'a>(
+    manifest: &Manifest,
+    names: impl IntoIterator<Item = &'a Reference>,
+) -> Vec<u8> {
+    let entry = DockerEntry {
+        config: blob_path(&manifest.config.digest),
+        repo_tags: names.into_iter().map(Reference::familiar).collect(),
+        layers: manifest.layers.iter().map(|layer| blob_path(&layer.digest)).collect(),
+    };
+    serde_json::to_vec(&[entry]).unwrap_or_else(|error| unreachable!("plain data: {error}"))
 }
 
 impl LayoutFiles {

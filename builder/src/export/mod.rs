@@ -28,12 +28,15 @@ mod tree;
 mod tree_tar;
 mod unfinished;
 
+pub(crate) use archive::{directory as tar_directory, file as tar_file};
 pub(crate) use assemble::index as assemble_index;
 pub use assemble::{AssembledImage, BasePart, Family, LayerEntry, Times, finish_config};
 pub use deliver::export;
 pub use error::{ExportError, TreeError};
-pub(crate) use made::Made;
-pub(crate) use push::{PushPlan, push_image};
+pub(crate) use layout::{
+    LAYOUT_VERSION, blob_path, docker_json as docker_manifest_json, index_json, named as named_entry,
+};
 pub use request::{ExportRequest, Exported, FinishedTarget};
 pub(crate) use stored::pack as pack_stored;
 pub use tree::{Ownership, write_tree};
+pub(crate) use unfinished::UnfinishedFile;

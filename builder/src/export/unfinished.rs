@@ -11,7 +11,7 @@ static COUNTER: AtomicU32 = AtomicU32::new(0);
 
 /// Written beside its destination, then renamed. Dropping it removes what was written.
 #[derive(Debug)]
-pub(super) struct UnfinishedFile {
+pub(crate) struct UnfinishedFile {
     file: Option<File>,
     temporary: PathBuf,
     destination: PathBuf,
@@ -20,7 +20,7 @@ pub(super) struct UnfinishedFile {
 impl UnfinishedFile {
     /// Starts a file; its directory is made where it is absent. A destination that is no regular
     /// file (a pipe, a device) is written to directly.
-    pub(super) fn create(destination: &Path) -> Result<Self, ExportError> {
+    pub(crate) fn create(destination: &Path) -> Result<Self, ExportError> {
         let failed = |source| ExportError::io(destination, source);
         if std::fs::metadata(destination).is_ok_and(|metadata| !metadata.is_file()) {
             let file = OpenOptions::new().write(true).open(destination).map_err(failed)?;
@@ -41,7 +41,7 @@ impl UnfinishedFile {
     }
 
     /// Gives it its name.
-    pub(super) fn finish(mut self) -> Result<(), ExportError> {
+    pub(crate) fn finish(mut self) -> Result<(), ExportError> {
         let Some(mut file) = self.file.take() else { return Ok(()) };
         file.flush().map_err(|source| ExportError::io(&self.destination, source))?;
         drop(file);

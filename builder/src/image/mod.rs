@@ -15,10 +15,10 @@ mod progress;
 mod pull;
 mod stream;
 
-pub(crate) use documents::{BaseImage, base_image, keep_document, stored as stored_document};
+pub(crate) use documents::{BaseImage, base_image, find_document, keep_document, stored as stored_document};
 pub use error::ImageError;
 pub use facts::image_facts;
 pub(crate) use facts::stored_variant;
 pub(crate) use progress::{Progress, short};
 pub use pull::pull_image;
-pub(crate) use stream::ensure_blob;
+pub(crate) use stream::{Incoming, Outgoing, ensure_blob};

@@ -27,10 +27,33 @@ enum Piece {
 }
 
 /// The blocking end of the channel.
-struct Incoming {
+pub(crate) struct Incoming {
     pieces: mpsc::Receiver<Piece>,
     current: Bytes,
     ended: bool,
+}
+
+/// The async end of the channel. Dropped before its end is told, it makes the other end fail.
+pub(crate) struct Outgoing(mpsc::Sender<Piece>);
+
+impl Outgoing {
+    /// Hands bytes over; `false`: nobody takes them any more.
+    pub(crate) async fn send(&self, bytes: Bytes) -> bool {
+        self.0.send(Piece::Data(bytes)).await.is_ok()
+    }
+
+    /// Tells that all bytes were handed over.
+    pub(crate) async fn end(&self) {
+        let _ = self.0.send(Piece::End).await;
+    }
+}
+
+impl Incoming {
+    /// Both ends.
+    pub(crate) fn channel() -> (Outgoing, Self) {
+        let (sender, pieces) = mpsc::channel(WAITING);
+        (Outgoing(sender), Self { pieces, current: Bytes::new(), ended: false })
+    }
 }
 
 impl Read for Incoming {
@@ -127,10 +150,9 @@ async fn transfer<T: Send + 'static>(
     step: StepId,
     take: impl FnOnce(Incoming) -> Result<T, ImageError> + Send + 'static,
 ) -> Result<T, ImageError> {
-    let (sender, pieces) = mpsc::channel(WAITING);
-    let incoming = Incoming { pieces, current: Bytes::new(), ended: false };
+    let (outgoing, incoming) = Incoming::channel();
     let taking = blocking(Permit::free(), move || take(incoming));
-    let (fed, taken) = futures::future::join(feed(session, repository, blob, step, sender), taking).await;
+    let (fed, taken) = futures::future::join(feed(session, repository, blob, step, outgoing), taking).await;
     fed?;
     taken
 }
@@ -140,19 +162,19 @@ async fn feed(
     repository: &Repository,
     blob: &Descriptor,
     step: StepId,
-    sender: mpsc::Sender<Piece>,
+    outgoing: Outgoing,
 ) -> Result<(), ImageError> {
     let mut progress = Progress::new(session.events.clone(), step, short(&blob.digest), Some(blob.size));
     let mut body = session.client.blob(repository, blob).await?.into_stream();
     while let Some(bytes) = body.next().await {
         let bytes = bytes.map_err(|error| broken(error, blob))?;
         progress.add(bytes.len() as u64);
-        if sender.send(Piece::Data(bytes)).await.is_err() {
+        if !outgoing.send(bytes).await {
             // The taker gave up and says why.
             return Ok(());
         }
     }
-    let _ = sender.send(Piece::End).await;
+    outgoing.end().await;
     progress.finish();
     Ok(())
 }

@@ -6,6 +6,7 @@ use layer_store::StoreError;
 use oci::{Platform, Reference};
 use thiserror::Error;
 
+use super::place::PlaceError;
 use crate::error::{Categorised, Category};
 use crate::exec::ExecError;
 use crate::export::ExportError;
@@ -20,6 +21,9 @@ pub enum ToolError {
     /// The image could not be sent.
     #[error(transparent)]
     Export(#[from] ExportError),
+    /// A place.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
     /// The process did not run.
     #[error(transparent)]
     Exec(#[from] ExecError),
@@ -39,6 +43,12 @@ pub enum ToolError {
         name: Reference,
         /// The platform.
         platform: Platform,
+    },
+    /// It has no manifest, and so no digest that a registry would know.
+    #[error("{} has no manifest yet: it was never packed for a registry or an archive", name.familiar())]
+    NeverPacked {
+        /// The image.
+        name: Reference,
     },
     /// Neither the image nor the caller says what to run.
     #[error("{} names no command: give one", name.familiar())]
@@ -62,9 +72,11 @@ impl Categorised for ToolError {
             ToolError::Image(error) => error.category(),
             ToolError::Export(error) => error.category(),
             ToolError::Exec(error) => error.category(),
+            ToolError::Place(error) => error.category(),
             ToolError::Store(_)
             | ToolError::NoImage { .. }
             | ToolError::NoVariant { .. }
+            | ToolError::NeverPacked { .. }
             | ToolError::Archive { .. } => Category::Local,
             ToolError::NoCommand { .. } => Category::Usage,
         }

@@ -5,15 +5,19 @@
 mod error;
 mod inspect;
 mod layers;
+mod place;
 mod pull;
 mod push;
 mod run;
+mod tags;
 mod terminal;
 
 pub use error::ToolError;
-pub use inspect::{Inspected, inspect};
+pub use inspect::{Inspected, InspectedConfig, digest, document, inspect};
 pub use layers::{FileReport, LayerReport, layers};
+pub use place::{Copied, CopyOptions, InLayout, Place, PlaceError, PlaceNameError, Referrers, copy};
 pub use pull::{PulledImage, pull};
 pub use push::push;
 pub use run::{RunIo, RunOptions, run};
+pub use tags::{Deletion, TagsOf, delete, tags};
 pub use terminal::attach as attach_terminal;

@@ -1,0 +1,53 @@
+//! `rbuild copy`.
+
+use builder::request::CompressionChoice;
+use builder::toolchain::{self, CopyOptions, Place, Referrers};
+
+use crate::args::{CopyArgs, Global};
+use crate::environment::Environment;
+use crate::failure::Failure;
+use crate::host;
+use crate::progress;
+
+/// Copies an image and prints its digest.
+pub fn run(args: &CopyArgs, global: &Global, environment: &Environment) -> Result<(), Failure> {
+    let (from, to) = (super::place(&args.source)?, target(&args.target)?);
+    let options = CopyOptions {
+        platform: args.platform.as_deref().map(|text| super::platform(Some(text))).transpose()?,
+        referrers: if args.referrers { Referrers::Follow } else { Referrers::Leave },
+        compression: CompressionChoice {
+            form: super::transfer::compression(args.compression),
+            ..CompressionChoice::default()
+        },
+    };
+    let form =
+        progress::choose(args.quiet, None, environment.get("BUILDKIT_PROGRESS")).map_err(Failure::usage)?;
+    let open = host::open(global, environment, form, None)?;
+    let session = open.session.clone();
+    let title = format!("copy {from} to {to}");
+    let copied =
+        open.step(&title, |step| async move { toolchain::copy(&session, &from, &to, &options, step).await })?;
+    if let Some(file) = &args.digestfile {
+        super::write_file(file, copied.top.digest.to_string().as_bytes())?;
+    }
+    if !args.quiet {
+        super::say(&format!(
+            "{} documents, {} blobs, {} of them were there\n",
+            copied.documents, copied.blobs, copied.present
+        ));
+    }
+    super::print(&format!("{}\n", copied.top.digest));
+    Ok(())
+}
+
+/// A place that is written to. A bare name does not say which.
+pub fn target(text: &str) -> Result<Place, Failure> {
+    let place = super::place(text)?;
+    if let Place::Either(name) = &place {
+        let name = name.familiar();
+        return Err(Failure::usage(format!(
+            "{name}: say where it goes: docker://{name} for the registry, store:{name} for the store"
+        )));
+    }
+    Ok(place)
+}

@@ -1,0 +1,35 @@
+//! Places that images are read from and written to: registries, the store, layouts, archives and
+//! directories, under the names that skopeo gives them.
+//!
+//! - `source`: a place opened for reading, with its documents and blobs;
+//! - `content`: all that an image consists of, found by walking its documents;
+//! - `copy`: from a source to any place, byte for byte; one file for each kind of target.
+//!
+//! Invariants: documents are never written anew; every blob is held against digest and size on its
+//! way; what makes an image visible is written last.
+
+mod content;
+mod copy;
+mod docker;
+mod error;
+mod files;
+mod members;
+mod name;
+mod pipe;
+mod prune_layout;
+mod source;
+mod span;
+mod stored;
+mod to_archive;
+mod to_directory;
+mod to_layout;
+mod to_registry;
+mod to_store;
+mod verified;
+
+pub use copy::{Copied, CopyOptions, Referrers, copy};
+pub use error::PlaceError;
+pub(crate) use files::layout_tags;
+pub use name::{InLayout, Place, PlaceNameError};
+pub(crate) use prune_layout::remove_from_layout;
+pub(crate) use source::Source;

@@ -1,0 +1,87 @@
+//! The commands about registries and other places: inspect, digest, tags, delete.
+
+use crate::copy::{raw, skopeo, with_images};
+use crate::support::has;
+
+fn ready() -> bool {
+    has("docker-registry") && has("skopeo")
+}
+
+#[test]
+fn what_a_place_stands_for_is_printed_byte_for_byte() {
+    if !ready() {
+        return;
+    }
+    let (registry, workspace) = with_images();
+    let name = format!("docker://{}", registry.name("index:1"));
+    let layout = format!("oci:{}:x", workspace.path().join("layout").display());
+    workspace.ok(&["copy", &name, &layout]);
+    workspace.ok(&["copy", &name, "store:app:1"]);
+    let index = raw(&name);
+    let digest = format!("sha256:{}", sha256(&index));
+    for place in [&name, &layout, "store:app:1", "app:1", registry.name("index:1").as_str()] {
+        assert!(workspace.run(&["inspect", "--raw", place]).stdout == index, "{place}");
+        assert_eq!(workspace.ok(&["digest", place]).out.trim(), digest, "{place}");
+        let manifest = workspace.run(&["inspect", "--raw", "--platform=linux/arm64", place]).stdout;
+        let arm = format!("sha256:{}", sha256(&manifest));
+        assert!(String::from_utf8_lossy(&index).contains(&arm), "{place}");
+        assert_eq!(workspace.ok(&["digest", "--platform=linux/arm64", place]).out.trim(), arm, "{place}");
+        let config = workspace.run(&["inspect", "--raw", "--config", place]).stdout;
+        let named = format!("sha256:{}", sha256(&config));
+        let amd = workspace.ok(&["inspect", "--raw", "--platform=linux/amd64", place]).out;
+        assert!(cfg!(not(target_arch = "x86_64")) || amd.contains(&named), "{place}");
+    }
+}
+
+#[test]
+fn tags_are_listed_and_deleted() {
+    if !ready() {
+        return;
+    }
+    let (registry, workspace) = with_images();
+    let name = |tag: &str| format!("docker://{}:{tag}", registry.name("index"));
+    for tag in ["2", "3"] {
+        workspace.ok(&["copy", &name("1"), &name(tag)]);
+    }
+    workspace.ok(&["copy", &format!("docker://{}", registry.name("docker:1")), &name("other")]);
+    let tags = |repository: &str| {
+        let mut tags: Vec<String> =
+            workspace.ok(&["tags", repository]).out.lines().map(str::to_owned).collect();
+        tags.sort();
+        tags
+    };
+    assert_eq!(tags(&registry.name("index")), ["1", "2", "3", "other"]);
+    workspace.ok(&["delete", "--tag-only", &name("3")]);
+    assert_eq!(tags(&format!("docker://{}", registry.name("index"))), ["1", "2", "other"]);
+    // The manifest goes with all of its tags.
+    workspace.ok(&["delete", &name("1")]);
+    workspace.fails(3, &["inspect", "--raw", &name("2")]);
+    workspace.ok(&["inspect", "--raw", &name("other")]);
+    workspace.fails(2, &["delete", &registry.name("index:other")]);
+    workspace.fails(2, &["tags", &registry.name("index:1")]);
+}
+
+#[test]
+fn a_layout_lists_and_loses_images_as_skopeo_sees_it() {
+    if !ready() {
+        return;
+    }
+    let (registry, workspace) = with_images();
+    let layout = workspace.path().join("layout");
+    let place = |tag: &str| format!("oci:{}:{tag}", layout.display());
+    workspace.ok(&["copy", &format!("docker://{}", registry.name("index:1")), &place("a")]);
+    workspace.ok(&["copy", "--platform=linux/arm64", &place("a"), &place("arm")]);
+    let said = workspace.fails(5, &["digest", &format!("oci:{}", layout.display())]);
+    assert!(said.err.contains("2 images"), "{said:?}");
+    assert_eq!(workspace.ok(&["tags", &format!("oci:{}", layout.display())]).out, "a\narm\n");
+    workspace.ok(&["delete", &place("a")]);
+    assert_eq!(workspace.ok(&["tags", &format!("oci:{}", layout.display())]).out, "arm\n");
+    skopeo(&["copy", "--quiet", &place("arm"), &format!("dir:{}", workspace.path().join("out").display())]);
+    // Manifest, config and layers of the one image are left.
+    assert_eq!(std::fs::read_dir(layout.join("blobs/sha256")).unwrap().count(), 4);
+}
+
+pub fn sha256(bytes: &[u8]) -> String {
+    use sha2::Digest as _;
+    sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
