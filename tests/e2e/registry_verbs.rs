@@ -81,6 +81,68 @@ fn a_layout_lists_and_loses_images_as_skopeo_sees_it() {
     assert_eq!(std::fs::read_dir(layout.join("blobs/sha256")).unwrap().count(), 4);
 }
 
+#[test]
+fn an_index_is_made_annotated_and_pushed() {
+    if !ready() {
+        return;
+    }
+    let (registry, workspace) = with_images();
+    let name = |path: &str| format!("docker://{}", registry.name(path));
+    workspace.ok(&["copy", "--platform=linux/arm64", &name("index:1"), &name("arm:1")]);
+    workspace.ok(&["copy", "--platform=linux/amd64", &name("index:1"), &name("amd:1")]);
+    let made = name("made:1");
+    let dry = workspace.ok(&["manifest", "create", "--dry-run", &made, &name("amd:1"), &name("arm:1")]).out;
+    workspace.fails(3, &["digest", &made]);
+    workspace.ok(&["manifest", "create", &made, &name("amd:1")]);
+    workspace.ok(&["manifest", "create", "--append", &made, &name("arm:1")]);
+    assert_eq!(String::from_utf8(raw(&made)).unwrap(), dry.trim());
+    // It is the index that a build for both platforms makes.
+    assert!(raw(&made) == raw(&name("index:1")));
+
+    // In the store, with an annotation, out again, read by skopeo.
+    workspace.ok(&["manifest", "create", "list:1", &name("amd:1"), &name("arm:1"), "--annotation=a=b"]);
+    let arm = workspace.ok(&["digest", &name("arm:1")]).out;
+    workspace.ok(&["manifest", "annotate", "list:1", arm.trim(), "--variant=v8", "--annotation=c=d"]);
+    workspace.ok(&["manifest", "push", "list:1", &name("list:2")]);
+    let index: serde_json::Value = serde_json::from_slice(&raw(&name("list:2"))).unwrap();
+    assert_eq!(index["annotations"]["a"], "b");
+    assert_eq!(index["manifests"][1]["platform"]["variant"], "v8");
+    assert_eq!(index["manifests"][1]["annotations"]["c"], "d");
+    let shown = workspace.ok(&["manifest", "inspect", "list:1"]).out;
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap(), index);
+    let said = workspace.fails(5, &["manifest", "annotate", "list:1", &name("docker:1"), "--os=plan9"]);
+    assert!(said.err.contains("no entry"), "{said:?}");
+}
+
+#[test]
+fn damage_is_found_wherever_it_is() {
+    if !ready() {
+        return;
+    }
+    let (registry, workspace) = with_images();
+    let name = format!("docker://{}", registry.name("index:1"));
+    let layout = workspace.path().join("layout");
+    let place = format!("oci:{}:1", layout.display());
+    workspace.ok(&["copy", &name, &place]);
+    workspace.ok(&["copy", &name, "store:app:1"]);
+    for whole in [&name, &place, "store:app:1"] {
+        let said = workspace.ok(&["validate", whole]).out;
+        assert!(said.contains("3 documents and 4 blobs are whole"), "{whole}: {said}");
+    }
+    let blobs: Vec<_> =
+        std::fs::read_dir(layout.join("blobs/sha256")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    for blob in blobs {
+        let before = std::fs::read(&blob).unwrap();
+        let mut bytes = before.clone();
+        *bytes.last_mut().unwrap() ^= 1;
+        std::fs::write(&blob, &bytes).unwrap();
+        let said = workspace.fails(5, &["validate", &place]);
+        assert!(said.err.contains(blob.file_name().unwrap().to_str().unwrap()), "{said:?}");
+        std::fs::write(&blob, before).unwrap();
+    }
+    workspace.ok(&["validate", "--fast", &place]);
+}
+
 pub fn sha256(bytes: &[u8]) -> String {
     use sha2::Digest as _;
     sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()

@@ -2,6 +2,7 @@
 
 mod build;
 mod csv;
+mod manifest;
 mod output;
 mod registry;
 mod values;
@@ -13,9 +14,13 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use build::BuildArgs;
 pub use build::{NetworkArg, ProgressArg, PullArg};
+pub use manifest::{
+    ManifestAnnotateArgs, ManifestCommand, ManifestCreateArgs, ManifestInspectArgs, ManifestPushArgs,
+    ValidateArgs,
+};
 pub use output::parse_output;
 pub use registry::{CopyArgs, DeleteArgs, DigestArgs, InspectArgs, TagsArgs};
-pub use values::{HostArg, SecretFrom};
+pub use values::{HostArg, LabelArg, SecretFrom};
 
 /// Builds container images from Dockerfiles and moves them between registries, without a daemon.
 #[derive(Debug, Parser)]
@@ -63,6 +68,11 @@ pub enum Command {
     Tags(TagsArgs),
     /// Delete an image from a registry or layout
     Delete(DeleteArgs),
+    /// Make and change indexes: images for several platforms under one name
+    #[command(subcommand)]
+    Manifest(ManifestCommand),
+    /// Look whether an image is whole: documents, blobs, layers
+    Validate(ValidateArgs),
     /// Show an image's layers: digest, size, instruction and files
     Layers(LayersArgs),
     /// Run a command in a new container made from an image

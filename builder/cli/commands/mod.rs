@@ -6,6 +6,7 @@ mod copy;
 mod images;
 mod inspect;
 mod layers;
+mod manifest;
 mod places;
 mod run;
 mod tags;
@@ -34,6 +35,8 @@ pub fn dispatch(cli: &Cli, environment: &Environment) -> Result<u8, Failure> {
         Command::Digest(args) => inspect::digest(args, global, environment)?,
         Command::Tags(args) => tags::list(args, global, environment)?,
         Command::Delete(args) => tags::delete(args, global, environment)?,
+        Command::Manifest(command) => manifest::run(command, global, environment)?,
+        Command::Validate(args) => manifest::validate(args, global, environment)?,
         Command::Layers(args) => layers::run(args, global, environment)?,
         Command::Context(command) => context::run(command)?,
         Command::Run(args) => return run::run(args, global, environment),

@@ -3,6 +3,7 @@
 //! Everything here is built from the pieces that a build uses; nothing prints.
 
 mod error;
+mod indexes;
 mod inspect;
 mod layers;
 mod place;
@@ -11,8 +12,10 @@ mod push;
 mod run;
 mod tags;
 mod terminal;
+mod validate;
 
 pub use error::ToolError;
+pub use indexes::{EntryChange, Existing, IndexRequest, MadeIndex, annotate_index, make_index};
 pub use inspect::{Inspected, InspectedConfig, digest, document, inspect};
 pub use layers::{FileReport, LayerReport, layers};
 pub use place::{Copied, CopyOptions, InLayout, Place, PlaceError, PlaceNameError, Referrers, copy};
@@ -21,3 +24,4 @@ pub use push::push;
 pub use run::{RunIo, RunOptions, run};
 pub use tags::{Deletion, TagsOf, delete, tags};
 pub use terminal::attach as attach_terminal;
+pub use validate::{Depth, Validation, validate};

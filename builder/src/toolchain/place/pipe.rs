@@ -12,7 +12,7 @@ const PIECE: usize = 128 << 10;
 
 /// Runs `take` on a blocking thread with what the reader brings. The reader's error comes first: the
 /// other only says that it stopped.
-pub(super) async fn into_blocking<T: Send + 'static>(
+pub(crate) async fn into_blocking<T: Send + 'static>(
     reader: BoxedRead,
     take: impl FnOnce(Incoming) -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {

@@ -8,6 +8,7 @@ use tokio_util::io::InspectReader;
 
 use super::error::PlaceError;
 use super::files::FileSource;
+use super::made::MadeSource;
 use super::name::Place;
 use super::stored::StoreSource;
 use super::verified::Verified;
@@ -33,6 +34,8 @@ pub(crate) enum Source {
     Store(StoreSource),
     /// Files of any form.
     Files(std::sync::Arc<FileSource>),
+    /// New documents over other sources.
+    Made(std::sync::Arc<MadeSource>),
 }
 
 impl Source {
@@ -75,6 +78,7 @@ impl Source {
             Source::Registry { name, .. } => Place::Registry(name.clone()).to_string(),
             Source::Store(stored) => Place::Store(stored.name().clone()).to_string(),
             Source::Files(files) => files.shown().to_owned(),
+            Source::Made(made) => made.shown.clone(),
         }
     }
 
@@ -84,6 +88,7 @@ impl Source {
             Source::Registry { top, .. } => top,
             Source::Store(stored) => stored.top(),
             Source::Files(files) => files.top(),
+            Source::Made(made) => &made.top,
         }
     }
 
@@ -104,6 +109,7 @@ impl Source {
                 let (files, wanted) = (std::sync::Arc::clone(files), entry.clone());
                 blocking(Permit::free(), move || files.document(&wanted)).await?
             }
+            Source::Made(made) => Box::pin(made.document(entry)).await?,
         };
         parse(&self.shown(), entry, raw)
     }
@@ -119,6 +125,7 @@ impl Source {
                 let reader = files.blob(blob).await?;
                 Ok(Box::new(Verified::new(reader, blob)))
             }
+            Source::Made(made) => Box::pin(made.blob(blob)).await,
         }
     }
 
@@ -145,11 +152,12 @@ impl Source {
     }
 
     /// Where a registry could take blobs from by itself.
-    pub(super) fn repository(&self) -> Option<&Repository> {
+    pub(super) fn repositories(&self) -> Vec<Repository> {
         match self {
-            Source::Registry { name, .. } => Some(name.repository()),
-            Source::Store(stored) => Some(stored.name().repository()),
-            Source::Files(_) => None,
+            Source::Registry { name, .. } => vec![name.repository().clone()],
+            Source::Store(stored) => vec![stored.name().repository().clone()],
+            Source::Files(_) => Vec::new(),
+            Source::Made(made) => made.parts.iter().flat_map(Source::repositories).collect(),
         }
     }
 
@@ -166,6 +174,13 @@ impl Source {
             Source::Files(files) => {
                 let (files, subject) = (std::sync::Arc::clone(files), subject.clone());
                 blocking(Permit::free(), move || files.referrers(&subject)).await
+            }
+            Source::Made(made) => {
+                let mut all = Vec::new();
+                for part in &made.parts {
+                    all.extend(Box::pin(part.referrers(subject)).await?);
+                }
+                Ok(all)
             }
         }
     }

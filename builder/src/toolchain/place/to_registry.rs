@@ -62,7 +62,7 @@ async fn push_blob(
     blob: &Descriptor,
     step: StepId,
 ) -> Result<PushedBlob, PlaceError> {
-    let mount_from: Vec<Repository> = source.repository().into_iter().cloned().collect();
+    let mount_from = source.repositories();
     let body = source.upload(session, blob, step);
     session.client.push_blob(repository, blob, &body, &mount_from).await.map_err(PlaceError::from)
 }

@@ -53,7 +53,14 @@ impl AsyncRead for Verified {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         match Pin::new(&mut self.reader).poll_read(context, buffer) {
-            Poll::Ready(Ok(())) => Poll::Ready(self.judge(&buffer.filled()[before..])),
+            Poll::Ready(Ok(())) => {
+                let judged = self.judge(&buffer.filled()[before..]);
+                if judged.is_err() {
+                    // Who reads must see either bytes or an error.
+                    buffer.set_filled(before);
+                }
+                Poll::Ready(judged)
+            }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             Poll::Pending => Poll::Pending,
         }

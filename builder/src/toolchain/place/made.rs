@@ -1,0 +1,65 @@
+//! A source that was made: new documents and blobs over those of other sources.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use oci::{Descriptor, Digest, ImageDocument};
+use registry_client::BoxedRead;
+
+use super::error::PlaceError;
+use super::source::Source;
+
+/// New documents and small blobs, over everything that the parts have.
+pub(crate) struct MadeSource {
+    /// How people know it.
+    pub shown: String,
+    /// What it stands for.
+    pub top: ImageDocument,
+    /// New documents and blobs.
+    pub new: BTreeMap<Digest, Bytes>,
+    /// Blobs of the store that are new as well.
+    pub stored: Option<layer_store::Store>,
+    /// Where everything else is.
+    pub parts: Vec<Source>,
+}
+
+impl MadeSource {
+    /// The bytes of a document.
+    pub(super) async fn document(&self, entry: &Descriptor) -> Result<Bytes, PlaceError> {
+        if let Some(new) = self.new.get(&entry.digest) {
+            return Ok(new.clone());
+        }
+        let mut failed = None;
+        for part in &self.parts {
+            match part.document(entry).await {
+                Ok(document) => return Ok(document.raw().clone()),
+                Err(error) => failed = Some(error),
+            }
+        }
+        Err(failed.unwrap_or_else(|| self.missing(entry)))
+    }
+
+    /// Opens a blob.
+    pub(super) async fn blob(&self, blob: &Descriptor) -> Result<BoxedRead, PlaceError> {
+        if let Some(new) = self.new.get(&blob.digest) {
+            return Ok(Box::new(std::io::Cursor::new(new.clone())));
+        }
+        if let Some(store) = self.stored.as_ref().filter(|store| store.has_blob(blob))
+            && let Some(file) = store.open_blob(&blob.digest)?
+        {
+            return Ok(Box::new(tokio::fs::File::from_std(file)));
+        }
+        let mut failed = None;
+        for part in &self.parts {
+            match part.blob(blob).await {
+                Ok(reader) => return Ok(reader),
+                Err(error) => failed = Some(error),
+            }
+        }
+        Err(failed.unwrap_or_else(|| self.missing(blob)))
+    }
+
+    fn missing(&self, entry: &Descriptor) -> PlaceError {
+        PlaceError::Missing { place: self.shown.clone(), digest: entry.digest.clone() }
+    }
+}
