@@ -119,6 +119,14 @@ pub enum RegistryError {
         /// Bytes that should have come.
         size: u64,
     },
+    /// A peer that neither takes bytes nor answers.
+    #[error("{host}: {subject}: the connection stalls")]
+    Stalled {
+        /// The host.
+        host: String,
+        /// What was asked for.
+        subject: String,
+    },
     /// A manifest, index or config that cannot be taken.
     #[error("{host}: {subject}: {source}")]
     Document {
@@ -230,17 +238,23 @@ impl RegistryError {
             | Self::Protocol { .. }
             | Self::Corrupt { .. }
             | Self::Cut { .. }
+            | Self::Stalled { .. }
             | Self::Document { .. }
             | Self::NoPlatform { .. }
             | Self::Source { .. } => None,
         }
     }
 
+    /// Whether nobody was reached at all.
+    pub(crate) fn is_connecting(&self) -> bool {
+        if let Self::Network { source, .. } = self { source.is_connect() } else { false }
+    }
+
     /// Whether the same request may succeed a moment later.
     pub(crate) fn is_transient(&self) -> bool {
         match self {
             Self::Network { source, .. } => !source.is_builder() && !is_certificate_error(source),
-            Self::Cut { .. } | Self::Throttled(_) => true,
+            Self::Cut { .. } | Self::Stalled { .. } | Self::Throttled(_) => true,
             Self::Failed(refusal) => matches!(refusal.status, 408 | 500 | 502..=504),
             Self::File { .. }
             | Self::Setting { .. }

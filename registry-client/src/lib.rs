@@ -44,6 +44,9 @@ struct Inner {
     options: ClientOptions,
     transport: http::transport::Transport,
     auth: auth::Auth,
+    patience: http::retry::Patience,
+    /// By host, how much of a blob it takes in one request, where that was seen to be limited.
+    pieces: std::sync::Mutex<std::collections::HashMap<String, u64>>,
 }
 
 impl Client {
@@ -51,7 +54,9 @@ impl Client {
     pub fn new(options: ClientOptions) -> Result<Self, RegistryError> {
         let transport = http::transport::Transport::new(&options)?;
         let auth = auth::Auth::new(options.credentials.clone());
-        Ok(Self(Arc::new(Inner { options, transport, auth })))
+        let patience = http::retry::Patience::new(options.retry.clone());
+        let pieces = std::sync::Mutex::default();
+        Ok(Self(Arc::new(Inner { options, transport, auth, patience, pieces })))
     }
 }
 

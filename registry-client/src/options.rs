@@ -23,6 +23,9 @@ pub struct ClientOptions {
     pub proxies: Proxies,
     /// How failures of the moment are met.
     pub retry: RetryPolicy,
+    /// A folder for notes of uploads that are under way, so that another process can go on with them where
+    /// this one is killed. None are taken where it is absent.
+    pub upload_notes: Option<PathBuf>,
     /// How long a connection may take.
     pub connect_timeout: Duration,
     /// How long a peer may be silent.
@@ -39,6 +42,7 @@ impl Default for ClientOptions {
             ca_bundles: Vec::new(),
             proxies: Proxies::default(),
             retry: RetryPolicy::default(),
+            upload_notes: None,
             connect_timeout: Duration::from_secs(15),
             idle_timeout: Duration::from_secs(60),
         }
@@ -83,16 +87,23 @@ impl std::fmt::Debug for Proxies {
 /// How failures of the moment are met: lost connections, 408, 429 and 5xx.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
-    /// Tries in all.
+    /// Tries in all; of a transfer, tries without a byte of progress.
     pub attempts: u32,
     /// The first wait; it doubles, and a random part of it is taken.
     pub first_wait: Duration,
     /// The longest wait, also where a registry asks for more.
     pub longest_wait: Duration,
+    /// All waits of a client together: a build does not hang on a registry for ever.
+    pub budget: Duration,
 }
 
 impl Default for RetryPolicy {
     fn default() -> Self {
-        Self { attempts: 5, first_wait: Duration::from_millis(200), longest_wait: Duration::from_secs(30) }
+        Self {
+            attempts: 8,
+            first_wait: Duration::from_millis(200),
+            longest_wait: Duration::from_secs(30),
+            budget: Duration::from_secs(600),
+        }
     }
 }

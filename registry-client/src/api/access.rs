@@ -9,7 +9,6 @@ use reqwest::{Method, StatusCode};
 use crate::auth::scope::Scopes;
 use crate::hosts::endpoint::Endpoint;
 use crate::http::call::Call;
-use crate::http::retry::retry;
 use crate::{Client, CredentialSource, Refusal, RegistryError};
 
 /// What one wants to do.
@@ -71,8 +70,7 @@ impl Client {
             Access::Pull => Scopes::pull(&endpoint.path),
             Access::Push => Scopes::push(&endpoint.path),
         };
-        let policy = &self.0.options.retry;
-        let asked = retry(policy, policy.attempts, || self.ask(&endpoint, &scopes, reference, access)).await;
+        let asked = self.0.patience.retry(|| self.ask(&endpoint, &scopes, reference, access)).await;
         let refused = match asked {
             Ok(()) => None,
             Err(RegistryError::Denied(refusal)) => Some(*refusal),

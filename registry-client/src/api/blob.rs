@@ -18,7 +18,6 @@ use crate::auth::scope::Scopes;
 use crate::hosts::PullBy;
 use crate::hosts::endpoint::Endpoint;
 use crate::http::call::Call;
-use crate::http::retry::pause;
 use crate::{Client, RegistryError};
 
 /// The bytes of a blob as they arrive. The last of them only comes once digest and size are proven, so
@@ -384,14 +383,7 @@ impl Download {
     async fn wait(&mut self, error: RegistryError) -> Result<(), RegistryError> {
         self.response = None;
         self.failures += 1;
-        let policy = &self.client.0.options.retry;
-        match pause(policy, self.failures, &error) {
-            Some(pause) if self.failures < policy.attempts => {
-                tokio::time::sleep(pause).await;
-                Ok(())
-            }
-            Some(_) | None => Err(error),
-        }
+        self.client.0.patience.pause(self.failures, error).await
     }
 
     fn cut(&self) -> RegistryError {

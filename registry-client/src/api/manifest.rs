@@ -11,7 +11,6 @@ use crate::hosts::PullBy;
 use crate::hosts::endpoint::Endpoint;
 use crate::http::answer::read_limited;
 use crate::http::call::Call;
-use crate::http::retry::retry;
 use crate::{Client, RegistryError};
 
 pub(super) const LARGEST_DOCUMENT: u64 = 4 << 20;
@@ -74,11 +73,11 @@ impl Client {
             let reason = format!("the manifest to push is {digest}");
             return Err(RegistryError::corrupt(&endpoint.host, &reference.to_string(), reason));
         }
-        let policy = &self.0.options.retry;
-        let kept = retry(policy, policy.attempts, || {
-            self.put_manifest(&endpoint, reference, &name, media_type, &bytes)
-        })
-        .await?;
+        let kept = self
+            .0
+            .patience
+            .retry(|| self.put_manifest(&endpoint, reference, &name, media_type, &bytes))
+            .await?;
         if kept == Subject::Unnoticed
             && let Ok(document) = ImageDocument::parse(Some(media_type), bytes)
             && let Some(subject) = document.subject()
@@ -86,10 +85,10 @@ impl Client {
             let mut entry = document.as_referrer();
             entry.digest = digest.clone();
             let repository = reference.repository();
-            retry(policy, policy.attempts, || {
-                self.enter_referrer(&endpoint, repository, &subject.digest, &entry)
-            })
-            .await?;
+            self.0
+                .patience
+                .retry(|| self.enter_referrer(&endpoint, repository, &subject.digest, &entry))
+                .await?;
         }
         Ok(digest)
     }

@@ -12,4 +12,6 @@ mod remove;
 pub(crate) mod source;
 mod tags;
 pub(crate) mod upload;
+mod upload_notes;
+mod upload_parts;
 pub(crate) mod url;

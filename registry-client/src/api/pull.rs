@@ -6,7 +6,6 @@ use oci::Repository;
 
 use crate::hosts::PullBy;
 use crate::hosts::endpoint::Endpoint;
-use crate::http::retry::retry;
 use crate::{Client, RegistryError};
 
 /// Tries at a mirror, where another place follows.
@@ -24,15 +23,14 @@ impl Client {
     where
         F: Future<Output = Result<T, RegistryError>>,
     {
-        let policy = &self.0.options.retry;
         let mut endpoints = self.0.options.hosts.for_pull(repository, by)?.into_iter().peekable();
         while let Some(endpoint) = endpoints.next() {
             let is_last = endpoints.peek().is_none();
             if !is_last && self.0.transport.is_down(&endpoint) {
                 continue;
             }
-            let attempts = if is_last { policy.attempts } else { MIRROR_ATTEMPTS.min(policy.attempts) };
-            match retry(policy, attempts, || run(endpoint.clone())).await {
+            let attempts = if is_last { u32::MAX } else { MIRROR_ATTEMPTS };
+            match self.0.patience.retry_at_most(attempts, || run(endpoint.clone())).await {
                 Err(RegistryError::Network { source, .. }) if !is_last && source.is_connect() => {
                     self.0.transport.note_down(&endpoint);
                 }

@@ -7,7 +7,6 @@ use reqwest::Method;
 use crate::auth::scope::Scopes;
 use crate::hosts::endpoint::Endpoint;
 use crate::http::call::Call;
-use crate::http::retry::retry;
 use crate::{BlobSource, Client, RegistryError};
 
 impl Client {
@@ -78,12 +77,11 @@ impl Client {
 
     async fn delete(&self, endpoint: &Endpoint, path: String, subject: &str) -> Result<(), RegistryError> {
         let scopes = Scopes::delete(&endpoint.path);
-        let policy = &self.0.options.retry;
         let once = || async {
             let call = Call::new(endpoint, &scopes, Method::DELETE, path.clone(), subject);
             self.0.demand(&call).await.map(drop)
         };
-        retry(policy, policy.attempts, once).await
+        self.0.patience.retry(once).await
     }
 }
 

@@ -9,37 +9,64 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::{FutureExt, TryFutureExt, TryStreamExt};
-use tokio::io::{AsyncRead, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncSeekExt, ReadBuf};
 use tokio_util::io::ReaderStream;
+
+use crate::http::watch::Watch;
 
 const CHUNK: usize = 128 << 10;
 
 /// Bytes being read.
 pub type BoxedRead = Box<dyn AsyncRead + Send + Unpin>;
 
-/// Bytes that can be read from the start any number of times.
+/// Bytes that can be read any number of times.
 #[derive(Clone)]
-pub struct BlobSource(Arc<dyn Fn() -> BoxFuture<'static, io::Result<BoxedRead>> + Send + Sync>);
+pub struct BlobSource(Arc<Open>);
+
+/// Opens at an offset.
+type Open = dyn Fn(u64) -> BoxFuture<'static, io::Result<BoxedRead>> + Send + Sync;
 
 impl BlobSource {
-    /// What a function opens.
+    /// What a function opens at the start. To go on in the middle, what comes before is read and dropped.
     pub fn new(open: impl Fn() -> BoxFuture<'static, io::Result<BoxedRead>> + Send + Sync + 'static) -> Self {
+        Self::at(move |offset| {
+            let opening = open();
+            async move {
+                let mut reader = opening.await?;
+                let mut before = (&mut reader).take(offset);
+                tokio::io::copy(&mut before, &mut tokio::io::sink()).await?;
+                Ok(reader)
+            }
+            .boxed()
+        })
+    }
+
+    /// What a function opens at an offset.
+    pub fn at(
+        open: impl Fn(u64) -> BoxFuture<'static, io::Result<BoxedRead>> + Send + Sync + 'static,
+    ) -> Self {
         Self(Arc::new(open))
     }
 
     /// A file.
     pub fn file(path: impl Into<PathBuf>) -> Self {
         let path: PathBuf = path.into();
-        Self::new(move || {
+        Self::at(move |offset| {
             let path = path.clone();
-            async move { Ok(Box::new(tokio::fs::File::open(path).await?) as BoxedRead) }.boxed()
+            async move {
+                let mut file = tokio::fs::File::open(path).await?;
+                file.seek(io::SeekFrom::Start(offset)).await?;
+                Ok(Box::new(file) as BoxedRead)
+            }
+            .boxed()
         })
     }
 
     /// Bytes in memory.
     pub fn bytes(bytes: Bytes) -> Self {
-        Self::new(move || {
-            let reader: BoxedRead = Box::new(io::Cursor::new(bytes.clone()));
+        Self::at(move |offset| {
+            let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+            let reader: BoxedRead = Box::new(io::Cursor::new(bytes.slice(start..)));
             async move { Ok(reader) }.boxed()
         })
     }
@@ -67,21 +94,31 @@ impl Trouble {
     }
 }
 
-/// Exactly `size` bytes of a source.
-pub(super) fn body(source: &BlobSource, size: u64, trouble: &Trouble) -> reqwest::Body {
-    let (opening, noted) = ((source.0)(), trouble.clone());
+/// A part of a source as the body of a request. The last part must end where the source does.
+pub(super) fn body(source: &BlobSource, part: Part, watch: &Watch, trouble: &Trouble) -> reqwest::Body {
+    let (opening, noted) = ((source.0)(part.start), trouble.clone());
     let stream = async move {
-        let reader = opening.await?;
-        Ok::<_, io::Error>(ReaderStream::with_capacity(Exact { reader, left: size }, CHUNK))
+        let reader = Exact { reader: opening.await?, left: part.length, ends: part.ends };
+        Ok::<_, io::Error>(ReaderStream::with_capacity(reader, CHUNK))
     };
     let stream = stream.try_flatten_stream().map_err(move |error| noted.note(error));
-    reqwest::Body::wrap_stream(stream)
+    reqwest::Body::wrap_stream(watch.over(stream))
 }
 
-/// A reader that must end exactly where it was said to.
+/// Which bytes of a source.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Part {
+    pub(super) start: u64,
+    pub(super) length: u64,
+    /// Whether nothing may follow.
+    pub(super) ends: bool,
+}
+
+/// A reader that must have as many bytes as it was said to.
 struct Exact {
     reader: BoxedRead,
     left: u64,
+    ends: bool,
 }
 
 impl AsyncRead for Exact {
@@ -90,10 +127,19 @@ impl AsyncRead for Exact {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let polled = Pin::new(&mut self.reader).poll_read(context, buffer);
+        if self.left == 0 && !self.ends {
+            return Poll::Ready(Ok(()));
+        }
+        let room = match self.ends {
+            true => buffer.remaining(),
+            false => buffer.remaining().min(usize::try_from(self.left).unwrap_or(usize::MAX)),
+        };
+        let mut part = ReadBuf::new(buffer.initialize_unfilled_to(room));
+        let polled = Pin::new(&mut self.reader).poll_read(context, &mut part);
+        let got = part.filled().len();
         if let Poll::Ready(Ok(())) = &polled {
-            let got = (buffer.filled().len() - before) as u64;
+            buffer.advance(got);
+            let got = got as u64;
             let fail =
                 |what: &str| Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, what.to_owned())));
             if got == 0 && self.left > 0 {

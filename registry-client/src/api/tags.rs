@@ -8,7 +8,6 @@ use crate::auth::scope::Scopes;
 use crate::hosts::PullBy;
 use crate::hosts::endpoint::Endpoint;
 use crate::http::call::Target;
-use crate::http::retry::retry;
 use crate::{Client, RegistryError};
 
 #[derive(Deserialize)]
@@ -38,8 +37,7 @@ impl Client {
         let first = Target::Registry(format!("_catalog?n={PAGE}"));
         let listing =
             Listing { endpoint: &endpoint, scopes: &scopes, first, accept: None, subject: &subject };
-        let policy = &self.0.options.retry;
-        retry(policy, policy.attempts, || self.names(&listing)).await
+        self.0.patience.retry(|| self.names(&listing)).await
     }
 
     async fn names(&self, listing: &Listing<'_>) -> Result<Vec<String>, RegistryError> {

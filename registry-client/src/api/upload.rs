@@ -1,18 +1,14 @@
-//! Writing blobs: asked for first, mounted where another repository has them, else sent in one piece.
-
-use std::sync::atomic::{AtomicBool, Ordering};
+//! Writing blobs: asked for first, mounted where another repository has them, else sent.
 
 use oci::{Descriptor, Repository};
-use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
+use reqwest::header::{CONTENT_LENGTH, HeaderName, HeaderValue, LOCATION};
 use reqwest::{Method, Response, StatusCode, Url};
 
-use super::manifest::digest_header;
-use super::source::{BlobSource, Trouble, body};
+use super::source::BlobSource;
 use crate::auth::scope::Scopes;
 use crate::hosts::endpoint::Endpoint;
 use crate::http::call::{Call, Target};
 use crate::http::reach::Reach;
-use crate::http::retry::retry;
 use crate::{Client, RegistryError};
 
 /// How a blob came to be in a repository.
@@ -27,12 +23,12 @@ pub enum PushedBlob {
 }
 
 /// One blob on its way to one repository.
-struct Upload<'a> {
-    endpoint: Endpoint,
-    scopes: Scopes,
-    descriptor: &'a Descriptor,
-    source: &'a BlobSource,
-    subject: String,
+pub(super) struct Upload<'a> {
+    pub(super) endpoint: Endpoint,
+    pub(super) scopes: Scopes,
+    pub(super) descriptor: &'a Descriptor,
+    pub(super) source: &'a BlobSource,
+    pub(super) subject: String,
 }
 
 impl Client {
@@ -55,39 +51,22 @@ impl Client {
         };
         let usable = |from: &&Repository| from.registry == repository.registry && *from != repository;
         let mounts: Vec<&Repository> = mount_from.iter().filter(usable).collect();
-        let mounting = AtomicBool::new(true);
-        let policy = &self.0.options.retry;
-        retry(policy, policy.attempts, || self.try_push(&upload, &mounts, &mounting)).await
-    }
-
-    async fn try_push(
-        &self,
-        upload: &Upload<'_>,
-        mounts: &[&Repository],
-        mounting: &AtomicBool,
-    ) -> Result<PushedBlob, RegistryError> {
-        if self.blob_is_at(&upload.endpoint, &upload.scopes, upload.descriptor).await? {
+        let there = || self.blob_is_at(&upload.endpoint, &upload.scopes, upload.descriptor);
+        if self.0.patience.retry(there).await? {
             return Ok(PushedBlob::Present);
         }
         let mut session = None;
-        // mounting is tried once; a retry only sends
-        if mounting.swap(false, Ordering::Relaxed) {
-            for from in mounts {
-                if let Some(abandoned) = session.take() {
-                    self.close_upload(&upload.endpoint, &upload.scopes, &upload.subject, abandoned).await;
-                }
-                match self.mount(upload, from).await {
-                    Mount::Done => return Ok(PushedBlob::Mounted),
-                    Mount::Session(url) => session = Some(url),
-                    Mount::Refused => {}
-                }
+        for from in mounts {
+            if let Some(abandoned) = session.take() {
+                self.close_upload(&upload.endpoint, &upload.scopes, &upload.subject, abandoned).await;
+            }
+            match self.mount(&upload, from).await {
+                Mount::Done => return Ok(PushedBlob::Mounted),
+                Mount::Session(url) => session = Some(url),
+                Mount::Refused => {}
             }
         }
-        let session = match session {
-            Some(session) => session,
-            None => self.start(upload).await?,
-        };
-        self.send_all(upload, session).await.map(|()| PushedBlob::Uploaded)
+        self.send_blob(&upload, session).await.map(|()| PushedBlob::Uploaded)
     }
 
     /// Asks the registry to take the blob from another repository. Any refusal only means sending it.
@@ -105,7 +84,7 @@ impl Client {
     }
 
     /// Opens an upload session.
-    async fn start(&self, upload: &Upload<'_>) -> Result<Session, RegistryError> {
+    pub(super) async fn start(&self, upload: &Upload<'_>) -> Result<Session, RegistryError> {
         let path = "blobs/uploads/".to_owned();
         let call = Call::new(&upload.endpoint, &upload.scopes, Method::POST, path, &upload.subject)
             .header(CONTENT_LENGTH, ZERO);
@@ -125,44 +104,19 @@ impl Client {
         (call.target, call.reach) = (Target::Url(session.url), session.reach);
         let _ = self.0.send(&call).await;
     }
-
-    /// Sends everything in one PUT.
-    async fn send_all(&self, upload: &Upload<'_>, mut session: Session) -> Result<(), RegistryError> {
-        session.url.query_pairs_mut().append_pair("digest", &upload.descriptor.digest.to_string());
-        let trouble = Trouble::default();
-        let size = upload.descriptor.size;
-        let make = || body(upload.source, size, &trouble);
-        let mut call =
-            Call::new(&upload.endpoint, &upload.scopes, Method::PUT, String::new(), &upload.subject);
-        (call.target, call.reach) = (Target::Url(session.url), session.reach);
-        call.headers = length_and_type(size);
-        call.body = Some(&make);
-        let outcome = self.0.demand(&call).await;
-        if let Some(source) = trouble.take() {
-            return Err(RegistryError::Source { digest: upload.descriptor.digest.clone(), source });
-        }
-        match digest_header(outcome?.headers()) {
-            Some(stored)
-                if stored != upload.descriptor.digest
-                    && stored.algorithm() == upload.descriptor.digest.algorithm() =>
-            {
-                Err(RegistryError::corrupt(
-                    &upload.endpoint.host,
-                    &upload.subject,
-                    format!("it stored {stored}"),
-                ))
-            }
-            Some(_) | None => Ok(()),
-        }
-    }
 }
 
+const CHUNK_MIN_LENGTH: HeaderName = HeaderName::from_static("oci-chunk-min-length");
+const LARGEST_LEAST: u64 = 1 << 30;
 const ZERO: HeaderValue = HeaderValue::from_static("0");
 
 /// An upload that a registry keeps open.
+#[derive(Clone)]
 pub(super) struct Session {
-    url: Url,
-    reach: Reach,
+    pub(super) url: Url,
+    pub(super) reach: Reach,
+    /// The least that it takes in one request, but for the last.
+    pub(super) least: u64,
 }
 
 /// What became of a mount.
@@ -170,13 +124,6 @@ enum Mount {
     Done,
     Session(Session),
     Refused,
-}
-
-fn length_and_type(size: u64) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    headers.insert(CONTENT_LENGTH, HeaderValue::from(size));
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
-    headers
 }
 
 /// The session's URL, relative or absolute. One that names our own host by plain HTTP, as registries
@@ -196,7 +143,13 @@ pub(super) fn session(call: &Call<'_>, response: &Response) -> Result<Session, R
         }
     }
     match url.scheme() {
-        "http" | "https" => Ok(Session { url, reach: Reach::of(response) }),
+        "http" | "https" => Ok(Session { url, reach: Reach::of(response), least: least(response) }),
         other => Err(call.protocol(format!("it sends the upload to {other}://"))),
     }
+}
+
+/// `OCI-Chunk-Min-Length`, within reason.
+fn least(response: &Response) -> u64 {
+    let header = response.headers().get(CHUNK_MIN_LENGTH).and_then(|value| value.to_str().ok());
+    header.and_then(|text| text.trim().parse().ok()).unwrap_or(0).min(LARGEST_LEAST)
 }

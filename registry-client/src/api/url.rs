@@ -14,7 +14,6 @@ use tokio_util::io::StreamReader;
 
 use crate::http::answer::retry_after;
 use crate::http::reach::Reach;
-use crate::http::retry::retry;
 use crate::http::transport::{Purpose, authority_of, same_origin};
 use crate::{Client, Refusal, RegistryError};
 
@@ -83,8 +82,7 @@ impl Client {
                 pair.ok_or_else(|| RegistryError::protocol(&host, name, "this is no header"))?;
             given.insert(name, value);
         }
-        let policy = &self.0.options.retry;
-        retry(policy, policy.attempts, || self.get_once(url, &given)).await
+        self.0.patience.retry(|| self.get_once(url, &given)).await
     }
 
     async fn get_once(&self, start: &Url, headers: &HeaderMap) -> Result<HttpResponse, RegistryError> {

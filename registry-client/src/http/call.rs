@@ -2,19 +2,20 @@
 
 use std::time::Duration;
 
-use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, LOCATION};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use reqwest::{Method, Response, StatusCode, Url};
 
 use super::answer::{drain, refusal};
 use super::reach::Reach;
 use super::transport::{Purpose, authority_of, same_origin};
+use super::watch::Watch;
 use crate::auth::scope::Scopes;
 use crate::hosts::endpoint::Endpoint;
 use crate::{Inner, RegistryError};
 
 const MOST_REDIRECTS: usize = 10;
-/// Bytes per second under which an upload counts as stalled.
-const SLOWEST_UPLOAD: u64 = 16 << 10;
+/// Bytes per second that a registry at least verifies.
+const SLOWEST_HASH: u64 = 8 << 20;
 
 /// Where a request goes.
 #[derive(Clone, Debug)]
@@ -40,6 +41,10 @@ pub(crate) struct Call<'a> {
     pub(crate) subject: &'a str,
     /// How far away a URL may lead that is not the registry's own.
     pub(crate) reach: Reach,
+    /// Sees whether the body is taken.
+    pub(crate) watch: Watch,
+    /// Bytes that the registry reads again before it answers.
+    pub(crate) effort: u64,
 }
 
 /// Whose a URL is.
@@ -68,6 +73,8 @@ impl<'a> Call<'a> {
             body: None,
             subject,
             reach: Reach::Loopback,
+            watch: Watch::new(),
+            effort: 0,
         }
     }
 
@@ -178,19 +185,17 @@ impl Inner {
         if let Some(body) = call.body {
             request = request.body(body());
         }
-        let sending = request.send();
-        let size = call.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-        let size: u64 = size.unwrap_or_default();
-        match tokio::time::timeout(self.patience(size), sending).await {
-            Ok(sent) => sent.map_err(|source| self.transport.failure(&host, call.subject, source)),
-            Err(_) => Err(RegistryError::Cut { host, subject: call.subject.to_owned(), got: 0, size }),
+        call.watch.begin();
+        match call.watch.guard(self.limit(call.effort), request.send()).await {
+            Some(sent) => sent.map_err(|source| self.transport.failure(&host, call.subject, source)),
+            None => Err(RegistryError::Stalled { host, subject: call.subject.to_owned() }),
         }
     }
 
-    /// How long a request may take before its answer begins.
-    fn patience(&self, size: u64) -> Duration {
+    /// How long a peer may neither take bytes nor answer.
+    fn limit(&self, effort: u64) -> Duration {
         let options = &self.options;
-        options.connect_timeout + options.idle_timeout * 2 + Duration::from_secs(size / SLOWEST_UPLOAD)
+        options.connect_timeout + options.idle_timeout * 2 + Duration::from_secs(effort / SLOWEST_HASH)
     }
 }
 

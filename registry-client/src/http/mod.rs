@@ -7,3 +7,4 @@ pub(crate) mod reach;
 pub(crate) mod retry;
 mod tls;
 pub(crate) mod transport;
+pub(crate) mod watch;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use oci::Digest;
 
-use super::server::{Reply, Request, Server, reply};
+use super::server::{Fate, Reply, Request, Server, reply};
 
 /// What the registry holds.
 #[derive(Default)]
@@ -15,6 +15,10 @@ pub struct Fake {
     pub blobs: Mutex<BTreeMap<(String, String), Bytes>>,
     /// By repository and tag or digest: media type and bytes.
     pub manifests: Mutex<BTreeMap<(String, String), (String, Bytes)>>,
+    /// Uploads under way.
+    pub uploads: Mutex<BTreeMap<String, Vec<u8>>>,
+    /// The least it wants in one request.
+    pub least_piece: Option<usize>,
     /// Whether it is of version 1.1 of the specification.
     pub knows_referrers: bool,
 }
@@ -32,10 +36,21 @@ impl Fake {
         self,
         before: impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static,
     ) -> (Server, Arc<Self>) {
+        self.serve_with(|_| Fate::Answer, before).await
+    }
+
+    /// Starts this one, where requests may come to harm.
+    pub async fn serve_with(
+        self,
+        fates: impl Fn(&Request) -> Fate + Send + Sync + 'static,
+        before: impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static,
+    ) -> (Server, Arc<Self>) {
         let fake = Arc::new(self);
         let inner = fake.clone();
-        let server =
-            Server::start(move |request| before(request).unwrap_or_else(|| inner.handle(request))).await;
+        let server = Server::with_fates(fates, move |request| {
+            before(request).unwrap_or_else(|| inner.handle(request))
+        })
+        .await;
         (server, fake)
     }
 
@@ -145,19 +160,52 @@ impl Fake {
                 self.put_blob(repository, &bytes);
                 return reply(201);
             }
-            return reply(202)
-                .header("Location", format!("/v2/{repository}/blobs/uploads/session?state=a%2Fb"));
+            let mut uploads = self.uploads.lock().expect("unpoisoned");
+            let name = format!("session{}", uploads.len());
+            uploads.insert(name.clone(), Vec::new());
+            let begun =
+                reply(202).header("Location", format!("/v2/{repository}/blobs/uploads/{name}?state=a%2Fb"));
+            return match self.least_piece {
+                Some(least) => begun.header("OCI-Chunk-Min-Length", least.to_string()),
+                None => begun,
+            };
         }
-        let digest = Digest::sha256(&request.body).to_string();
-        match (request.method.as_str(), session, first("state").as_str()) {
-            ("PUT", "session", "a/b") if first("digest") == digest => {
-                self.put_blob(repository, &request.body);
+        if first("state") != "a/b" {
+            return reply(400).body(r#"{"errors":[{"code":"BLOB_UPLOAD_INVALID"}]}"#);
+        }
+        let mut uploads = self.uploads.lock().expect("unpoisoned");
+        let Some(had) = uploads.get_mut(session) else { return unknown("BLOB_UPLOAD_UNKNOWN") };
+        match request.method.as_str() {
+            "GET" => stands(had, 204),
+            "PATCH" => {
+                let start = request.header("content-range").and_then(|range| range.split('-').next());
+                if start.is_some_and(|start| start.parse() != Ok(had.len())) {
+                    return stands(had, 416);
+                }
+                had.extend_from_slice(&request.body);
+                stands(had, 202)
+            }
+            "PUT" => {
+                let bytes = Bytes::from([&had[..], &request.body[..]].concat());
+                let digest = Digest::sha256(&bytes).to_string();
+                if first("digest") != digest {
+                    return reply(400)
+                        .body(r#"{"errors":[{"code":"DIGEST_INVALID","message":"no such digest"}]}"#);
+                }
+                had.clear();
+                drop(uploads);
+                self.put_blob(repository, &bytes);
                 reply(201).header("Docker-Content-Digest", digest)
             }
-            ("DELETE", _, _) => reply(204),
-            _ => reply(400).body(r#"{"errors":[{"code":"DIGEST_INVALID","message":"no such digest"}]}"#),
+            "DELETE" => reply(204),
+            _ => reply(405),
         }
     }
+}
+
+/// Where an upload stands.
+fn stands(had: &[u8], status: u16) -> Reply {
+    reply(status).header("Range", format!("0-{}", had.len().saturating_sub(1)))
 }
 
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";

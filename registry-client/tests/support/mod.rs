@@ -27,6 +27,7 @@ pub fn options() -> ClientOptions {
         attempts: 4,
         first_wait: Duration::from_millis(2),
         longest_wait: Duration::from_secs(2),
+        budget: Duration::from_secs(60),
     };
     ClientOptions { retry, idle_timeout: Duration::from_secs(5), ..ClientOptions::default() }
 }

@@ -45,12 +45,24 @@ pub struct Reply {
     pub body: Bytes,
     /// Close the connection after so many bytes of the body.
     pub cut: Option<usize>,
+    /// Wait after each so many bytes of the body.
+    pub slow: Option<usize>,
+    /// Send nothing more after so many bytes of the body, and keep the connection.
+    pub stall: Option<usize>,
     /// Say no length: the end of the connection is the end of the body.
     pub endless: bool,
 }
 
 pub fn reply(status: u16) -> Reply {
-    Reply { status, headers: Vec::new(), body: Bytes::new(), cut: None, endless: false }
+    Reply {
+        status,
+        headers: Vec::new(),
+        body: Bytes::new(),
+        cut: None,
+        slow: None,
+        stall: None,
+        endless: false,
+    }
 }
 
 impl Reply {
@@ -70,6 +82,23 @@ impl Reply {
     }
 }
 
+/// What happens to a request, decided when its head has come.
+#[derive(Clone, Debug, Default)]
+pub enum Fate {
+    /// It is answered.
+    #[default]
+    Answer,
+    /// The connection breaks after so many bytes of its body; the handler sees what came.
+    Break(usize),
+    /// It is handled, and the connection breaks before the answer.
+    Mute,
+    /// It is answered so, and its body is not read.
+    Early(Reply),
+    /// Neither its body is read nor anything answered, until the client goes away.
+    Stall,
+}
+
+type Fates = Arc<dyn Fn(&Request) -> Fate + Send + Sync>;
 type Handler = Arc<dyn Fn(&Request) -> Reply + Send + Sync>;
 
 /// A running server; it stops with the test's runtime.
@@ -81,13 +110,22 @@ pub struct Server {
 
 impl Server {
     pub async fn start(handler: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+        Self::with_fates(|_| Fate::Answer, handler).await
+    }
+
+    /// A server where requests may come to harm.
+    pub async fn with_fates(
+        fates: impl Fn(&Request) -> Fate + Send + Sync + 'static,
+        handler: impl Fn(&Request) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        let fates: Fates = Arc::new(fates);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let (log, handler): (Arc<Mutex<Vec<Request>>>, Handler) = (Arc::default(), Arc::new(handler));
         let noted = log.clone();
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, handler.clone(), noted.clone()));
+                tokio::spawn(serve(stream, fates.clone(), handler.clone(), noted.clone()));
             }
         });
         Self { address, log, task }
@@ -117,20 +155,53 @@ impl Drop for Server {
     }
 }
 
-async fn serve(stream: TcpStream, handler: Handler, log: Arc<Mutex<Vec<Request>>>) {
+async fn serve(stream: TcpStream, fates: Fates, handler: Handler, log: Arc<Mutex<Vec<Request>>>) {
     let mut stream = BufReader::new(stream);
-    while let Some(request) = read(&mut stream).await {
-        let reply = handler(&request);
+    while let Some(mut request) = head(&mut stream).await {
+        let length = request.header("content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
+        let fate = fates(&request);
+        let wanted: usize = match &fate {
+            Fate::Answer | Fate::Mute => length,
+            Fate::Break(after) => length.min(*after),
+            Fate::Early(_) | Fate::Stall => 0,
+        };
+        let mut body = vec![0; wanted];
+        if stream.read_exact(&mut body).await.is_err() {
+            break;
+        }
+        request.body = body.into();
         let head = request.method == "HEAD";
+        let reply = match &fate {
+            Fate::Early(reply) => Reply { cut: Some(reply.body.len()), ..reply.clone() },
+            Fate::Stall => reply(0),
+            Fate::Answer | Fate::Mute | Fate::Break(_) => handler(&request),
+        };
         log.lock().expect("unpoisoned").push(request);
-        if write(&mut stream, &reply, head).await.is_err() || reply.cut.is_some() || reply.endless {
+        match fate {
+            Fate::Answer | Fate::Early(_) => {}
+            Fate::Break(_) | Fate::Mute => break,
+            Fate::Stall => return wait_for_end(stream).await,
+        }
+        let written = write(&mut stream, &reply, head).await;
+        if reply.stall.is_some() {
+            return wait_for_end(stream).await;
+        }
+        if written.is_err() || reply.cut.is_some() || reply.endless {
             break;
         }
     }
     let _ = stream.shutdown().await;
 }
 
-async fn read(stream: &mut BufReader<TcpStream>) -> Option<Request> {
+/// Holds a connection without reading what its client sends.
+async fn wait_for_end(stream: BufReader<TcpStream>) {
+    let stream = stream.into_inner();
+    while stream.ready(tokio::io::Interest::ERROR).await.is_ok_and(|ready| !ready.is_error()) {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+}
+
+async fn head(stream: &mut BufReader<TcpStream>) -> Option<Request> {
     let first = line(stream).await?;
     let mut words = first.split(' ');
     let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
@@ -140,11 +211,7 @@ async fn read(stream: &mut BufReader<TcpStream>) -> Option<Request> {
         let Some((name, value)) = text.split_once(':') else { break };
         headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
     }
-    let length: usize =
-        headers.get("content-length").and_then(|text: &String| text.parse().ok()).unwrap_or(0);
-    let mut body = vec![0; length];
-    stream.read_exact(&mut body).await.ok()?;
-    Some(Request { method, target, headers, body: body.into() })
+    Some(Request { method, target, headers, body: Bytes::new() })
 }
 
 async fn line(stream: &mut BufReader<TcpStream>) -> Option<String> {
@@ -168,8 +235,14 @@ async fn write(stream: &mut BufReader<TcpStream>, reply: &Reply, head: bool) -> 
     text.push_str("\r\n");
     stream.write_all(text.as_bytes()).await?;
     if !head {
-        let end = reply.cut.map_or(reply.body.len(), |cut| cut.min(reply.body.len()));
-        stream.write_all(&reply.body[..end]).await?;
+        let end = reply.cut.or(reply.stall).map_or(reply.body.len(), |cut| cut.min(reply.body.len()));
+        for piece in reply.body[..end].chunks(reply.slow.unwrap_or(usize::MAX)) {
+            stream.write_all(piece).await?;
+            if reply.slow.is_some() {
+                stream.flush().await?;
+                tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            }
+        }
     }
     stream.flush().await
 }
