@@ -19,6 +19,7 @@ mod contexts;
 mod copy;
 mod debian;
 mod devices;
+mod edits;
 mod epoch;
 mod forty_layers;
 mod leftovers;

@@ -2,6 +2,7 @@
 
 mod build;
 mod csv;
+mod edit;
 mod manifest;
 mod output;
 mod registry;
@@ -14,6 +15,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use build::BuildArgs;
 pub use build::{NetworkArg, ProgressArg, PullArg};
+pub use edit::{AppendArgs, AttachArgs, DiscoverArgs, EditTarget, FlattenArgs, MutateArgs, RebaseArgs};
 pub use manifest::{
     ManifestAnnotateArgs, ManifestCommand, ManifestCreateArgs, ManifestInspectArgs, ManifestPushArgs,
     ValidateArgs,
@@ -71,6 +73,18 @@ pub enum Command {
     /// Make and change indexes: images for several platforms under one name
     #[command(subcommand)]
     Manifest(ManifestCommand),
+    /// Make an image with tars as further layers
+    Append(AppendArgs),
+    /// Make an image with another config
+    Mutate(MutateArgs),
+    /// Make an image with another base
+    Rebase(RebaseArgs),
+    /// Make an image with one layer
+    Flatten(FlattenArgs),
+    /// Attach files to an image as an artifact that refers to it
+    Attach(AttachArgs),
+    /// Show what refers to an image
+    Discover(DiscoverArgs),
     /// Look whether an image is whole: documents, blobs, layers
     Validate(ValidateArgs),
     /// Show an image's layers: digest, size, instruction and files

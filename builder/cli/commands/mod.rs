@@ -1,8 +1,10 @@
 //! One file for each command.
 
+mod artifact;
 mod build;
 mod context;
 mod copy;
+mod edit;
 mod images;
 mod inspect;
 mod layers;
@@ -36,6 +38,12 @@ pub fn dispatch(cli: &Cli, environment: &Environment) -> Result<u8, Failure> {
         Command::Tags(args) => tags::list(args, global, environment)?,
         Command::Delete(args) => tags::delete(args, global, environment)?,
         Command::Manifest(command) => manifest::run(command, global, environment)?,
+        Command::Append(args) => edit::append(args, global, environment)?,
+        Command::Mutate(args) => edit::mutate(args, global, environment)?,
+        Command::Rebase(args) => edit::rebase(args, global, environment)?,
+        Command::Flatten(args) => edit::flatten(args, global, environment)?,
+        Command::Attach(args) => artifact::attach(args, global, environment)?,
+        Command::Discover(args) => artifact::discover(args, global, environment)?,
         Command::Validate(args) => manifest::validate(args, global, environment)?,
         Command::Layers(args) => layers::run(args, global, environment)?,
         Command::Context(command) => context::run(command)?,

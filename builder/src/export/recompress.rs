@@ -10,7 +10,7 @@ const GZIP_LEVEL: u32 = 6;
 const ZSTD_LEVEL: i32 = 3;
 
 /// Writes the content of a stored blob in another compression; digest and size of what came out.
-pub(super) fn recompress(
+pub(crate) fn recompress(
     lease: &Lease,
     blob: &Descriptor,
     to: Compression,

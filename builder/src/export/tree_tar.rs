@@ -11,7 +11,7 @@ use super::error::TreeError;
 
 /// Writes trees, each below its prefix (empty for a single one). `clamp`: the latest modification
 /// time, in seconds since 1970.
-pub(super) fn write_tar(
+pub(crate) fn write_tar(
     trees: &[(PathBuf, StackView)],
     clamp: Option<i64>,
     sink: &mut dyn Write,

@@ -2,6 +2,8 @@
 //!
 //! Everything here is built from the pieces that a build uses; nothing prints.
 
+mod artifact;
+mod edit;
 mod error;
 mod indexes;
 mod inspect;
@@ -14,6 +16,8 @@ mod tags;
 mod terminal;
 mod validate;
 
+pub use artifact::{Artifact, Discovered, Referrer, attach, discover};
+pub use edit::{ConfigChange, Edit, edit};
 pub use error::ToolError;
 pub use indexes::{EntryChange, Existing, IndexRequest, MadeIndex, annotate_index, make_index};
 pub use inspect::{Inspected, InspectedConfig, digest, document, inspect};

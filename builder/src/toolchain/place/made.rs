@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use oci::{Descriptor, Digest, ImageDocument};
+use oci::{Descriptor, Digest, ImageDocument, MediaType};
 use registry_client::BoxedRead;
 
 use super::error::PlaceError;
@@ -62,4 +62,11 @@ impl MadeSource {
     fn missing(&self, entry: &Descriptor) -> PlaceError {
         PlaceError::Missing { place: self.shown.clone(), digest: entry.digest.clone() }
     }
+}
+
+/// The empty JSON that stands for a config that an artifact does not have (image-spec, "Guidance for an
+/// Empty Descriptor").
+pub(crate) fn empty_config() -> (Descriptor, Bytes) {
+    let raw = Bytes::from_static(b"{}");
+    (Descriptor::new(MediaType::OciEmpty, Digest::sha256(&raw), raw.len() as u64), raw)
 }

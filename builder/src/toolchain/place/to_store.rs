@@ -25,9 +25,7 @@ pub(super) async fn write(
     name: &Reference,
     step: StepId,
 ) -> Result<usize, PlaceError> {
-    let fetches: Vec<_> = content.blobs.iter().map(|blob| fetch(session, source, blob, step)).collect();
-    let had: Vec<bool> = futures::stream::iter(fetches).buffer_unordered(AT_ONCE).try_collect().await?;
-    keep_documents(session, content).await?;
+    let had = take_in(session, source, content, step).await?;
     let image = named(session, name, content, step).await?;
     let (session, name) = (session.clone(), name.clone());
     let referrers: Vec<Descriptor> = content.referrers.iter().map(|one| one.descriptor().clone()).collect();
@@ -43,6 +41,19 @@ pub(super) async fn write(
         session.store.tag(&name, &image)
     })
     .await?;
+    Ok(had)
+}
+
+/// Brings in all blobs and documents, under no name; how many blobs needed no transfer.
+pub(crate) async fn take_in(
+    session: &Session,
+    source: &Source,
+    content: &Content,
+    step: StepId,
+) -> Result<usize, PlaceError> {
+    let fetches: Vec<_> = content.blobs.iter().map(|blob| fetch(session, source, blob, step)).collect();
+    let had: Vec<bool> = futures::stream::iter(fetches).buffer_unordered(AT_ONCE).try_collect().await?;
+    keep_documents(session, content).await?;
     Ok(had.into_iter().filter(|had| *had).count())
 }
 

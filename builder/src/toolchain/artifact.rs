@@ -1,0 +1,176 @@
+//! Artifacts that refer to an image: attaching them, and finding them again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use oci::{Descriptor, Digest, Document, ImageDocument, Manifest, MediaType};
+use serde_json::{Map, json};
+
+use super::error::ToolError;
+use super::place::{Content, MadeSource, Place, PlaceError, Source, empty_config, write};
+use crate::Session;
+use crate::event::StepId;
+use crate::request::CompressionChoice;
+use crate::worker::{Permit, blocking};
+
+const TITLE: &str = "org.opencontainers.image.title";
+/// What a file is where nothing is said.
+const BYTES: &str = "application/octet-stream";
+/// Referrers of referrers deeper than this are not followed.
+const DEEPEST: usize = 8;
+
+/// An artifact to attach.
+#[derive(Clone, Debug)]
+pub struct Artifact {
+    /// What kind it is, a media type.
+    pub artifact_type: String,
+    /// Its files with their media types, where those are known.
+    pub files: Vec<(PathBuf, Option<String>)>,
+    /// Annotations of its manifest.
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// Attaches an artifact to what a place stands for, in that place. Its own descriptor is returned.
+pub async fn attach(
+    session: &Session,
+    subject: &Place,
+    artifact: &Artifact,
+    step: StepId,
+) -> Result<Descriptor, ToolError> {
+    let source = Source::open(session, subject, CompressionChoice::default()).await?;
+    let (config, empty) = empty_config();
+    let mut layers = Vec::new();
+    for (path, kind) in &artifact.files {
+        layers.push(file(session, path, kind.as_deref()).await?);
+    }
+    if layers.is_empty() {
+        layers.push(config.clone());
+    }
+    let mut other = Map::new();
+    other.insert("artifactType".to_owned(), json!(artifact.artifact_type));
+    other.insert("subject".to_owned(), json!(plain(source.top().descriptor())));
+    let manifest = Manifest {
+        schema_version: 2,
+        media_type: Some(MediaType::OciManifest),
+        config: config.clone(),
+        layers,
+        annotations: artifact.annotations.clone(),
+        other,
+    };
+    let manifest = Document::create(MediaType::OciManifest, manifest);
+    let descriptor = manifest.descriptor().clone();
+    let made = Source::Made(Arc::new(MadeSource {
+        shown: subject.to_string(),
+        top: ImageDocument::Manifest(manifest),
+        new: BTreeMap::from([(config.digest, empty)]),
+        stored: Some(session.store.clone()),
+        parts: Vec::new(),
+    }));
+    let content = Content::of(&made, None).await?;
+    let own = |name: &oci::Reference| name.repository().with_digest(descriptor.digest.clone());
+    match subject {
+        Place::Registry(name) => {
+            write(session, &made, &content, &Place::Registry(own(name)), step).await?;
+        }
+        Place::Store(name) => {
+            write(session, &made, &content, &Place::Store(own(name)), step).await?;
+        }
+        Place::Layout { .. } => {
+            // The subject stays; the artifact gets an entry without a tag.
+            let content = Content {
+                top: source.top().clone(),
+                below: Vec::new(),
+                referrers: vec![content.top],
+                blobs: content.blobs,
+            };
+            write(session, &made, &content, subject, step).await?;
+        }
+        Place::Either(name) => return Err(PlaceError::Ambiguous { name: name.familiar() }.into()),
+        Place::LayoutArchive { .. } | Place::DockerArchive { .. } | Place::Directory(_) => {
+            let reason = "nothing can be attached in it; copy it to a registry, the store or a layout";
+            return Err(PlaceError::refused(subject, reason).into());
+        }
+    }
+    Ok(descriptor)
+}
+
+/// Media type, digest and size alone.
+fn plain(descriptor: &Descriptor) -> Descriptor {
+    Descriptor::new(descriptor.media_type.clone(), descriptor.digest.clone(), descriptor.size)
+}
+
+async fn file(
+    session: &Session,
+    path: &std::path::Path,
+    kind: Option<&str>,
+) -> Result<Descriptor, ToolError> {
+    let (lease, path, kind) = (session.lease.clone(), path.to_owned(), kind.unwrap_or(BYTES).to_owned());
+    blocking(Permit::free(), move || {
+        let failed = |source| PlaceError::Io { path: path.clone(), source };
+        let mut file = std::fs::File::open(&path).map_err(failed)?;
+        let mut writer = lease.blob()?;
+        std::io::copy(&mut file, &mut writer).map_err(failed)?;
+        let (digest, size) = writer.commit()?;
+        let mut layer = Descriptor::new(MediaType::from(kind.as_str()), digest, size);
+        let title = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        layer.annotations.insert(TITLE.to_owned(), title);
+        Ok(layer)
+    })
+    .await
+}
+
+/// What refers to a manifest, with what refers to that.
+#[derive(Clone, Debug)]
+pub struct Referrer {
+    /// The entry, with artifact type and annotations.
+    pub entry: Descriptor,
+    /// What refers to it in turn.
+    pub referrers: Vec<Referrer>,
+}
+
+/// What refers to the thing that a place stands for.
+#[derive(Clone, Debug)]
+pub struct Discovered {
+    /// That thing.
+    pub subject: Descriptor,
+    /// What refers to it; of one artifact type where one was named.
+    pub referrers: Vec<Referrer>,
+}
+
+/// Finds what refers to an image.
+pub async fn discover(
+    session: &Session,
+    place: &Place,
+    artifact_type: Option<&str>,
+) -> Result<Discovered, ToolError> {
+    let source = Source::open(session, place, CompressionChoice::default()).await?;
+    let subject = plain(source.top().descriptor());
+    let mut seen = BTreeSet::new();
+    let mut referrers = below(&source, &subject.digest, &mut seen, DEEPEST).await?;
+    if let Some(wanted) = artifact_type {
+        referrers.retain(|referrer| referrer.entry.artifact_type() == Some(wanted));
+    }
+    Ok(Discovered { subject, referrers })
+}
+
+fn below<'a>(
+    source: &'a Source,
+    subject: &'a Digest,
+    seen: &'a mut BTreeSet<Digest>,
+    depth: usize,
+) -> BoxFuture<'a, Result<Vec<Referrer>, ToolError>> {
+    async move {
+        let mut found = Vec::new();
+        for entry in source.referrers(subject).await? {
+            if depth > 0 && seen.insert(entry.digest.clone()) {
+                let referrers = below(source, &entry.digest, seen, depth - 1).await?;
+                found.push(Referrer { entry, referrers });
+            }
+        }
+        Ok(found)
+    }
+    .boxed()
+}

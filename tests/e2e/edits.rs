@@ -1,0 +1,177 @@
+//! Images from images: append, mutate, rebase, flatten; and artifacts that refer to images.
+
+use serde_json::Value;
+
+use crate::copy::{raw, skopeo, with_images};
+use crate::support::has;
+use crate::support::registry::{Access, Registry};
+use crate::support::workspace::Workspace;
+
+fn ready() -> bool {
+    has("docker-registry") && has("skopeo")
+}
+
+fn config(place: &str) -> Value {
+    serde_json::from_slice(&skopeo(&["inspect", "--config", "--tls-verify=false", place])).unwrap()
+}
+
+fn tar(workspace: &Workspace, name: &str, content: &str) -> String {
+    let path = workspace.path().join(format!("{name}.tar"));
+    let mut tar = tar::Builder::new(std::fs::File::create(&path).unwrap());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(content.len() as u64);
+    header.set_mode(0o644);
+    tar.append_data(&mut header, name, content.as_bytes()).unwrap();
+    tar.finish().unwrap();
+    path.display().to_string()
+}
+
+#[test]
+fn layers_are_appended_to_images_and_to_nothing() {
+    if !ready() {
+        return;
+    }
+    let (registry, workspace) = with_images();
+    let name = |path: &str| format!("docker://{}", registry.name(path));
+    let layer = tar(&workspace, "added", "text\n");
+    workspace.ok(&["append", "-b", &name("docker:1"), "-f", &layer, "-t", &name("more:1")]);
+    let (before, after) = (config(&name("docker:1")), config(&name("more:1")));
+    let diffs = |config: &Value| config["rootfs"]["diff_ids"].as_array().unwrap().clone();
+    assert_eq!(diffs(&after)[..2], diffs(&before)[..]);
+    assert_eq!(diffs(&after).len(), 3);
+    // Docker's types stay Docker's.
+    let manifest: Value = serde_json::from_slice(&raw(&name("more:1"))).unwrap();
+    assert_eq!(manifest["mediaType"], "application/vnd.docker.distribution.manifest.v2+json");
+    workspace.ok(&["validate", &name("more:1")]);
+    let out = workspace.path().join("out.tar").display().to_string();
+    workspace.ok(&["append", "-f", &layer, "-f", &layer, "-o", &out]);
+    workspace.ok(&["validate", &format!("docker-archive:{out}")]);
+    let said = workspace.fails(5, &["append", "-b", &name("index:1"), "-f", &layer, "-t", &name("x:1")]);
+    assert!(said.err.contains("--platform"), "{said:?}");
+    workspace.file("text", "no tar");
+    let text = workspace.context().join("text").display().to_string();
+    workspace.fails(5, &["append", "-f", &text, "-t", "store:x:1"]);
+}
+
+#[test]
+fn a_config_is_changed_and_the_layers_stay() {
+    if !ready() {
+        return;
+    }
+    let (registry, workspace) = with_images();
+    let name = |path: &str| format!("docker://{}", registry.name(path));
+    workspace.ok(&[
+        "mutate",
+        &name("index:1"),
+        "--platform=linux/arm64",
+        "-t",
+        &name("new:1"),
+        "-e",
+        "A=b",
+        "-e",
+        "PATH=/p",
+        "-l",
+        "l=m",
+        "-a",
+        "n=o",
+        "--entrypoint=/e,x",
+        "--cmd=c",
+        "-u",
+        "1:2",
+        "-w",
+        "/w",
+        "--exposed-ports=80/tcp",
+    ]);
+    let new = config(&name("new:1"));
+    assert_eq!(new["architecture"], "arm64");
+    let run = &new["config"];
+    assert!(run["Env"].as_array().unwrap().contains(&"A=b".into()), "{run}");
+    assert_eq!(run["Labels"]["l"], "m");
+    assert_eq!(run["Entrypoint"], serde_json::json!(["/e", "x"]));
+    assert_eq!(run["Cmd"], serde_json::json!(["c"]));
+    assert_eq!((&run["User"], &run["WorkingDir"]), (&"1:2".into(), &"/w".into()));
+    assert!(run["ExposedPorts"]["80/tcp"].is_object());
+    let manifest: Value = serde_json::from_slice(&raw(&name("new:1"))).unwrap();
+    assert_eq!(manifest["annotations"]["n"], "o");
+    workspace.ok(&["validate", &name("new:1")]);
+}
+
+#[test]
+fn an_image_gets_another_base_and_one_layer() {
+    if !ready() {
+        return;
+    }
+    let registry = Registry::start(Access::Open);
+    let workspace = Workspace::new();
+    let name = |path: &str| format!("docker://{}", registry.name(path));
+    for version in ["1", "2"] {
+        let layer = tar(&workspace, "base", version);
+        workspace.ok(&["append", "-f", &layer, "-t", &name(&format!("base:{version}"))]);
+    }
+    let layer = tar(&workspace, "app", "app\n");
+    workspace.ok(&["append", "-b", &name("base:1"), "-f", &layer, "-t", &name("app:1")]);
+    let (old, new) = (format!("--old_base={}", name("base:1")), format!("--new_base={}", name("base:2")));
+    workspace.ok(&["rebase", &name("app:1"), &old, &new, "-t", &name("app:2")]);
+    workspace.ok(&["validate", &name("app:2")]);
+    // The annotations that this left name the base of the next time.
+    workspace.ok(&["copy", &name("base:1"), &name("base:2")]);
+    workspace.ok(&["rebase", &name("app:2"), "-t", &name("app:3")]);
+    let diffs = |path: &str| config(&name(path))["rootfs"]["diff_ids"].clone();
+    assert_eq!(diffs("app:3"), diffs("app:1"));
+    assert_ne!(diffs("app:2")[0], diffs("app:1")[0]);
+    assert_eq!(diffs("app:2")[1], diffs("app:1")[1]);
+    let said = workspace.fails(
+        5,
+        &["rebase", &name("app:1"), &format!("--old_base={}", name("app:2")), &new, "-t", &name("x:1")],
+    );
+    assert!(said.err.contains("does not lie upon it"), "{said:?}");
+
+    workspace.ok(&["flatten", &name("app:2"), "-t", "store:flat:1"]);
+    workspace.ok(&["validate", "store:flat:1"]);
+    let layers: Value =
+        serde_json::from_str(&workspace.ok(&["layers", "--format=json", "flat:1"]).out).unwrap();
+    let paths: Vec<&str> =
+        layers[0]["files"].as_array().unwrap().iter().map(|file| file["path"].as_str().unwrap()).collect();
+    assert_eq!((layers.as_array().unwrap().len(), paths), (1, vec!["app", "base"]));
+}
+
+#[test]
+fn artifacts_are_found_again_and_follow_their_image() {
+    if !ready() {
+        return;
+    }
+    let (registry, workspace) = with_images();
+    let name = |path: &str| format!("docker://{}", registry.name(path));
+    workspace.file("sbom.json", "{}\n");
+    let file = format!("{}:application/json", workspace.context().join("sbom.json").display());
+    let image = name("index:1");
+    let sbom = workspace.ok(&["attach", &image, &file, "--artifact-type=example/sbom"]).out;
+    let pinned = format!("{}@{}", name("index"), sbom.trim());
+    let signature =
+        workspace.ok(&["attach", &pinned, "--artifact-type=example/signature", "-a", "by=me"]).out;
+    let layout = format!("oci:{}:1", workspace.path().join("layout").display());
+    for (from, to) in [
+        (&image, name("copied:1")),
+        (&image, layout.clone()),
+        (&layout, "store:copied:1".to_owned()),
+        (&"store:copied:1".to_owned(), name("again:1")),
+    ] {
+        workspace.ok(&["copy", "--referrers", from, &to]);
+    }
+    for place in [image, name("copied:1"), layout.clone(), "store:copied:1".to_owned(), name("again:1")] {
+        let shown = workspace.ok(&["discover", &place]).out;
+        let lines: Vec<&str> = shown.lines().collect();
+        assert_eq!(lines.len(), 3, "{place}: {shown}");
+        assert_eq!(lines[1], format!("  {}  example/sbom", sbom.trim()), "{place}");
+        assert_eq!(lines[2], format!("    {}  example/signature", signature.trim()), "{place}");
+        assert_eq!(workspace.ok(&["discover", "--artifact-type=example/x", &place]).out.lines().count(), 1);
+    }
+    let json: Value =
+        serde_json::from_str(&workspace.ok(&["discover", "--format=json", &layout]).out).unwrap();
+    assert_eq!(json["referrers"][0]["referrers"][0]["annotations"]["by"], "me");
+    // In the store and in a layout, too.
+    for place in ["store:copied:1", layout.as_str()] {
+        workspace.ok(&["attach", place, &file, "--artifact-type=example/other"]);
+        assert!(workspace.ok(&["discover", place]).out.contains("example/other"), "{place}");
+    }
+}
