@@ -44,6 +44,12 @@ pub async fn build(session: &Session, request: BuildRequest) -> Result<BuildOutc
     })
 }
 
+/// Asks the frontend for a graph, and stops there.
+pub async fn plan_only(session: &Session, request: &BuildRequest) -> Result<Lowered, BuildError> {
+    let images = Images { session, pull: request.pull };
+    lower(request, &images, &Extra::new(session.events.clone())).await
+}
+
 async fn run(session: &Session, request: &BuildRequest, lowered: &Lowered) -> Result<Solution, BuildError> {
     let worker = RealWorker::new(session.clone(), request.contexts.clone(), StepResources::of(request));
     let permits = Permits::new(request.jobs.unwrap_or(session.jobs));

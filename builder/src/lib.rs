@@ -37,7 +37,7 @@ pub mod worker;
 
 mod build;
 
-pub use build::build;
+pub use build::{build, plan_only};
 pub use error::{BuildError, Categorised, Category, Cause};
 pub use request::{BuildOutcome, BuildRequest};
 pub use session::{EventSink, EventStream, HostFacts, Session};

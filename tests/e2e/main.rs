@@ -13,6 +13,7 @@ mod support;
 
 mod bad_input;
 mod cache;
+mod call;
 mod commands;
 mod concurrent;
 mod contexts;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::call::CallArg;
 use super::values::{self, BuildArg, ContextArg, HostArg, LabelArg, SecretArg, UlimitArg};
 
 #[derive(Debug, Args)]
@@ -84,6 +85,12 @@ pub struct BuildArgs {
     /// Write a description of the result to FILE as JSON
     #[arg(long, value_name = "FILE")]
     pub metadata_file: Option<PathBuf>,
+    /// Check the Dockerfile and run nothing (short for --call=check)
+    #[arg(long, conflicts_with = "call")]
+    pub check: bool,
+    /// Ask about the build instead of running it: build|check|outline|targets[,format=text|json|sarif][,ignorestatus]
+    #[arg(long, value_name = "METHOD[,OPTION]")]
+    pub call: Option<CallArg>,
     /// How progress is shown
     #[arg(long, value_enum)]
     pub progress: Option<ProgressArg>,
@@ -122,4 +129,12 @@ pub enum ProgressArg {
     Quiet,
     Rawjson,
     None,
+}
+
+impl BuildArgs {
+    /// What is asked of the build.
+    pub fn call(&self) -> CallArg {
+        let build = CallArg { method: super::Method::Build, ..CallArg::CHECK };
+        self.call.unwrap_or(if self.check { CallArg::CHECK } else { build })
+    }
 }

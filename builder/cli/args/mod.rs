@@ -1,6 +1,7 @@
 //! The command line: its grammar and its types. Nothing here touches the world.
 
 mod build;
+mod call;
 mod csv;
 mod edit;
 mod manifest;
@@ -15,6 +16,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use build::BuildArgs;
 pub use build::{NetworkArg, ProgressArg, PullArg};
+pub use call::{CallArg, Format, Method, Status};
 pub use edit::{AppendArgs, AttachArgs, DiscoverArgs, EditTarget, FlattenArgs, MutateArgs, RebaseArgs};
 pub use manifest::{
     ManifestAnnotateArgs, ManifestCommand, ManifestCreateArgs, ManifestInspectArgs, ManifestPushArgs,

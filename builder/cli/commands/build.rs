@@ -12,8 +12,9 @@ use dockerfile::{NamedContext, NoCache, Options};
 use graph::ContextName;
 use oci::{Platform, Reference};
 
+use super::call;
 use super::places::{self, Places, Sources};
-use crate::args::{BuildArgs, Global, NetworkArg, PullArg, SecretFrom, parse_output};
+use crate::args::{BuildArgs, Global, Method, NetworkArg, PullArg, SecretFrom, parse_output};
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::host;
@@ -22,24 +23,58 @@ use crate::report::{self, BuildFile, Colour};
 
 /// Runs the command.
 pub fn run(args: &BuildArgs, global: &Global, environment: &Environment) -> Result<(), Failure> {
+    match args.call().method {
+        Method::Build => build(args, global, environment),
+        Method::Check | Method::Outline | Method::Targets => ask(args, global, environment),
+    }
+}
+
+/// Asks about the build. Only what is wrong is said besides the answer.
+fn ask(args: &BuildArgs, global: &Global, environment: &Environment) -> Result<(), Failure> {
+    let call = args.call();
+    let sources = Sources::find(args)?;
+    let mut options = options(args, environment)?;
+    let open = host::open(global, environment, Form::Quiet, None)?;
+    let (build_file, answers) = (Arc::new(Mutex::new(BuildFile::default())), Arc::default());
+    let result = open.runtime.block_on(async {
+        let places = sources.fetch(&open.session, keep_git_dir(&options)).await?;
+        places::take_layouts(&open.session, &mut options.named_contexts).await?;
+        take_places(&mut options, &places, &build_file);
+        let frontend = call::frontend(call.method, options.clone(), Arc::clone(&answers));
+        let frontend = remembering(frontend, Arc::clone(&build_file));
+        let request = request(args, environment, places, options, frontend)?;
+        let asking = builder::plan_only(&open.session, &request);
+        tokio::select! {
+            result = asking => result.map_err(Stop::Build),
+            () = super::interrupted() => Err(Stop::Build(builder::BuildError::Cancelled)),
+        }
+    });
+    open.close();
+    let result = match result {
+        Ok(lowered) => Ok(lowered.warnings),
+        Err(Stop::Before(failure)) => return Err(failure),
+        Err(Stop::Build(error)) => Err(error),
+    };
+    let file = build_file.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
+    call::answer(call, result, &answers, &file)
+}
+
+fn build(args: &BuildArgs, global: &Global, environment: &Environment) -> Result<(), Failure> {
     let form = progress::choose(args.quiet, args.progress, environment.get("BUILDKIT_PROGRESS"))
         .map_err(Failure::usage)?;
     let sources = Sources::find(args)?;
     let mut options = options(args, environment)?;
-    let keep_git_dir = options
-        .build_args
-        .get("BUILDKIT_CONTEXT_KEEP_GIT_DIR")
-        .and_then(|value| value.as_deref().map(|value| is_true(Some(value))));
     let open = host::open(global, environment, form, args.jobs.map(usize::from))?;
     let build_file = Arc::new(Mutex::new(BuildFile::default()));
     let result = open.runtime.block_on(async {
         let work = async {
-            let places = sources.fetch(&open.session, keep_git_dir).await?;
+            let places = sources.fetch(&open.session, keep_git_dir(&options)).await?;
             places::take_layouts(&open.session, &mut options.named_contexts).await?;
-            options.dockerfile_name.clone_from(&places.name);
-            options.context_source.clone_from(&places.source);
-            build_file.lock().unwrap_or_else(PoisonError::into_inner).name.clone_from(&places.shown);
-            let request = request(args, environment, places, options, Arc::clone(&build_file))?;
+            take_places(&mut options, &places, &build_file);
+            let frontend = call::frontend(Method::Build, options.clone(), Arc::default());
+            let frontend = remembering(frontend, Arc::clone(&build_file));
+            let request = request(args, environment, places, options, frontend)?;
             builder::build(&open.session, request).await.map_err(Stop::Build)
         };
         tokio::select! {
@@ -58,6 +93,18 @@ pub fn run(args: &BuildArgs, global: &Global, environment: &Environment) -> Resu
     })?;
     finish(&outcome, form, &build_file, report::colour(environment));
     Ok(())
+}
+
+fn keep_git_dir(options: &Options) -> Option<bool> {
+    let value = options.build_args.get("BUILDKIT_CONTEXT_KEEP_GIT_DIR")?.as_deref()?;
+    Some(is_true(Some(value)))
+}
+
+/// Tells the frontend and messages where the build file and the context are.
+fn take_places(options: &mut Options, places: &Places, build_file: &Mutex<BuildFile>) {
+    options.dockerfile_name.clone_from(&places.name);
+    options.context_source.clone_from(&places.source);
+    build_file.lock().unwrap_or_else(PoisonError::into_inner).name.clone_from(&places.shown);
 }
 
 /// Why there is no outcome.
@@ -117,6 +164,7 @@ fn options(args: &BuildArgs, environment: &Environment) -> Result<Options, Failu
             .collect(),
         network: network(args.network),
         hostname: args.hostname.clone(),
+        coverage: dockerfile::Coverage::Target,
         allow: allowed(args)?,
     })
 }
@@ -184,7 +232,7 @@ fn request(
     environment: &Environment,
     mut places: Places,
     options: Options,
-    build_file: Arc<Mutex<BuildFile>>,
+    frontend: Frontend,
 ) -> Result<BuildRequest, Failure> {
     for context in &args.build_contexts {
         if matches!(options.named_contexts.get(&context.name), Some(NamedContext::Local)) {
@@ -212,12 +260,12 @@ fn request(
         source_date_epoch: epoch,
         iidfile: args.iidfile.clone(),
         metadata_file: args.metadata_file.clone(),
-        frontend: frontend(options, build_file),
+        frontend,
     })
 }
 
 /// The frontend, which remembers the build file's text for messages.
-fn frontend(options: Options, build_file: Arc<Mutex<BuildFile>>) -> Frontend {
+fn remembering(frontend: Frontend, build_file: Arc<Mutex<BuildFile>>) -> Frontend {
     Box::new(move |known| {
         let mut file = build_file.lock().unwrap_or_else(PoisonError::into_inner);
         if file.text.is_none() {
@@ -228,7 +276,7 @@ fn frontend(options: Options, build_file: Arc<Mutex<BuildFile>>) -> Frontend {
             file.text = bytes.and_then(|bytes| String::from_utf8(bytes.to_vec()).ok());
         }
         drop(file);
-        dockerfile::lower(&options, known)
+        frontend(known)
     })
 }
 

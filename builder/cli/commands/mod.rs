@@ -2,6 +2,7 @@
 
 mod artifact;
 mod build;
+mod call;
 mod context;
 mod copy;
 mod edit;

@@ -16,11 +16,13 @@ pub mod lint;
 pub mod lower;
 pub mod mount;
 mod suggest;
+pub mod survey;
 pub mod syntax;
 
 pub use expand::{ExpandError, Expanded, expand, expand_heredoc, expand_words};
 pub use instruction::{File, Instruction, InstructionKind, parse, parse_instruction, parse_leniently};
+pub use lint::rules::{Origin, RULES, Rule, Status, rule};
 pub use lower::git_remote::{GitRemote, parse as parse_git_remote};
-pub use lower::{NamedContext, NoCache, Options, lower};
+pub use lower::{Coverage, NamedContext, NoCache, Options, lower, lower_with_outline, targets};
 pub use mount::{MountSpec, parse_mount};
 pub use syntax::{EscapeChar, Spanned, Word};

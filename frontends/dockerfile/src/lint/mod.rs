@@ -7,6 +7,8 @@ use graph::Diagnostic;
 
 mod casing;
 mod description;
+mod own;
+pub mod rules;
 
 #[cfg(test)]
 mod tests;
@@ -35,6 +37,7 @@ impl<'a> Remark<'a> {
 pub fn remarks(instructions: &[Instruction]) -> Vec<Remark<'_>> {
     let mut remarks: Vec<Remark<'_>> = instructions.iter().flat_map(about_one).collect();
     remarks.extend(casing::keywords(instructions));
+    remarks.extend(own::remarks(instructions));
     remarks
 }
 

@@ -5,7 +5,9 @@ use crate::instruction::parse;
 /// Rule, message and marked text of each remark.
 fn found(text: &str) -> Vec<(&'static str, String, String)> {
     let file = parse(text.as_bytes()).unwrap();
+    let origin = |rule| super::rules::rule(rule).map(|rule| rule.origin);
     let remarks = super::remarks(&file.instructions).into_iter().map(|remark| remark.diagnostic);
+    let remarks = remarks.filter(|one| one.rule.and_then(origin) != Some(super::rules::Origin::Own));
     let row = |d: graph::Diagnostic| {
         let span = d.span.unwrap();
         (d.rule.unwrap(), d.message, text[span.start..span.end].to_owned())
@@ -66,4 +68,57 @@ fn descriptions() {
             row(rule, "Comment for ARG should follow the format: `# <arg_key> <description>`", "ARG c d"),
         ]
     );
+}
+
+/// Rules of our own that find something.
+fn own(text: &str) -> Vec<(&'static str, usize)> {
+    let file = parse(text.as_bytes()).unwrap();
+    let own = super::remarks(&file.instructions).into_iter().filter(|remark| {
+        remark
+            .diagnostic
+            .rule
+            .and_then(super::rules::rule)
+            .is_some_and(|rule| rule.origin == super::rules::Origin::Own)
+    });
+    own.map(|remark| {
+        assert!(remark.experimental, "rules of our own have to be asked for");
+        let line = 1 + text[..remark.diagnostic.span.unwrap().start].matches('\n').count();
+        (remark.diagnostic.rule.unwrap(), line)
+    })
+    .collect()
+}
+
+#[test]
+fn rules_of_our_own() {
+    let pinned = format!("FROM a@sha256:{}\n", "0".repeat(64));
+    type Case<'a> = (&'a str, String, &'a [(&'a str, usize)]);
+    let cases: &[Case<'_>] = &[
+        ("pinned", pinned.clone(), &[]),
+        ("a tag", "FROM a:1\n".to_owned(), &[("UnpinnedBaseImage", 1)]),
+        ("a stage, scratch, a variable", "FROM scratch AS b\nFROM b\nFROM $x\n".to_owned(), &[("UnusedStage", 2)]),
+        ("lists kept", format!("{pinned}RUN apt-get update && apt-get install -y x\n"), &[("AptListsKept", 2)]),
+        ("lists kept, with options", format!("{pinned}RUN apt-get -q -y update\n"), &[("AptListsKept", 2)]),
+        (
+            "lists removed",
+            format!("{pinned}RUN apt-get update && apt-get install -y x && rm -rf /var/lib/apt/lists/*\n"),
+            &[],
+        ),
+        ("lists on a mount", format!("{pinned}RUN --mount=type=cache,target=/var/lib/apt apt-get update\n"), &[]),
+        ("lists in a heredoc", format!("{pinned}RUN <<E\napt-get update\nE\n"), &[("AptListsKept", 2)]),
+        ("copied first", format!("{pinned}COPY . /app\nRUN npm ci\n"), &[("CopyBeforeInstall", 2)]),
+        ("copied after", format!("{pinned}COPY package.json /app/\nRUN npm ci\nCOPY . /app\n"), &[]),
+        ("copied from a stage", format!("{pinned}COPY --from=x . /app\nRUN npm ci\n"), &[]),
+        ("an argument nobody uses", format!("ARG a\n{pinned}ARG b=1\nRUN echo $c\n"), &[("UnusedArg", 1), ("UnusedArg", 3)]),
+        ("arguments that are used", format!("ARG a\nARG b=$a\n{pinned}ARG b c\nRUN <<E\n$b ${{c}}\nE\n"), &[]),
+        ("part of a name", format!("{pinned}ARG foo\nRUN echo $foobar\n"), &[("UnusedArg", 2)]),
+        (
+            "stages",
+            "FROM scratch AS a\nFROM scratch AS b\nFROM scratch AS c\nFROM scratch\nCOPY --from=a x y\nRUN --mount=from=1,target=/x z\n"
+                .to_owned(),
+            &[("UnusedStage", 3)],
+        ),
+    ];
+    for (name, text, expected) in cases {
+        assert_eq!(own(text), *expected, "{name}");
+    }
 }

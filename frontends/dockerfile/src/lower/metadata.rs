@@ -1,6 +1,6 @@
 //! Instructions that change the image config and no file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use graph::Diagnostic;
@@ -11,7 +11,7 @@ use super::go_format::{duration, list, quoted_list};
 use super::secret_names::looks_secret;
 use super::stage::StageBuilder;
 use super::{args, ports, signal};
-use crate::instruction::{ArgDecl, CommandForm, Healthcheck, KeyValue};
+use crate::instruction::{ArgDecl, CommandForm, Healthcheck, Instruction, KeyValue};
 use crate::syntax::Word;
 
 impl StageBuilder<'_, '_, '_> {
@@ -62,17 +62,23 @@ impl StageBuilder<'_, '_, '_> {
         }
     }
 
-    pub(crate) fn arg(&mut self, declarations: &[ArgDecl]) -> Result<(), Diagnostic> {
+    pub(crate) fn arg(
+        &mut self,
+        declarations: &[ArgDecl],
+        instruction: &Instruction,
+    ) -> Result<(), Diagnostic> {
         let mut texts = Vec::with_capacity(declarations.len());
         for ArgDecl { name, default } in declarations {
             let name = name.value.as_str();
             self.refuse_secret("ARG", name);
             let given = self.pass.arguments.get(name).cloned();
+            let mut uses = BTreeSet::new();
             let value = match (given, default) {
                 (Some(given), _) => Some(given),
-                (None, Some(default)) => Some(self.expand(default)?),
+                (None, Some(default)) => Some(self.default_value(default, &mut uses)?),
                 (None, None) => self.pass.globals.get(name).map(str::to_owned),
             };
+            self.world.notes.declare(instruction, name, value.as_deref(), uses);
             if let Some(value) = value.as_deref().filter(|_| !args::NOT_IN_ENVIRONMENT.contains(&name)) {
                 self.state.env.set(name, value);
             }
@@ -84,6 +90,15 @@ impl StageBuilder<'_, '_, '_> {
         }
         self.record(format!("ARG {}", texts.join(" ")), true);
         Ok(())
+    }
+
+    /// The default of an argument, and the variables that it uses.
+    fn default_value(&mut self, word: &Word, uses: &mut BTreeSet<String>) -> Result<String, Diagnostic> {
+        let expanded = crate::expand(&word.value, &self.values(), self.pass.escape())
+            .map_err(|error| Diagnostic::error(error.to_string(), word.span))?;
+        uses.extend(expanded.matched);
+        self.undefined(expanded.unmatched);
+        Ok(expanded.text)
     }
 
     /// Program and arguments; a shell form gets the shell of the image.

@@ -20,6 +20,7 @@ mod go_format;
 mod inputs;
 mod metadata;
 mod mounts;
+mod notes;
 mod options;
 mod pass;
 mod paths;
@@ -41,13 +42,15 @@ use oci::Platform;
 
 use check::{CheckOptions, Lint};
 use epoch::Epoch;
+use notes::Notes;
 use pass::{Pass, Scope, World};
 use source::Ignore;
 use stages::Stages;
 
-pub use options::{NamedContext, NoCache, Options};
+pub use options::{Coverage, NamedContext, NoCache, Options};
 
-use crate::instruction::{File, InstructionKind};
+use crate::instruction::{File, Instruction, InstructionKind};
+use crate::survey::{Outline, TargetInfo};
 
 /// Facts to ask for, and the text that asks.
 type Needs = BTreeMap<Need, Option<Span>>;
@@ -58,12 +61,20 @@ type Needs = BTreeMap<Need, Option<Span>>;
 /// All errors that were found in the file (the grammar), or the first one (its meaning), after the
 /// warnings that came before.
 pub fn lower(options: &Options, known: &Known) -> Result<Step, Vec<Diagnostic>> {
+    lower_with_outline(options, known).map(|(step, _)| step)
+}
+
+/// As [`lower`], with what the target takes from its caller once the graph is there.
+///
+/// # Errors
+/// As [`lower`].
+pub fn lower_with_outline(options: &Options, known: &Known) -> Result<(Step, Outline), Vec<Diagnostic>> {
     let one = |error| vec![error];
     let mut needs = Needs::new();
     let text = source::dockerfile(options, known, &mut needs).map_err(one)?;
     let ignore = source::main_ignore(options, known, &mut needs).map_err(one)?;
     let (Some(text), Some(ignore)) = (text, ignore) else {
-        return Ok(Step::Need(needs));
+        return Ok((Step::Need(needs), Outline::default()));
     };
     let (file, errors) = crate::parse_leniently(text);
     source::our_syntax(options, &file.directives).map_err(one)?;
@@ -72,16 +83,62 @@ pub fn lower(options: &Options, known: &Known) -> Result<Step, Vec<Diagnostic>> 
     if !errors.is_empty() {
         return Err(lint.into_found().into_iter().chain(errors).collect());
     }
-    let mut world = World { known, needs, graph: Graph::new(), lint, entitlements: BTreeSet::new() };
+    let mut world = World {
+        known,
+        needs,
+        graph: Graph::new(),
+        lint,
+        notes: Notes::default(),
+        entitlements: BTreeSet::new(),
+    };
     match lower_all(options, &file, &ignore, &mut world) {
         Err(error) => Err(world.lint.into_found().into_iter().chain([error]).collect()),
-        Ok(_) if !world.needs.is_empty() => Ok(Step::Need(world.needs)),
+        Ok(_) if !world.needs.is_empty() => Ok((Step::Need(world.needs), Outline::default())),
         Ok(targets) => {
-            let warnings = world.lint.finish()?;
-            let World { graph, entitlements, .. } = World { lint: Lint::default(), ..world };
-            Ok(Step::Done(Box::new(Lowered { graph, targets, warnings, entitlements })))
+            let World { graph, entitlements, lint, notes, .. } = world;
+            let warnings = match options.coverage {
+                Coverage::Target => lint.finish()?,
+                Coverage::Check => lint.into_found(),
+            };
+            let lowered = Lowered { graph, targets, warnings, entitlements };
+            Ok((Step::Done(Box::new(lowered)), notes.outline()))
         }
     }
+}
+
+/// The stages of a file, as targets, in its order. They are complete when nothing is asked for.
+///
+/// # Errors
+/// All errors of grammar.
+pub fn targets(options: &Options, known: &Known) -> Result<(Step, Vec<TargetInfo>), Vec<Diagnostic>> {
+    let mut needs = Needs::new();
+    let Some(text) = source::dockerfile(options, known, &mut needs).map_err(|error| vec![error])? else {
+        return Ok((Step::Need(needs), Vec::new()));
+    };
+    let (file, errors) = crate::parse_leniently(text);
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    let mut found: Vec<TargetInfo> = file.instructions.iter().filter_map(target_info).collect();
+    if let Some(last) = found.last_mut() {
+        last.is_default = true;
+    }
+    let (graph, entitlements) = (Graph::new(), BTreeSet::new());
+    let nothing = Lowered { graph, targets: Vec::new(), warnings: Vec::new(), entitlements };
+    Ok((Step::Done(Box::new(nothing)), found))
+}
+
+fn target_info(instruction: &Instruction) -> Option<TargetInfo> {
+    let InstructionKind::From(from) = &instruction.kind else { return None };
+    let name = from.name.as_ref().map(|name| name.name.clone());
+    Some(TargetInfo {
+        description: name.as_deref().and_then(|name| instruction.doc_comment(name)).map(str::to_owned),
+        name,
+        is_default: false,
+        base: from.image.value.clone(),
+        platform: from.platform.as_ref().map(|platform| platform.value.clone()),
+        span: instruction.span,
+    })
 }
 
 /// Remarks that need nothing but the text of the file.
@@ -177,6 +234,13 @@ impl Request<'_> {
         let target = stages.target(options.target.as_deref())?;
         stages.refuse_circles()?;
         stages.refuse_bad_names(options, &target_platform)?;
+        world.notes.globals(&file.instructions, &globals);
+        world.notes.target(stages.0[target].name, stages.0[target].from);
+        let named = options.target.as_deref().is_some_and(|name| !name.is_empty());
+        let wanted = match options.coverage {
+            Coverage::Check if !named => (0..stages.0.len()).collect(),
+            Coverage::Check | Coverage::Target => vec![target],
+        };
         let proxies = args::proxies(&arguments);
         let pass = Pass {
             options,
@@ -190,7 +254,7 @@ impl Request<'_> {
             proxies,
             epoch,
         };
-        let needed = resolve::needed(target, &stages, &pass, world)?;
+        let needed = resolve::needed(wanted, &stages, &pass, world)?;
         if !world.needs.is_empty() {
             return Ok(None);
         }

@@ -3,6 +3,7 @@
 use graph::{Diagnostic, Mount, MountKind, SecretEnv, path};
 
 use super::inputs::Inputs;
+use super::notes::Taking;
 use super::paths;
 use super::run::{Mounts, rooted};
 use super::stage::StageBuilder;
@@ -87,6 +88,7 @@ impl StageBuilder<'_, '_, '_> {
             Some(space) => format!("{space}/{id}"),
             None => id,
         };
+        self.world.notes.take(Taking::Cache, &id, false, self.here);
         let source = rooted(spec.source.as_deref().unwrap_or_default());
         let seed = self.mount_source(written)?.flatten();
         let seed = seed.map(|root| (inputs.place(Some(root)), source));
@@ -119,6 +121,7 @@ impl StageBuilder<'_, '_, '_> {
             (None, None, Some(target)) => base_name(target),
             (None, None, None) => return Err(Diagnostic::error("one of source, target required", spec.span)),
         };
+        self.world.notes.take(Taking::Secret, &id, spec.required, self.here);
         let usual = format!("/run/secrets/{}", base_name(&id));
         let target = match (target, &spec.env) {
             (Some(target), _) => Some(paths::absolute(&self.state.directory, target)),
@@ -150,9 +153,11 @@ impl StageBuilder<'_, '_, '_> {
             None => format!("/run/buildkit/ssh_agent.{}", mounts.agents),
         };
         mounts.agents += 1;
+        let id = spec.id.clone().unwrap_or_else(|| "default".to_owned());
+        self.world.notes.take(Taking::Agent, &id, spec.required, self.here);
         mounts.agent.get_or_insert_with(|| target.clone());
         let kind = MountKind::Ssh {
-            id: spec.id.clone().unwrap_or_else(|| "default".to_owned()),
+            id,
             mode: spec.mode.unwrap_or(0o600),
             owner: (spec.uid.unwrap_or(0), spec.gid.unwrap_or(0)),
             required: spec.required,

@@ -39,6 +39,8 @@ pub struct Options {
     pub hostname: Option<String>,
     /// `--allow`: entitlements that steps may ask for.
     pub allow: BTreeSet<String>,
+    /// Which stages are looked at.
+    pub coverage: Coverage,
     /// An index of images is made even for one platform.
     pub multi_platform: bool,
 }
@@ -61,6 +63,7 @@ impl Default for Options {
             network: graph::Network::Default,
             hostname: None,
             allow: BTreeSet::new(),
+            coverage: Coverage::Target,
             multi_platform: false,
         }
     }
@@ -71,6 +74,16 @@ impl Options {
     pub(crate) fn build_arg(&self, name: &str) -> Option<&str> {
         self.build_args.get(name)?.as_deref()
     }
+}
+
+/// Which stages are looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Coverage {
+    /// Those that the target needs.
+    #[default]
+    Target,
+    /// For a check: all, unless a target is named. Warnings are never fatal then.
+    Check,
 }
 
 /// Which stages are built without cached results.

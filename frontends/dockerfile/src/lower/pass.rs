@@ -8,6 +8,7 @@ use oci::Platform;
 use super::Needs;
 use super::check::Lint;
 use super::env::Env;
+use super::notes::Notes;
 use super::options::Options;
 use super::source::Ignore;
 use crate::expand::Expanded;
@@ -64,6 +65,7 @@ pub(crate) struct World<'k> {
     pub(crate) needs: Needs,
     pub(crate) graph: Graph,
     pub(crate) lint: Lint,
+    pub(crate) notes: Notes,
     /// Entitlements that steps asked for and have.
     pub(crate) entitlements: BTreeSet<String>,
 }

@@ -22,20 +22,21 @@ pub(crate) struct Needed {
     pub(crate) foreign: bool,
 }
 
-/// Follows bases and sources from the target. What is missing ends in `world.needs`.
+/// Follows bases and sources from the targets. What is missing ends in `world.needs`.
 pub(crate) fn needed(
-    target: usize,
+    targets: Vec<usize>,
     stages: &Stages<'_>,
     pass: &Pass<'_>,
     world: &mut World<'_>,
 ) -> Result<Needed, Diagnostic> {
     let mut found = Needed::default();
-    let mut pending = vec![target];
+    let mut pending = targets;
     while let Some(index) = pending.pop() {
         if !found.stages.insert(index) {
             continue;
         }
         let stage = &stages.0[index];
+        world.notes.used(stage.uses.iter().cloned());
         if stage.replaced.is_some() {
             replacement(stage, pass, world)?;
             continue;

@@ -28,6 +28,8 @@ pub(crate) struct Mounts {
 
 impl StageBuilder<'_, '_, '_> {
     pub(crate) fn run(&mut self, run: &Run, original: &str) -> Result<(), Diagnostic> {
+        // The program finds them in its environment.
+        self.world.notes.used(self.state.arguments.iter().map(|(name, _)| name.clone()));
         let specs = self.mount_specs(run)?;
         let mut inputs = Inputs::new(self.state.root);
         let mut mounts = Mounts::default();
@@ -155,16 +157,18 @@ impl StageBuilder<'_, '_, '_> {
     }
 
     fn mount_specs(&mut self, run: &Run) -> Result<Vec<MountSpec>, Diagnostic> {
-        let mut unmatched = Vec::new();
+        let (mut matched, mut unmatched) = (Vec::new(), Vec::new());
         let mut specs = Vec::with_capacity(run.mounts.len());
         for word in &run.mounts {
             let mut expand = |text: &str| {
                 let expanded = crate::expand(text, &self.values(), self.pass.escape())?;
+                matched.extend(expanded.matched);
                 unmatched.extend(expanded.unmatched);
                 Ok(expanded.text)
             };
             specs.push(crate::parse_mount(word, &mut expand)?);
         }
+        self.world.notes.used(matched);
         self.undefined(unmatched);
         Ok(specs)
     }

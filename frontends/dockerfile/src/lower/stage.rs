@@ -106,7 +106,7 @@ impl StageBuilder<'_, '_, '_> {
         self.world.lint.at(&instruction.comments);
         match &instruction.kind {
             InstructionKind::Add(add) => self.add(add, &instruction.original),
-            InstructionKind::Arg(args) => self.arg(args),
+            InstructionKind::Arg(args) => self.arg(args, instruction),
             InstructionKind::Cmd(form) => self.cmd(form),
             InstructionKind::Copy(copy) => self.copy(copy, &instruction.original),
             InstructionKind::Entrypoint(form) => self.entrypoint(form),
@@ -145,6 +145,7 @@ impl StageBuilder<'_, '_, '_> {
     pub(crate) fn expand_text(&mut self, text: &str, span: Span) -> Result<String, Diagnostic> {
         let expanded = crate::expand(text, &self.values(), self.pass.escape())
             .map_err(|error| Diagnostic::error(error.to_string(), span))?;
+        self.world.notes.used(expanded.matched);
         self.undefined(expanded.unmatched);
         Ok(expanded.text)
     }

@@ -42,6 +42,8 @@ pub(crate) struct Stage<'a> {
     pub(crate) replaced: Option<String>,
     /// `--platform`.
     pub(crate) platform: Option<Platform>,
+    /// Variables that the `FROM` uses.
+    pub(crate) uses: BTreeSet<String>,
     /// The `FROM`.
     pub(crate) from: &'a Instruction,
     /// What follows it.
@@ -93,12 +95,12 @@ impl<'a> Stages<'a> {
     ) -> Result<Stage<'a>, Diagnostic> {
         let expanded = scope.expand(&from.image)?;
         from_lints::undefined(&expanded.unmatched, instruction.span, scope);
-        let base_name = expanded.text;
+        let (base_name, mut uses) = (expanded.text, expanded.matched);
         if base_name.is_empty() {
             let message = format!("base name ({}) should not be blank", from.image.value);
             return Err(guess_variable(message, from.image.span, &expanded.unmatched, &scope.globals));
         }
-        let platform = platform(from, instruction.span, scope)?;
+        let platform = platform(from, instruction.span, &mut uses, scope)?;
         let name = from.name.as_ref().map(|name| name.name.as_str());
         let wanted = platform.as_ref().unwrap_or(&scope.target_platform);
         let replaced =
@@ -108,7 +110,7 @@ impl<'a> Stages<'a> {
             None if base_name == SCRATCH => Origin::Scratch,
             None => Origin::Named(base_name.clone()),
         };
-        Ok(Stage { name, base_name, base, replaced, platform, from: instruction, instructions })
+        Ok(Stage { name, base_name, base, replaced, platform, uses, from: instruction, instructions })
     }
 
     /// The last stage of that name.
@@ -265,13 +267,19 @@ impl<'a> Stages<'a> {
     }
 }
 
-fn platform(from: &From, span: Span, scope: &mut Scope<'_, '_>) -> Result<Option<Platform>, Diagnostic> {
+fn platform(
+    from: &From,
+    span: Span,
+    uses: &mut BTreeSet<String>,
+    scope: &mut Scope<'_, '_>,
+) -> Result<Option<Platform>, Diagnostic> {
     let Some(word) = from.platform.as_ref().filter(|word| !word.value.is_empty()) else {
         return Ok(None);
     };
     let expanded = scope.expand(word)?;
     from_lints::undefined(&expanded.unmatched, span, scope);
     from_lints::platform(from, word, &expanded, span, scope);
+    uses.extend(expanded.matched);
     if expanded.text.is_empty() {
         let message = format!("empty platform value from expression {}", word.value);
         return Err(guess_variable(message, word.span, &expanded.unmatched, &scope.globals));

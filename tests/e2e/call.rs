@@ -1,0 +1,130 @@
+//! Questions about a build: `--check` and `--call`.
+
+use serde_json::Value;
+
+use crate::support::workspace::Workspace;
+
+const DOCKERFILE: &str = "# check=experimental=UnusedArg
+ARG VERSION=1
+# unused by anyone
+ARG NOBODY=2
+
+# tools everything that is needed for building
+FROM scratch AS tools
+ARG VERSION
+# FLAGS given to the compiler
+ARG FLAGS=-O${VERSION}
+RUN --mount=type=secret,id=token,required --mount=type=ssh --mount=type=cache,target=/cache [\"make\", \"-e\", \"FLAGS\"]
+
+FROM scratch AS Release
+copy --from=tools /x /x
+CMD run it
+";
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+#[test]
+fn a_check_tells_what_is_wrong_and_runs_nothing() {
+    let workspace = Workspace::with(DOCKERFILE);
+    let context = workspace.context();
+    let context = context.to_str().unwrap();
+    let said = workspace.fails(2, &["build", "--check", context]);
+    for expected in [
+        "Check complete, 4 warnings have been found!",
+        "WARNING: JSONArgsRecommended - https://docs.docker.com/go/dockerfile/rule/json-args-recommended/",
+        "Dockerfile:15\n--------------------\n",
+        "  15 | >>> CMD run it",
+        "WARNING: UnusedArg\nArgument NOBODY is declared and never used",
+    ] {
+        assert!(said.out.contains(expected), "{expected}: {said:?}");
+    }
+    assert_eq!(said.err, "");
+    // Whatever is wrong with a stage that the target does not need is told as well.
+    workspace.file("Dockerfile", "FROM scratch AS a\nRUN --network=host x\nFROM scratch\n");
+    let said = workspace.fails(2, &["build", "--call=check", context]);
+    assert!(said.out.contains("ERROR: ") && said.out.contains(">>> RUN"), "{said:?}");
+    workspace.build(&[]);
+    workspace.file("Dockerfile", "FROM scratch\nCOPY a /\n");
+    assert_eq!(workspace.ok(&["build", "--check", context]).out, "Check complete, no warnings found.\n");
+}
+
+#[test]
+fn a_check_can_be_read_by_programs() {
+    let workspace = Workspace::with(DOCKERFILE);
+    let context = workspace.context();
+    let context = context.to_str().unwrap();
+    let said = workspace.ok(&["build", "--call=check,format=json,ignorestatus=true", context]);
+    let found = json(&said.out);
+    let names: Vec<&str> =
+        found["warnings"].as_array().unwrap().iter().map(|one| one["ruleName"].as_str().unwrap()).collect();
+    assert_eq!(
+        names,
+        ["UnusedArg", "StageNameCasing", "ConsistentInstructionCasing", "JSONArgsRecommended"]
+            .map(str::to_owned)
+    );
+    let last = &found["warnings"][3];
+    assert_eq!(last["location"]["ranges"][0]["start"]["line"], 15);
+    assert!(found["sources"][0]["filename"].as_str().unwrap().ends_with("Dockerfile"));
+
+    let said = workspace.fails(2, &["build", "--call=check,format=sarif", context]);
+    let report = json(&said.out);
+    assert_eq!(report["version"], "2.1.0");
+    assert_eq!(report["runs"][0]["results"].as_array().unwrap().len(), 4);
+
+    workspace.file("Dockerfile", "FROM scratch\nRUNN x\n");
+    let said = workspace.fails(2, &["build", "--call=check,format=json", context]);
+    let error = &json(&said.out)["buildError"];
+    assert!(error["message"].as_str().unwrap().contains("RUNN"), "{said:?}");
+    assert_eq!(error["location"]["ranges"][0]["start"]["line"], 2);
+}
+
+#[test]
+fn an_outline_lists_what_a_target_takes() {
+    let workspace = Workspace::with(DOCKERFILE);
+    let context = workspace.context();
+    let context = context.to_str().unwrap();
+    let said = workspace.ok(&["build", "--call=outline", "--target=tools", "--build-arg=VERSION=3", context]);
+    let expected = "TARGET:      tools
+DESCRIPTION: everything that is needed for building
+
+BUILD ARG   VALUE   DESCRIPTION
+VERSION     3
+FLAGS       -O3     given to the compiler
+
+SECRET   REQUIRED
+token    true
+
+SSH       REQUIRED
+default
+
+CACHE
+/cache
+
+";
+    assert_eq!(said.out, expected);
+    let said = workspace.ok(&["build", "--call=outline,format=json", context]);
+    let outline = json(&said.out);
+    assert_eq!(outline["name"], "release");
+    assert_eq!(outline["secrets"][0]["required"], true);
+    assert_eq!(outline["args"][1]["name"], "FLAGS");
+}
+
+#[test]
+fn targets_are_listed_with_their_descriptions() {
+    let workspace = Workspace::with(DOCKERFILE);
+    let context = workspace.context();
+    let context = context.to_str().unwrap();
+    let said = workspace.ok(&["build", "--call=targets", context]);
+    assert_eq!(
+        said.out,
+        "TARGET            DESCRIPTION\ntools             everything that is needed for building\nrelease (default)\n"
+    );
+    let targets = json(&workspace.ok(&["build", "--call=targets,format=json", context]).out);
+    assert_eq!(targets["targets"][1]["default"], true);
+    assert_eq!(targets["targets"][0]["base"], "scratch");
+    for bad in ["--call=tragets", "--call=outline,format=sarif", "--call=check,x=y"] {
+        workspace.fails(2, &["build", bad, context]);
+    }
+}
