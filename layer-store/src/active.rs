@@ -1,12 +1,13 @@
 //! A layer that a step writes through an overlay mount, and what becomes of it.
 
 use std::fs::File;
-use std::io::Read;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, FileType, Stat, statat};
 
 use crate::attributes::{Attributes, Kind};
+use crate::copy::DataRanges;
 use crate::disk::{make_dir, remove_tree};
 use crate::error::{At, Result};
 use crate::layers::{Meta, Origin};
@@ -175,10 +176,10 @@ impl Normalise {
         }
         match attributes.kind {
             Kind::File { size: 0 } => Ok(true),
-            Kind::File { .. } => {
+            Kind::File { size } => {
                 let lower = self.base.open(path)?;
                 let upper = File::open(host).at(host)?;
-                same_content(upper, lower).at(host)
+                same_content(&upper, &lower, size).at(host)
             }
             Kind::Directory
             | Kind::Symlink { .. }
@@ -203,16 +204,26 @@ fn stat(host: &Path) -> Result<Stat> {
     statat(CWD, host, AtFlags::SYMLINK_NOFOLLOW).at(host)
 }
 
-fn same_content(one: impl Read, other: impl Read) -> std::io::Result<bool> {
-    let (mut one, mut other) = (one, other);
-    let (mut left, mut right) = (vec![0; 64 << 10], vec![0; 64 << 10]);
-    loop {
-        let count = crate::copy::fill(&mut one, &mut left)?;
-        if crate::copy::fill(&mut other, &mut right)? != count || left[..count] != right[..count] {
-            return Ok(false);
-        }
-        if count < left.len() {
-            return Ok(true);
+/// Compares two files of one length. What is a hole in both is not read.
+fn same_content(one: &File, other: &File, size: u64) -> std::io::Result<bool> {
+    const PIECE: u64 = 64 << 10;
+    let mut ranges = DataRanges::of(one, size).collect::<std::io::Result<Vec<_>>>()?;
+    let others = DataRanges::of(other, size).collect::<std::io::Result<Vec<_>>>()?;
+    if others != ranges {
+        ranges.extend(others);
+    }
+    let (mut left, mut right) = (vec![0u8; PIECE as usize], vec![0u8; PIECE as usize]);
+    for (start, end) in ranges {
+        let mut at = start;
+        while at < end {
+            let length = PIECE.min(end - at) as usize;
+            one.read_exact_at(&mut left[..length], at)?;
+            other.read_exact_at(&mut right[..length], at)?;
+            if left[..length] != right[..length] {
+                return Ok(false);
+            }
+            at += length as u64;
         }
     }
+    Ok(true)
 }

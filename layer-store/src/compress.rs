@@ -1,6 +1,8 @@
 //! Compression of layer archives, both ways.
 
 use std::io::{self, BufReader, Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use flate2::read::MultiGzDecoder;
 use oci::Compression;
@@ -26,15 +28,60 @@ pub fn open_layer_stream(compression: Compression, mut from: Box<dyn Read + Send
         _ if filled == 0 || compression == Compression::None => Compression::None,
         _ => compression,
     };
-    let whole = BufReader::with_capacity(128 << 10, io::Cursor::new(magic[..filled].to_vec()).chain(from));
+    let packed = Arc::new(AtomicU64::new(0));
+    let whole = io::Cursor::new(magic[..filled].to_vec()).chain(from);
+    let whole = Counted { from: whole, count: packed.clone() };
+    let whole = BufReader::with_capacity(128 << 10, whole);
     match compression {
         Compression::None => Box::new(whole),
-        Compression::Gzip => Box::new(MultiGzDecoder::new(whole)),
+        Compression::Gzip => Box::new(Bounded { from: MultiGzDecoder::new(whole), packed, size: 0 }),
         Compression::Zstd => match zstd::Decoder::with_buffer(whole) {
-            Ok(decoder) => Box::new(decoder),
+            Ok(from) => Box::new(Bounded { from, packed, size: 0 }),
             Err(error) => Box::new(Failing(Some(error))),
         },
     }
+}
+
+/// Up to here a stream may be as much smaller as it likes when packed: it may be all zeros.
+const FREE: u64 = 16 << 30;
+/// Beyond that, a stream that is smaller by more than this when packed is hostile.
+const RATIO: u64 = 4096;
+
+/// Counts the packed bytes.
+struct Counted<R> {
+    from: R,
+    count: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.from.read(buffer)?;
+        self.count.fetch_add(count as u64, Ordering::Relaxed);
+        Ok(count)
+    }
+}
+
+/// Refuses to unpack without end what is almost nothing.
+struct Bounded<R> {
+    from: R,
+    packed: Arc<AtomicU64>,
+    size: u64,
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.from.read(buffer)?;
+        self.size += count as u64;
+        if is_bomb(self.packed.load(Ordering::Relaxed), self.size) {
+            let reason = format!("more than 16 GiB, packed more than {RATIO} to 1, as no layer is");
+            return Err(io::Error::other(reason));
+        }
+        Ok(count)
+    }
+}
+
+fn is_bomb(packed: u64, size: u64) -> bool {
+    size > FREE && size / RATIO > packed
 }
 
 struct Failing(Option<io::Error>);
@@ -98,6 +145,23 @@ impl<W: Write> Write for Compressor<W> {
             Self::None(to) => to.flush(),
             Self::Gzip(encoder) => encoder.flush(),
             Self::Zstd(encoder) => encoder.flush(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_long_and_dense_streams_are_bombs() {
+        for (packed, size, expected) in [
+            (1, FREE, false),
+            (FREE / 1032, FREE + 1, false),
+            (1 << 20, FREE + 1, true),
+            (u64::MAX, u64::MAX, false),
+        ] {
+            assert_eq!(is_bomb(packed, size), expected, "{packed} {size}");
         }
     }
 }

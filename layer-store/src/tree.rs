@@ -317,8 +317,8 @@ impl Tree {
             Found::Directory => {
                 self.last = None;
                 std::fs::remove_dir_all(self.host.join(path)).at(path)?;
-                self.aside.retain(|known, _| !known.starts_with(path));
-                self.times.retain(|known, _| !known.starts_with(path));
+                forget_below(&mut self.aside, path);
+                forget_below(&mut self.times, path);
                 Ok(())
             }
         }
@@ -332,6 +332,13 @@ impl Tree {
         }
         Ok(())
     }
+}
+
+/// Forgets a path and all below it, which follow it at once.
+fn forget_below<T>(map: &mut BTreeMap<PathBuf, T>, path: &Path) {
+    let known = map.range(path.to_owned()..).map(|(known, _)| known);
+    let gone: Vec<PathBuf> = known.take_while(|known| known.starts_with(path)).cloned().collect();
+    gone.iter().for_each(|known| drop(map.remove(known)));
 }
 
 pub(crate) fn timestamps(time: Time) -> Timestamps {

@@ -1,6 +1,6 @@
 //! Unpacks the archive of an image's layer into a layer directory.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -46,14 +46,16 @@ struct Unpacking {
     dir: PathBuf,
     tree: Tree,
     implied: BTreeSet<PathBuf>,
-    links_below: Vec<(PathBuf, PathBuf)>,
+    /// By name: the file below that it leads to.
+    links_below: BTreeMap<PathBuf, PathBuf>,
 }
 
 impl Lease {
     /// Unpacks an uncompressed archive. The stream is read to its end and compared with the diff ID.
     pub fn unpack(&self, tar: &mut dyn Read, diff: &DiffId) -> Result<Unpacked> {
         let mut unpacking = Unpacking::start(self)?;
-        let mut reader = TarReader::new(Hashing { from: tar, hasher: Hasher::new(diff.0.algorithm()) });
+        let mut reader =
+            TarReader::new(Hashing { from: tar, hasher: Hasher::new(diff.0.algorithm()), size: 0 });
         unpacking.read(&mut reader)?;
         let mut hashing = reader.into_inner();
         std::io::copy(&mut hashing, &mut std::io::sink()).map_err(|source| StoreError::Stream { source })?;
@@ -78,15 +80,23 @@ impl PendingLayer {
     }
 }
 
+/// A layer whose archive is longer than this is hostile.
+const ARCHIVE_LIMIT: u64 = 1 << 40;
+
 struct Hashing<'a> {
     from: &'a mut dyn Read,
     hasher: Hasher,
+    size: u64,
 }
 
 impl Read for Hashing<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let count = self.from.read(buffer)?;
         self.hasher.update(&buffer[..count]);
+        self.size += count as u64;
+        if self.size > ARCHIVE_LIMIT {
+            return Err(std::io::Error::other("longer than 1 TiB, as no layer is"));
+        }
         Ok(count)
     }
 }
@@ -106,7 +116,7 @@ impl Unpacking {
         make_dir(&dir.join("fs"))?;
         let mut tree = Tree::open(&dir.join("fs"), lease.store().mode())?;
         tree.directory(Path::new(""), &Attributes::new(Kind::Directory, 0o755))?;
-        Ok(Self { lease: lease.clone(), dir, tree, implied: BTreeSet::new(), links_below: Vec::new() })
+        Ok(Self { lease: lease.clone(), dir, tree, implied: BTreeSet::new(), links_below: BTreeMap::new() })
     }
 
     fn read<R: Read>(&mut self, reader: &mut TarReader<R>) -> Result<()> {
@@ -136,9 +146,14 @@ impl Unpacking {
     }
 
     fn forget(&mut self, path: &Path) {
-        self.links_below.retain(|(link, _)| !link.starts_with(path));
-        if !self.implied.is_empty() {
-            self.implied.retain(|dir| !dir.starts_with(path));
+        // Names below a path follow it at once.
+        let links = self.links_below.range(path.to_owned()..).map(|(link, _)| link);
+        let links: Vec<PathBuf> = links.take_while(|link| link.starts_with(path)).cloned().collect();
+        links.iter().for_each(|link| drop(self.links_below.remove(link)));
+        let dirs = self.implied.range(path.to_owned()..).take_while(|dir| dir.starts_with(path));
+        let dirs: Vec<PathBuf> = dirs.cloned().collect();
+        for dir in dirs {
+            self.implied.remove(&dir);
         }
     }
 
@@ -147,7 +162,7 @@ impl Unpacking {
         match &attributes.kind {
             Kind::Directory => {
                 self.implied.remove(path);
-                self.links_below.retain(|(link, _)| link != path);
+                self.links_below.remove(path);
                 self.tree.directory(path, attributes)
             }
             Kind::File { .. } => {
@@ -189,12 +204,8 @@ impl Unpacking {
             }
             Found::Nothing => {
                 self.tree.remove(path)?;
-                let target = self
-                    .links_below
-                    .iter()
-                    .find(|(link, _)| *link == target)
-                    .map_or(target, |(_, to)| to.clone());
-                self.links_below.push((path.to_owned(), target));
+                let target = self.links_below.get(&target).cloned().unwrap_or(target);
+                self.links_below.insert(path.to_owned(), target);
                 Ok(())
             }
         }
@@ -202,7 +213,7 @@ impl Unpacking {
 
     fn whiteout(&mut self, hidden: &Path) -> Result<()> {
         self.parents(hidden)?;
-        if self.links_below.iter().any(|(link, _)| link == hidden) {
+        if self.links_below.contains_key(hidden) {
             return Ok(());
         }
         self.tree.whiteout(hidden)

@@ -1,6 +1,7 @@
 //! Tar archives: one reader for all of them, and one writer of canonical ones.
 
 mod header;
+mod holes;
 mod pax;
 mod reader;
 mod sparse;

@@ -20,6 +20,11 @@ use crate::error::{At, Result, StoreError};
 const EXTENSION_LIMIT: u64 = 1 << 20;
 /// Archives with more entries than this are hostile.
 const ENTRY_LIMIT: u64 = 16 << 20;
+/// Archives whose names are longer than this together are hostile: a reader remembers some of them.
+const NAMES_LIMIT: u64 = 2 << 30;
+/// Linux has no devices beyond these.
+const MAJORS: u32 = 1 << 12;
+const MINORS: u32 = 1 << 20;
 
 /// Where a hard link leads: the name of an earlier entry, or of a file below.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +49,8 @@ pub struct TarReader<R> {
     rest: u64,
     global: Pax,
     entries: u64,
+    /// Bytes of all names so far.
+    names: u64,
     ended: bool,
 }
 
@@ -62,12 +69,14 @@ struct Gathered {
     pax: Pax,
     gnu_name: Option<Vec<u8>>,
     gnu_link: Option<Vec<u8>>,
+    /// Bytes of these headers: all together are bounded as one is.
+    bytes: u64,
 }
 
 impl<R: Read> TarReader<R> {
     /// Reads from a stream.
     pub fn new(from: R) -> Self {
-        Self { from, rest: 0, global: Pax::default(), entries: 0, ended: false }
+        Self { from, rest: 0, global: Pax::default(), entries: 0, names: 0, ended: false }
     }
 
     /// The stream, wherever it stands.
@@ -87,12 +96,16 @@ impl<R: Read> TarReader<R> {
             let flag = header.type_flag();
             match flag {
                 b'x' | b'X' => {
-                    let data = self.extension(&header)?;
+                    let data = self.extension(&header, &mut gathered.bytes)?;
                     gathered.pax.read(&data).map_err(|reason| refused(&header.name(), reason))?;
                 }
                 b'g' => self.global_header(&header, &mut gathered)?,
-                b'L' => gathered.gnu_name = Some(until_nul(self.extension(&header)?)),
-                b'K' => gathered.gnu_link = Some(until_nul(self.extension(&header)?)),
+                b'L' => {
+                    gathered.gnu_name = Some(until_nul(self.extension(&header, &mut gathered.bytes)?));
+                }
+                b'K' => {
+                    gathered.gnu_link = Some(until_nul(self.extension(&header, &mut gathered.bytes)?));
+                }
                 _ => return self.entry(&header, gathered).map(Some),
             }
         }
@@ -138,10 +151,12 @@ impl<R: Read> TarReader<R> {
     }
 
     /// The content of a header that only extends the next one.
-    fn extension(&mut self, header: &Header) -> Result<Vec<u8>> {
+    fn extension(&mut self, header: &Header, before: &mut u64) -> Result<Vec<u8>> {
         let size = header.size().and_then(|size| u64::try_from(size).ok());
-        let size = size.filter(|size| *size <= EXTENSION_LIMIT);
+        let size = size.filter(|size| before.saturating_add(*size) <= EXTENSION_LIMIT);
         let size = size.ok_or_else(|| refused(&header.name(), "an extended header without end"))?;
+        // Empty ones count as well.
+        *before += size + BLOCK as u64;
         let mut data = vec![0; usize::try_from(size.next_multiple_of(BLOCK as u64)).unwrap_or(0)];
         self.from.read_exact(&mut data).map_err(stream)?;
         data.truncate(usize::try_from(size).unwrap_or(0));
@@ -149,7 +164,7 @@ impl<R: Read> TarReader<R> {
     }
 
     fn global_header(&mut self, header: &Header, gathered: &mut Gathered) -> Result<()> {
-        let data = self.extension(header)?;
+        let data = self.extension(header, &mut gathered.bytes)?;
         let mut global = self.global.clone();
         global.read(&data).map_err(|reason| refused(&header.name(), reason))?;
         if global.path.is_some() || global.link.is_some() || global.size.is_some() {
@@ -166,7 +181,7 @@ impl<R: Read> TarReader<R> {
     fn entry(&mut self, header: &Header, gathered: Gathered) -> Result<TarEntry<'_>> {
         let raw_name = header.name();
         let refuse = |reason| refused(&raw_name, reason);
-        let Gathered { pax, gnu_name, gnu_link } = gathered;
+        let Gathered { pax, gnu_name, gnu_link, bytes: _ } = gathered;
         if let (Some(one), Some(other)) = (&pax.path, &gnu_name)
             && one != other
         {
@@ -175,6 +190,10 @@ impl<R: Read> TarReader<R> {
         let name =
             pax.sparse.name.clone().or(pax.path.clone()).or(gnu_name).unwrap_or_else(|| raw_name.clone());
         let link = pax.link.clone().or(gnu_link).unwrap_or_else(|| header.link_name());
+        self.names = self.names.saturating_add((name.len() + link.len()) as u64);
+        if self.names > NAMES_LIMIT {
+            return Err(refuse("longer names than any image has"));
+        }
         let stored = stored_size(header, &pax).map_err(refuse)?;
         let flag = header.type_flag();
         let is_file = matches!(flag, b'0' | 0 | b'7' | b'S') && !(flag != b'S' && name.ends_with(b"/"));
@@ -184,8 +203,8 @@ impl<R: Read> TarReader<R> {
         let path = |bytes: Vec<u8>| PathBuf::from(OsString::from_vec(bytes));
         let device = || {
             let (major, minor) = header.device().ok_or("malformed device number")?;
-            let part = |number| u32::try_from(number).map_err(|_| "malformed device number");
-            Ok::<_, &'static str>((part(major)?, part(minor)?))
+            let part = |number, end| u32::try_from(number).ok().filter(|number| *number < end);
+            part(major, MAJORS).zip(part(minor, MINORS)).ok_or("a device number that Linux does not have")
         };
         let kind = match flag {
             b'0' | 0 | b'7' | b'S' | b'1' if is_file || flag == b'1' => Kind::File { size: map.size },

@@ -10,6 +10,7 @@ use std::path::Path;
 
 use super::BLOCK;
 use super::header::sum;
+use super::holes::{self, Parts};
 use super::pax::write_record;
 use crate::attributes::{Attributes, Kind};
 use crate::copy::DataRanges;
@@ -21,6 +22,9 @@ static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 pub struct TarWriter<W> {
     to: W,
 }
+
+/// Keys and values of an extended header.
+pub(super) type Records = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// What an entry is, and where its link leads.
 #[derive(Clone, Copy)]
@@ -64,8 +68,14 @@ impl<W: Write> TarWriter<W> {
         self.pad(size)
     }
 
-    /// A regular file from the host; its holes are not read.
+    /// A regular file from the host; its holes are not read. One with more than a GiB of zeros is written
+    /// as a sparse file.
     pub fn file_from(&mut self, path: &Path, attributes: &Attributes, mut content: &File) -> Result<()> {
+        if let Kind::File { size } = attributes.kind
+            && let Some(parts) = holes::parts(content, size).at(path)?
+        {
+            return self.sparse_file(path, attributes, content, &parts);
+        }
         let size = self.file_header(path, attributes)?;
         let mut at = 0;
         for range in DataRanges::of(content, size) {
@@ -80,6 +90,31 @@ impl<W: Write> TarWriter<W> {
         }
         self.zeros(size - at)?;
         self.pad(size)
+    }
+
+    /// GNU's sparse format 1.0: a map of the parts, then the parts.
+    fn sparse_file(
+        &mut self,
+        path: &Path,
+        attributes: &Attributes,
+        mut content: &File,
+        parts: &Parts,
+    ) -> Result<()> {
+        let map = parts.map();
+        let stored = map.len() as u64 + parts.stored();
+        let name = path.as_os_str().as_bytes();
+        let shape = Shape { flag: b'0', link: b"", size: stored, device: (0, 0) };
+        let stand_in = path.with_file_name("GNUSparseFile.0").join(path.file_name().unwrap_or_default());
+        let more = parts.records(name);
+        self.header_with(&stand_in, attributes, &shape, more)?;
+        self.to.write_all(&map).map_err(sink)?;
+        for (offset, length) in &parts.parts {
+            content.seek(SeekFrom::Start(*offset)).at(path)?;
+            if copy(&mut content.take(*length), &mut self.to)? != *length {
+                return Err(StoreError::path(path, "became shorter while it was read"));
+            }
+        }
+        self.pad(stored)
     }
 
     fn file_header(&mut self, path: &Path, attributes: &Attributes) -> Result<u64> {
@@ -125,13 +160,23 @@ impl<W: Write> TarWriter<W> {
     }
 
     fn header(&mut self, path: &Path, attributes: &Attributes, shape: &Shape<'_>) -> Result<()> {
+        self.header_with(path, attributes, shape, Vec::new())
+    }
+
+    fn header_with(
+        &mut self,
+        path: &Path,
+        attributes: &Attributes,
+        shape: &Shape<'_>,
+        more: Records,
+    ) -> Result<()> {
         let mut name = path.as_os_str().as_bytes().to_vec();
         if name.is_empty() || name == b"/" {
             name = b"./".to_vec();
         } else if attributes.is_dir() && shape.flag == b'5' {
             name.push(b'/');
         }
-        let records = records(path, &name, attributes, shape)?;
+        let records = records(path, &name, attributes, shape, more)?;
         if records.is_empty() {
             let (prefix, rest) = split(&name).unwrap_or((b"", &name));
             return self.block(&main_block(prefix, rest, attributes, shape));
@@ -179,8 +224,14 @@ fn copy(from: &mut dyn Read, to: &mut dyn Write) -> Result<u64> {
 }
 
 /// The PAX records an entry needs, sorted by key. Empty: a ustar header says it all.
-fn records(path: &Path, name: &[u8], attributes: &Attributes, shape: &Shape<'_>) -> Result<Vec<u8>> {
-    let mut records: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+fn records(
+    path: &Path,
+    name: &[u8],
+    attributes: &Attributes,
+    shape: &Shape<'_>,
+    more: Records,
+) -> Result<Vec<u8>> {
+    let mut records = more;
     let mut need = |key: &[u8], value: Vec<u8>| records.push((key.to_vec(), value));
     let decimal = |number: i64| number.to_string().into_bytes();
     if shape.flag != b'1' {

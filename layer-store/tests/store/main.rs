@@ -10,11 +10,13 @@
 mod archives;
 mod attributes;
 mod basics;
+mod bombs;
 mod crash;
 mod hostile;
 mod images;
 mod overlay;
 mod properties;
+mod sparse;
 mod support;
 mod view;
 mod writer;
