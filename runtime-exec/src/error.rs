@@ -98,6 +98,8 @@ pub enum Stage {
     Devices,
     /// Hiding paths.
     Mask,
+    /// Connecting a private network.
+    Network,
     /// Host name, loopback, limits.
     Limits,
     /// Setting up the terminal.
@@ -123,6 +125,7 @@ impl fmt::Display for Stage {
             Stage::Mount => "mount",
             Stage::Devices => "devices",
             Stage::Mask => "mask",
+            Stage::Network => "network",
             Stage::Limits => "limits",
             Stage::Terminal => "terminal",
             Stage::Pivot => "pivot",

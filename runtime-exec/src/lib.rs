@@ -15,7 +15,7 @@
 //! - `unsafe` stands in `sys` only.
 //!
 //! Not here: layers and images (a root is a list of directories), user names (numbers only), limits
-//! by control group, networks other than none and the host's.
+//! by control group; networks other than none, the host's, and one that `pasta` connects.
 //!
 //! Needs Linux 5.12; ordinary users need subordinate ids.
 
@@ -41,6 +41,6 @@ pub use reexec::become_child_if_asked;
 pub use relay::relay_terminal;
 pub use running::{Exit, Killer, Running, StepIo, spawn};
 pub use spec::{
-    Confinement, DEFAULT_PATH, DEFAULT_SHM_SIZE, EtcFiles, MountSource, MountSpec, NetworkMode, ProcessSpec,
-    ReadOnly, Resource, Rlimit, Root, StepUser, Terminal,
+    Confinement, DEFAULT_PATH, DEFAULT_SHM_SIZE, DNS_RELAY, EtcFiles, MountSource, MountSpec, NetworkMode,
+    ProcessSpec, ReadOnly, Resource, Rlimit, Root, StepUser, Terminal,
 };

@@ -10,6 +10,9 @@ use crate::error::UnknownResource;
 /// Size of `/dev/shm` where nothing else is said: 64 MiB.
 pub const DEFAULT_SHM_SIZE: u64 = 64 << 20;
 
+/// Where a step in a private network reaches the host's resolver.
+pub const DNS_RELAY: std::net::Ipv4Addr = std::net::Ipv4Addr::new(169, 254, 1, 1);
+
 /// `PATH` for a step whose environment has none.
 pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -156,6 +159,10 @@ pub enum NetworkMode {
     None,
     /// The network that this process has.
     Host,
+    /// A network namespace whose traffic `pasta` (package passt) carries out through sockets of the
+    /// host: other machines are reached, the host's loopback is not. Questions to [`DNS_RELAY`] go to
+    /// the first resolver of the host's `/etc/resolv.conf`, also where that is a loopback address.
+    Private,
 }
 
 /// How far a step is confined.

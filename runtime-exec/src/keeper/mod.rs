@@ -5,6 +5,7 @@
 //! the step is gone.
 
 mod oom;
+mod pasta;
 mod stubs;
 
 use std::fs::File;
@@ -17,13 +18,14 @@ use rustix::fs::CWD;
 use rustix::mount::{OpenTreeFlags, open_tree};
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 
+use self::pasta::Pasta;
 use crate::channel::{Channel, retry};
 use crate::error::{Failure, Stage};
 use crate::overlay::{self, Namespace, Stack};
 use crate::running::{Exit, Order, Word};
 use crate::spec::{NetworkMode, ProcessSpec, Root};
 use crate::step::resolve::Stub;
-use crate::step::{self, Report, Start, StepFds};
+use crate::step::{self, At, Report, Start, StepFds};
 use crate::sys::clone::{Forked, fork_into};
 
 /// Keeps one sandbox; returns the exit code of the keeper itself.
@@ -50,6 +52,7 @@ struct Kept {
     report: Channel,
     oom_kills: Option<u64>,
     heard: Heard,
+    network: Option<Pasta>,
 }
 
 /// What the step told before its program ran.
@@ -72,7 +75,7 @@ fn start(channel: &Channel) -> Result<Kept, Failure> {
     match fork_into(namespaces_of(&spec)).map_err(|error| Failure::new(Stage::Namespaces, "clone", &error))? {
         Forked::Child => step::run(Start { spec, root, fds, reporter }),
         Forked::Parent { pidfd } => {
-            Ok(Kept { root, step: pidfd, report, oom_kills, heard: Heard::default() })
+            Ok(Kept { root, step: pidfd, report, oom_kills, heard: Heard::default(), network: None })
         }
     }
 }
@@ -98,7 +101,7 @@ fn namespaces_of(spec: &ProcessSpec) -> u64 {
         | libc::CLONE_NEWUTS
         | libc::CLONE_NEWCGROUP;
     let network = match spec.network {
-        NetworkMode::None => libc::CLONE_NEWNET,
+        NetworkMode::None | NetworkMode::Private => libc::CLONE_NEWNET,
         NetworkMode::Host => 0,
     };
     (flags | network) as u64
@@ -163,8 +166,15 @@ impl Kept {
 
     /// Takes one report; the end of them means that the program runs, or that it never will.
     fn listen(&mut self, channel: &Channel) -> io::Result<()> {
+        let said = self.report.receive::<Report>()?;
         let heard = &mut self.heard;
-        match self.report.receive::<Report>()? {
+        match said {
+            Some((Report::Network, fds)) => {
+                if let Err(failure) = self.connect(fds) {
+                    self.heard.failure = Some(failure);
+                    self.signal(libc::SIGKILL);
+                }
+            }
             Some((Report::Stub(stub), _)) => heard.stubs.push(stub),
             Some((Report::Ready, fds)) => {
                 heard.ready = true;
@@ -184,6 +194,14 @@ impl Kept {
         Ok(())
     }
 
+    /// Connects the step's network, and tells the step that it is there.
+    fn connect(&mut self, fds: Vec<OwnedFd>) -> Result<(), Failure> {
+        let namespace = fds.into_iter().next().ok_or(io::Error::from_raw_os_error(libc::EBADF));
+        let network = Pasta::start(namespace.at(Stage::Network, "namespace")?, self.step.as_fd())?;
+        self.network = Some(network);
+        self.report.send(&(), &[]).at(Stage::Network, "step")
+    }
+
     fn signal(&self, number: i32) {
         if let Some(signal) = Signal::from_named_raw(number) {
             // The step may be gone already.
@@ -194,6 +212,7 @@ impl Kept {
     /// Takes the step's end, tidies the root and lets go of it.
     fn finish(self) -> Result<Exit, Failure> {
         let status = retry(|| waitid(WaitId::PidFd(self.step.as_fd()), WaitIdOptions::EXITED));
+        drop(self.network);
         stubs::remove(self.root.as_fd(), &self.heard.stubs);
         drop(self.root);
         if let Some(failure) = self.heard.failure {

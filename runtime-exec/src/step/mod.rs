@@ -54,6 +54,8 @@ pub(crate) struct Start {
 /// What the step tells its keeper.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Report {
+    /// The network namespace, which comes with it, has to be connected; an empty answer says that it is.
+    Network,
     /// A mount point was made.
     Stub(Stub),
     /// All is set up; the program comes next. With it comes the terminal, if there is one.
@@ -95,8 +97,10 @@ fn set_up(
     setsid().at(Stage::Namespaces, "session")?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     limits::names(spec)?;
-    if spec.network == NetworkMode::None {
-        limits::loopback().at(Stage::Namespaces, "network")?;
+    match spec.network {
+        NetworkMode::None => limits::loopback().at(Stage::Namespaces, "network")?,
+        NetworkMode::Private => ask_for_network(reporter).at(Stage::Network, "namespace")?,
+        NetworkMode::Host => {}
     }
     tree::receive_only().at(Stage::Namespaces, "mounts")?;
     let mut hall = Hall::new().at(Stage::Root, "/")?;
@@ -116,6 +120,10 @@ fn set_up(
     rustix::process::chdir(spec.cwd.as_str()).at(Stage::Cwd, &spec.cwd)?;
     terminal::install(fds, user.uid).at(Stage::Terminal, "descriptors")?;
     let program = program::prepare(spec)?;
+    match spec.network {
+        NetworkMode::Private => await_network(reporter).at(Stage::Network, "keeper")?,
+        NetworkMode::None | NetworkMode::Host => {}
+    }
     if spec.confinement == Confinement::Default {
         let filter = seccomp::default_filter(identity::DEFAULT_CAPABILITIES);
         sys::seccomp::install(&filter).at(Stage::Seccomp, "filter")?;
@@ -128,6 +136,20 @@ fn set_up(
     let terminal: Vec<_> = console.iter().map(AsFd::as_fd).collect();
     reporter.send(&Report::Ready, &terminal).at(Stage::Exec, "report")?;
     Err(program.execute())
+}
+
+/// The network is connected while this process mounts.
+fn ask_for_network(reporter: &Channel) -> io::Result<()> {
+    limits::loopback()?;
+    let namespace = std::fs::File::open("/proc/self/ns/net")?;
+    reporter.send(&Report::Network, &[namespace.as_fd()])
+}
+
+fn await_network(reporter: &Channel) -> io::Result<()> {
+    match reporter.receive::<()>()? {
+        Some(((), _)) => Ok(()),
+        None => Err(io::ErrorKind::BrokenPipe.into()),
+    }
 }
 
 /// The second line: the first is the keeper, which kills and waits.

@@ -7,6 +7,7 @@
 mod confinement;
 mod life;
 mod mounts;
+mod network;
 mod outside;
 mod roots;
 mod support;
@@ -41,6 +42,12 @@ fn automatic() -> bool {
     std::env::var_os("CI").is_some_and(|value| value == "true")
 }
 
+/// Says that a test cannot run here. In CI that is a failure: there every capability is installed.
+fn missing(what: &str) {
+    println!("left out: {what} is missing");
+    assert!(!automatic(), "{what} is missing");
+}
+
 /// Every mode in a process of its own.
 fn run_all(filter: &[&str]) -> usize {
     if !rustix::process::geteuid().is_root() {
@@ -60,6 +67,7 @@ fn run_mode_process(mode: &str, owner: u32, filter: &[&str]) -> usize {
     }
     let mut command = match mode {
         "ordinary" => ordinary_user(&myself, owner, dir.path()),
+        "mapped" => mapped(&myself),
         _ => Command::new(&myself),
     };
     let status = command
@@ -73,6 +81,17 @@ fn run_mode_process(mode: &str, owner: u32, filter: &[&str]) -> usize {
     usize::from(!status.success())
 }
 
+/// A device that some hosts keep from ordinary users, and most do not, as most have it.
+const TUN: &str = "mount -t tmpfs -o mode=755 tmpfs /dev/net && mknod -m 666 /dev/net/tun c 10 200 || exit";
+
+/// The program among mounts of its own.
+fn mapped(program: &Path) -> Command {
+    let mut command = Command::new("unshare");
+    let script = format!("[ -d /dev/net ] && {{ {TUN}; }}; exec \"$@\"");
+    command.args(["--mount", "--propagation", "private", "sh", "-c", &script, "sh"]).arg(program);
+    command
+}
+
 /// The program as another user, who has subordinate ids: the files that say so are seen by it alone.
 fn ordinary_user(program: &Path, id: u32, dir: &Path) -> Command {
     // The program itself lies where ordinary users may not look.
@@ -81,14 +100,17 @@ fn ordinary_user(program: &Path, id: u32, dir: &Path) -> Command {
     let known = std::fs::read_to_string("/etc/passwd").unwrap();
     std::fs::write(dir.join("passwd"), format!("{known}sandbox-tester:x:{id}:{id}::/:/bin/sh\n")).unwrap();
     std::fs::write(dir.join("sub"), format!("sandbox-tester:{RANGE}:65536\n")).unwrap();
-    let script = "for f in subuid subgid; do mount --bind \"$1/sub\" /etc/$f || exit; done
+    let script = format!(
+        "[ -d /dev/net ] && {{ {TUN}; }}
+        for f in subuid subgid; do mount --bind \"$1/sub\" /etc/$f || exit; done
         mount --bind \"$1/passwd\" /etc/passwd || exit
         mount -t cgroup2 cgroup2 /sys/fs/cgroup || exit
         dir=$1 id=$2; shift 2
-        exec setpriv --reuid=$id --regid=$id --clear-groups -- \"$dir/test-program\" \"$@\"";
+        exec setpriv --reuid=$id --regid=$id --clear-groups -- \"$dir/test-program\" \"$@\""
+    );
     let mut command = Command::new("unshare");
     command
-        .args(["--mount", "--propagation", "private", "sh", "-c", script, "sh"])
+        .args(["--mount", "--propagation", "private", "sh", "-c", &script, "sh"])
         .arg(dir)
         .arg(id.to_string());
     command
@@ -112,7 +134,14 @@ fn run_mode(mode: &str, dir: &Path, filter: &[&str]) -> usize {
     };
     assert_eq!(host.mode() == HostMode::Root, mode == "root");
     let place = Place::new(dir, host);
-    let cases = [confinement::cases(), roots::cases(), mounts::cases(), life::cases(), outside::cases()];
+    let cases = [
+        confinement::cases(),
+        roots::cases(),
+        mounts::cases(),
+        life::cases(),
+        network::cases(),
+        outside::cases(),
+    ];
     let chosen = cases
         .into_iter()
         .flatten()

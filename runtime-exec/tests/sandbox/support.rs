@@ -132,7 +132,7 @@ fn busybox(base: &Path) {
         "sh", "cat", "ls", "id", "mount", "stat", "hostname", "env", "sleep", "true", "touch", "mkdir", "rm",
         "echo", "readlink", "wc", "grep", "dd", "chmod", "mknod", "ip", "kill", "df", "head", "sort",
         "umount", "cut", "su", "tty", "stty", "printf", "ln", "pwd", "mv", "find", "ps", "chown", "trap",
-        "test", "nc", "cmp", "tail", "tr", "unshare", "chroot", "mkfifo",
+        "test", "nc", "cmp", "tail", "tr", "unshare", "chroot", "mkfifo", "timeout", "nslookup",
     ];
     for applet in applets {
         symlink("busybox", base.join("bin").join(applet)).unwrap();

@@ -1,0 +1,131 @@
+//! A network for a step by `pasta`, which carries its traffic through sockets of the host.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::fs::MemfdFlags;
+use rustix::io::FdFlags;
+
+use crate::error::{Failure, Stage};
+use crate::spec::{DEFAULT_PATH, DNS_RELAY};
+use crate::step::At;
+
+const PROGRAM: &str = "pasta";
+/// How long `pasta` may take; it usually takes a twentieth of a second.
+const PATIENCE: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// A running `pasta`, which ends when this is dropped.
+pub(super) struct Pasta {
+    process: Child,
+    said: File,
+}
+
+impl Pasta {
+    /// Connects the network namespace of a step; returns when its interface has an address and a route.
+    pub(super) fn start(namespace: OwnedFd, step: BorrowedFd<'_>) -> Result<Pasta, Failure> {
+        let pid = pid_of(step).at(Stage::Network, "step")?;
+        let said = rustix::fs::memfd_create("said", MemfdFlags::CLOEXEC).at(Stage::Network, "memory")?;
+        // By its descriptor: `pasta` may not look into the step's process.
+        rustix::io::fcntl_setfd(&namespace, FdFlags::empty()).at(Stage::Network, "namespace")?;
+        let process = Command::new(PROGRAM)
+            .args(["--config-net", "--quiet", "--foreground", "--no-map-gw", "--netns-only"])
+            .args(["-t", "none", "-u", "none", "-T", "none", "-U", "none"])
+            // As root it would become nobody, who may not enter the namespace. It gives up every
+            // privilege that it does not need, and its root, by itself.
+            .args(["--runas", "0", "--dns-forward", &DNS_RELAY.to_string(), "--netns"])
+            .arg(format!("/proc/self/fd/{}", namespace.as_raw_fd()))
+            .env_clear()
+            .env("PATH", DEFAULT_PATH)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::from(said.try_clone().at(Stage::Network, "memory")?))
+            .spawn()
+            .at(Stage::Network, "pasta (package passt)")?;
+        let mut pasta = Pasta { process, said: File::from(said) };
+        pasta.wait_until_ready(pid)?;
+        Ok(pasta)
+    }
+
+    fn wait_until_ready(&mut self, step: u32) -> Result<(), Failure> {
+        let deadline = Instant::now() + PATIENCE;
+        while !has_route(step) {
+            if self.process.try_wait().at(Stage::Network, PROGRAM)?.is_some() {
+                let reason = format!("{PROGRAM}: {}", self.last_words());
+                return Err(Failure { stage: Stage::Network, path: reason, errno: libc::ENETUNREACH });
+            }
+            if Instant::now() > deadline {
+                return Err(io::Error::from_raw_os_error(libc::ETIMEDOUT)).at(Stage::Network, PROGRAM);
+            }
+            std::thread::sleep(PAUSE);
+        }
+        Ok(())
+    }
+
+    /// The last line that it wrote about itself.
+    fn last_words(&mut self) -> String {
+        let mut bytes = Vec::new();
+        // Without a reason, that it ended is still to be said.
+        let _ = self.said.seek(SeekFrom::Start(0)).and_then(|_| self.said.read_to_end(&mut bytes));
+        last_line(&String::from_utf8_lossy(&bytes)).to_owned()
+    }
+}
+
+impl Drop for Pasta {
+    fn drop(&mut self) {
+        // One that ended by itself needs no killing.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// `pasta` remarks on every line that no system log takes.
+fn last_line(text: &str) -> &str {
+    text.lines().rfind(|line| !line.ends_with("to syslog") && !line.is_empty()).unwrap_or("it ended")
+}
+
+/// Whether the network of a process has a way out, in the fourth or the sixth version.
+fn has_route(pid: u32) -> bool {
+    let read = |file: &str| fs::read_to_string(format!("/proc/{pid}/net/{file}")).unwrap_or_default();
+    leads_out(&read("route"), &read("ipv6_route"))
+}
+
+fn leads_out(four: &str, six: &str) -> bool {
+    let is_default = |line: &str| line.split_whitespace().nth(1) == Some("00000000");
+    let is_default_six = |line: &str| line.starts_with(&"0".repeat(32)) && !line.trim_end().ends_with(" lo");
+    four.lines().any(is_default) || six.lines().any(is_default_six)
+}
+
+fn pid_of(pidfd: BorrowedFd<'_>) -> io::Result<u32> {
+    let text = fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_fd().as_raw_fd()))?;
+    let pid = text.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok());
+    pid.ok_or(io::ErrorKind::NotFound.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_default_route_leads_out() {
+        let header = "Iface\tDestination\tGateway\n";
+        let local = "eth0\t0000A8C0\t00000000\n";
+        let default = "eth0\t00000000\t010200C0\n";
+        let zeros = "0".repeat(32);
+        let lo = format!("{zeros} 00 {zeros} 00 {zeros} ffffffff 1 0 200200       lo\n");
+        let six = format!("{zeros} 00 {zeros} 00 fe800000000000000000000000000001 400 1 0 3     eth0\n");
+        assert!(!leads_out("", ""));
+        assert!(!leads_out(&format!("{header}{local}"), &lo));
+        assert!(leads_out(&format!("{header}{local}{default}"), &lo));
+        assert!(leads_out(header, &six));
+    }
+
+    #[test]
+    fn remarks_about_the_log_are_no_reason() {
+        assert_eq!(last_line("No such netns\nFailed to send 13 bytes to syslog\n"), "No such netns");
+        assert_eq!(last_line(""), "it ended");
+    }
+}
