@@ -32,8 +32,8 @@ pub struct BuildRequest {
     pub jobs: Option<usize>,
     /// Use no recorded results.
     pub no_cache: bool,
-    /// Network of steps that name none.
-    pub network: graph::Network,
+    /// The network of the steps.
+    pub network: StepNetwork,
     /// The index form even for a single platform.
     pub force_index: bool,
     /// `SOURCE_DATE_EPOCH`: seconds since 1970 that `created` times are set to.
@@ -42,6 +42,21 @@ pub struct BuildRequest {
     pub iidfile: Option<PathBuf>,
     /// Write a JSON description of the result here.
     pub metadata_file: Option<PathBuf>,
+}
+
+/// The network of the steps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepNetwork {
+    /// What steps get that name none.
+    pub default: runtime_exec::NetworkMode,
+    /// Resolvers instead of the host's; none: the host's.
+    pub dns: Vec<std::net::IpAddr>,
+}
+
+impl Default for StepNetwork {
+    fn default() -> Self {
+        Self { default: runtime_exec::NetworkMode::Host, dns: Vec::new() }
+    }
 }
 
 /// A local context.

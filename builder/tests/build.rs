@@ -130,7 +130,7 @@ async fn run(
         pull: PullPolicy::Never,
         jobs: None,
         no_cache: false,
-        network: graph::Network::None,
+        network: builder::request::StepNetwork::default(),
         force_index: false,
         source_date_epoch: Some(0),
         iidfile: None,

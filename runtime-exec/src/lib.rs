@@ -19,6 +19,7 @@
 //!
 //! Needs Linux 5.12; ordinary users need subordinate ids.
 
+mod capabilities;
 mod channel;
 mod error;
 mod host;
@@ -32,6 +33,7 @@ mod spec;
 mod step;
 mod sys;
 
+pub use capabilities::{Capabilities, UnknownCapability};
 pub use error::{Failure, HostError, OutsideError, SpawnError, Stage, UnknownResource, WaitError};
 pub use host::{
     Host, HostMode, HostOptions, IdMapping, IdRange, OutsideCommand, OutsideHelper, OutsideOutput,

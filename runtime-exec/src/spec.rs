@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::capabilities::Capabilities;
 use crate::error::UnknownResource;
 
 /// Size of `/dev/shm` where nothing else is said: 64 MiB.
@@ -45,6 +46,10 @@ pub struct ProcessSpec {
     pub rlimits: Vec<Rlimit>,
     /// `true`: set-user-id programs gain nothing.
     pub no_new_privs: bool,
+    /// What a step may do that is confined by [`Confinement::Default`].
+    pub capabilities: Capabilities,
+    /// Whether the root file system may be written; its mounts say so for themselves.
+    pub root_access: ReadOnly,
     /// Whether the step gets a terminal of its own.
     pub terminal: Terminal,
 }
@@ -66,6 +71,8 @@ impl ProcessSpec {
             shm_size: DEFAULT_SHM_SIZE,
             rlimits: Vec::new(),
             no_new_privs: false,
+            capabilities: Capabilities::DEFAULT,
+            root_access: ReadOnly::No,
             terminal: Terminal::None,
         }
     }

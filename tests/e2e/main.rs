@@ -16,6 +16,7 @@ mod cache;
 mod call;
 mod commands;
 mod concurrent;
+mod containers;
 mod contexts;
 mod copy;
 mod debian;

@@ -61,9 +61,12 @@ pub struct BuildArgs {
     /// Resource limit of the steps
     #[arg(long = "ulimit", value_name = "NAME=SOFT[:HARD]")]
     pub ulimits: Vec<UlimitArg>,
-    /// Network of steps that name none
+    /// Network of steps that name none: the host's (the default), none, or a private one by pasta
     #[arg(long, value_enum, default_value_t = NetworkArg::Default)]
     pub network: NetworkArg,
+    /// Resolver of the steps instead of the host's
+    #[arg(long, value_name = "ADDRESS")]
+    pub dns: Vec<std::net::IpAddr>,
     /// Directory with descriptions of devices [default: /etc/cdi, /var/run/cdi, /etc/buildkit/cdi]
     #[arg(long = "cdi-spec-dir", value_name = "DIR")]
     pub cdi_spec_dirs: Vec<PathBuf>,
@@ -118,6 +121,7 @@ pub enum NetworkArg {
     Default,
     None,
     Host,
+    Private,
 }
 
 /// `--progress`.

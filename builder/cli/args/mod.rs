@@ -7,6 +7,7 @@ mod edit;
 mod manifest;
 mod output;
 mod registry;
+mod run;
 mod values;
 
 use std::ffi::OsString;
@@ -24,7 +25,8 @@ pub use manifest::{
 };
 pub use output::parse_output;
 pub use registry::{CopyArgs, DeleteArgs, DigestArgs, InspectArgs, TagsArgs};
-pub use values::{HostArg, LabelArg, SecretFrom};
+pub use run::{PrivilegeArg, RunArgs, RunNetwork};
+pub use values::{LabelArg, SecretFrom, UlimitArg};
 
 /// Builds container images from Dockerfiles and moves them between registries, without a daemon.
 #[derive(Debug, Parser)]
@@ -172,55 +174,6 @@ pub struct LayersArgs {
     /// Platform, of an image for several
     #[arg(long, value_name = "OS/ARCH")]
     pub platform: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub struct RunArgs {
-    /// Name of the image: the store's first, else it is pulled
-    pub image: String,
-    /// Command and arguments instead of the image's
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    pub command: Vec<OsString>,
-    /// Set an environment variable (NAME alone takes it from the caller)
-    #[arg(short, long, value_name = "NAME[=VALUE]")]
-    pub env: Vec<String>,
-    /// User instead of the image's
-    #[arg(short, long, value_name = "USER[:GROUP]")]
-    pub user: Option<String>,
-    /// Working directory instead of the image's
-    #[arg(short, long, value_name = "DIR")]
-    pub workdir: Option<String>,
-    /// Program instead of the image's entry point; empty for none
-    #[arg(long, value_name = "PROGRAM")]
-    pub entrypoint: Option<String>,
-    /// Host name inside
-    #[arg(long, value_name = "NAME")]
-    pub hostname: Option<String>,
-    /// `none` or `host`
-    #[arg(long, value_enum, default_value_t = RunNetwork::Host)]
-    pub network: RunNetwork,
-    /// Add a line to /etc/hosts
-    #[arg(long, value_name = "NAME:ADDRESS")]
-    pub add_host: Vec<HostArg>,
-    /// Accepted for compatibility: nothing of a container is ever kept
-    #[arg(long)]
-    pub rm: bool,
-    /// Keep standard input open
-    #[arg(short, long)]
-    pub interactive: bool,
-    /// Give the command the caller's terminal
-    #[arg(short, long)]
-    pub tty: bool,
-    /// Platform, of an image for several
-    #[arg(long, value_name = "OS/ARCH")]
-    pub platform: Option<String>,
-}
-
-/// The network of `run`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum RunNetwork {
-    None,
-    Host,
 }
 
 #[derive(Debug, Args)]

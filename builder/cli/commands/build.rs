@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use builder::error::Category;
 use builder::request::{
-    BuildOutcome, BuildRequest, Frontend, LocalContext, Output, PullPolicy, Secret, SecretSource,
+    BuildOutcome, BuildRequest, Frontend, LocalContext, Output, PullPolicy, Secret, SecretSource, StepNetwork,
 };
 use dockerfile::{NamedContext, NoCache, Options};
 use graph::ContextName;
 use oci::{Platform, Reference};
+use runtime_exec::NetworkMode;
 
 use super::call;
 use super::places::{self, Places, Sources};
@@ -189,10 +190,20 @@ fn build_args(args: &BuildArgs, environment: &Environment) -> BTreeMap<String, O
 
 fn network(network: NetworkArg) -> graph::Network {
     match network {
-        NetworkArg::Default => graph::Network::Default,
+        NetworkArg::Default | NetworkArg::Private => graph::Network::Default,
         NetworkArg::None => graph::Network::None,
         NetworkArg::Host => graph::Network::Host,
     }
+}
+
+/// What steps get that name no network.
+fn step_network(args: &BuildArgs) -> StepNetwork {
+    let default = match args.network {
+        NetworkArg::Default | NetworkArg::Host => NetworkMode::Host,
+        NetworkArg::None => NetworkMode::None,
+        NetworkArg::Private => NetworkMode::Private,
+    };
+    StepNetwork { default, dns: args.dns.clone() }
 }
 
 fn no_cache(args: &BuildArgs) -> NoCache {
@@ -255,7 +266,7 @@ fn request(
         },
         jobs: args.jobs.map(usize::from),
         no_cache: args.no_cache,
-        network: options.network,
+        network: step_network(args),
         force_index: options.multi_platform,
         source_date_epoch: epoch,
         iidfile: args.iidfile.clone(),

@@ -1,8 +1,10 @@
-//! Files that a step sees in place of the root's own: `/etc/hosts`.
+//! Files that a step sees in place of the root's own: `/etc/hosts`, `/etc/resolv.conf`.
 
 use std::fmt::Write as _;
+use std::net::IpAddr;
 
 use graph::ExtraHost;
+use runtime_exec::{DNS_RELAY, NetworkMode};
 
 /// Host name of a step that asks for none.
 pub const DEFAULT_HOSTNAME: &str = "buildkitsandbox";
@@ -17,9 +19,75 @@ pub fn hosts(hostname: &str, extra: &[ExtraHost]) -> Vec<u8> {
     text.into_bytes()
 }
 
+/// The text of `/etc/resolv.conf`: the host's, with other resolvers where `dns` names some. A private
+/// network does not reach a resolver on the host's loopback (or the one that is meant where none is
+/// named): there the relay takes its place.
+pub fn resolv_conf(host: &[u8], network: NetworkMode, dns: &[IpAddr]) -> Vec<u8> {
+    let relayed = match network {
+        NetworkMode::Private => true,
+        NetworkMode::None | NetworkMode::Host => false,
+    };
+    if dns.is_empty() && !relayed {
+        return host.to_vec();
+    }
+    let host = String::from_utf8_lossy(host);
+    let mut servers: Vec<String> = dns.iter().map(IpAddr::to_string).collect();
+    if servers.is_empty() {
+        servers = host
+            .lines()
+            .filter_map(server)
+            .filter(|server| !is_loopback(server))
+            .map(str::to_owned)
+            .collect();
+    }
+    if servers.is_empty() {
+        servers.push(DNS_RELAY.to_string());
+    }
+    let others = host.lines().filter(|line| server(line).is_none()).map(str::to_owned);
+    let lines = others.chain(servers.into_iter().map(|server| format!("nameserver {server}")));
+    lines.map(|line| line + "\n").collect::<String>().into_bytes()
+}
+
+/// The resolver that a line names.
+fn server(line: &str) -> Option<&str> {
+    let mut words = line.split_whitespace();
+    (words.next() == Some("nameserver")).then(|| words.next()).flatten()
+}
+
+fn is_loopback(server: &str) -> bool {
+    let bare = server.split('%').next().unwrap_or(server);
+    bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback() || address.is_unspecified())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn resolvers(host: &str, network: NetworkMode, dns: &[&str]) -> String {
+        let dns: Vec<IpAddr> = dns.iter().map(|text| text.parse().unwrap()).collect();
+        String::from_utf8(resolv_conf(host.as_bytes(), network, &dns)).unwrap()
+    }
+
+    #[test]
+    fn resolvers_that_a_private_network_does_not_reach_are_relayed() {
+        let stub = "nameserver 127.0.0.53\nsearch lan\n";
+        for (host, network, dns, expected) in [
+            (stub, NetworkMode::Host, &[][..], stub),
+            (stub, NetworkMode::None, &[], stub),
+            (stub, NetworkMode::Private, &[], "search lan\nnameserver 169.254.1.1\n"),
+            ("", NetworkMode::Private, &[], "nameserver 169.254.1.1\n"),
+            ("nameserver 10.0.0.1\nnameserver ::1\n", NetworkMode::Private, &[], "nameserver 10.0.0.1\n"),
+            (
+                stub,
+                NetworkMode::Host,
+                &["9.9.9.9", "::2"],
+                "search lan\nnameserver 9.9.9.9\nnameserver ::2\n",
+            ),
+            (stub, NetworkMode::Private, &["9.9.9.9"], "search lan\nnameserver 9.9.9.9\n"),
+        ] {
+            assert_eq!(resolvers(host, network, dns), expected, "{host:?} {network:?} {dns:?}");
+        }
+    }
 
     #[test]
     fn loopback_then_additions() {

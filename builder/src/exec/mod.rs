@@ -28,7 +28,7 @@ pub use environment::{
     DEFAULT_PATH, set as set_variable, set_default as set_default_variable, split as split_environment,
 };
 pub use error::ExecError;
-pub use etc::{DEFAULT_HOSTNAME, hosts};
+pub use etc::{DEFAULT_HOSTNAME, hosts, resolv_conf};
 pub(crate) use kill::KillSwitch;
 pub(crate) use prepare::{account, lower_dirs};
 pub use resources::StepResources;

@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use graph::{ExecOp, Network, Security, Ulimit};
 use layer_store::{ActiveLayer, Snapshot, Store};
 use runtime_exec::{
-    Confinement, DEFAULT_SHM_SIZE, EtcFiles, MountSource, MountSpec, NetworkMode, ProcessSpec, ReadOnly,
-    Resource, Rlimit, Root, StepUser, Terminal,
+    Capabilities, Confinement, DEFAULT_SHM_SIZE, EtcFiles, MountSource, MountSpec, NetworkMode, ProcessSpec,
+    ReadOnly, Resource, Rlimit, Root, StepUser, Terminal,
 };
 
 use super::cdi;
 use super::environment::{self, Additions};
 use super::error::ExecError;
-use super::etc::{DEFAULT_HOSTNAME, hosts};
+use super::etc::{DEFAULT_HOSTNAME, hosts, resolv_conf};
 use super::mounts::{self, Mounts};
 use super::resources::StepResources;
 use super::user::{self, ResolvedUser};
@@ -52,6 +52,7 @@ pub(super) fn prepare(
         ssh_socket: mounts.ssh_socket.clone(),
     };
     let layer = session.lease.prepare(&base)?;
+    let network = network(op.network, resources.network.default);
     let hostname = op.hostname.clone().unwrap_or_else(|| DEFAULT_HOSTNAME.to_owned());
     let spec = ProcessSpec {
         root: Root::Overlay {
@@ -64,16 +65,18 @@ pub(super) fn prepare(
         cwd: op.cwd.clone(),
         user: StepUser { uid: user.uid, gid: user.gid, groups: user.groups },
         mounts: with_memory(op.shm_size, devices.mounts),
-        network: network(op.network, resources.network),
+        network,
         confinement: confinement(op.security),
         etc: EtcFiles {
             hosts: Some(hosts(&hostname, &op.extra_hosts)),
-            resolv_conf: Some(session.host.resolv_conf.to_vec()),
+            resolv_conf: Some(resolv_conf(&session.host.resolv_conf, network, &resources.network.dns)),
         },
         hostname,
         shm_size: DEFAULT_SHM_SIZE,
         rlimits: op.ulimits.iter().map(limit).collect::<Result<_, _>>()?,
         no_new_privs: false,
+        capabilities: Capabilities::DEFAULT,
+        root_access: ReadOnly::No,
         terminal: Terminal::None,
     };
     Ok(Prepared { spec, layer, _mounts: mounts })
@@ -112,11 +115,12 @@ fn secret_variables(op: &ExecOp, resources: &StepResources) -> Result<Vec<(Strin
     Ok(all)
 }
 
-/// A step's own wish, else the build's, else the host's network.
-fn network(step: Network, build: Network) -> NetworkMode {
-    match (step, build) {
-        (Network::None, _) | (Network::Default, Network::None) => NetworkMode::None,
-        (Network::Host, _) | (Network::Default, Network::Host | Network::Default) => NetworkMode::Host,
+/// A step's own wish, else the build's.
+fn network(step: Network, build: NetworkMode) -> NetworkMode {
+    match step {
+        Network::None => NetworkMode::None,
+        Network::Host => NetworkMode::Host,
+        Network::Default => build,
     }
 }
 

@@ -4,10 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use graph::Network;
-
 use super::error::ExecError;
-use crate::request::{BuildRequest, SecretSource};
+use crate::request::{BuildRequest, SecretSource, StepNetwork};
 
 /// What a build gives to its steps.
 #[derive(Clone, Default)]
@@ -18,8 +16,8 @@ pub struct StepResources {
     pub ssh: BTreeMap<String, PathBuf>,
     /// Directories with descriptions of devices, the last of which counts most.
     pub device_directories: Vec<PathBuf>,
-    /// Network of steps that name none.
-    pub network: Network,
+    /// The network.
+    pub network: StepNetwork,
     /// Cache directories are emptied when the build first uses them.
     pub fresh_caches: bool,
     /// Those that were emptied.
@@ -33,7 +31,7 @@ impl StepResources {
             secrets: request.secrets.clone(),
             ssh: request.ssh.clone(),
             device_directories: request.device_directories.clone(),
-            network: request.network,
+            network: request.network.clone(),
             fresh_caches: request.no_cache,
             emptied: Arc::default(),
         }

@@ -61,7 +61,7 @@ fn request(frontend: crate::request::Frontend) -> BuildRequest {
         pull: PullPolicy::Missing,
         jobs: None,
         no_cache: false,
-        network: graph::Network::None,
+        network: crate::request::StepNetwork::default(),
         force_index: false,
         source_date_epoch: None,
         iidfile: None,

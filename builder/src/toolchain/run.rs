@@ -1,20 +1,22 @@
 //! A container from an image: a process upon its files, which are thrown away afterwards.
 
+use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 
 use graph::{ExtraHost, ImageSource};
 use layer_store::{ActiveLayer, Snapshot};
 use oci::{ImageConfig, Platform, Reference};
 use runtime_exec::{
-    Confinement, DEFAULT_SHM_SIZE, EtcFiles, Exit, NetworkMode, ProcessSpec, Root, StepIo, StepUser, Terminal,
+    Capabilities, Confinement, EtcFiles, Exit, Killer, MountSpec, NetworkMode, ProcessSpec, ReadOnly, Rlimit,
+    Root, StepIo, StepUser, Terminal,
 };
 
 use super::error::ToolError;
 use crate::Session;
 use crate::event::StepId;
 use crate::exec::{
-    DEFAULT_PATH, ExecError, KillSwitch, account, hosts, lower_dirs, set_default_variable, set_variable,
-    split_environment,
+    DEFAULT_PATH, ExecError, KillSwitch, account, hosts, lower_dirs, resolv_conf, set_default_variable,
+    set_variable, split_environment,
 };
 use crate::image::{image_facts, pull_image};
 use crate::request::PullPolicy;
@@ -39,6 +41,20 @@ pub struct RunOptions {
     pub hostname: Option<String>,
     /// The network.
     pub network: NetworkMode,
+    /// Resolvers instead of the host's; none: the host's.
+    pub dns: Vec<IpAddr>,
+    /// Directories and files of the host to mount.
+    pub mounts: Vec<MountSpec>,
+    /// Whether the image's files may be written.
+    pub root_access: ReadOnly,
+    /// What root may do.
+    pub capabilities: Capabilities,
+    /// `true`: set-user-id programs gain nothing.
+    pub no_new_privs: bool,
+    /// Resource limits.
+    pub rlimits: Vec<Rlimit>,
+    /// Size of `/dev/shm` in bytes.
+    pub shm_size: u64,
     /// Lines for `/etc/hosts`.
     pub extra_hosts: Vec<ExtraHost>,
     /// Height and width of the caller's terminal, to give the process one of its own.
@@ -56,6 +72,8 @@ pub struct RunIo {
     /// Gets our side of the terminal, where one was asked for, in the thread that waits; it should
     /// hand it to a thread of its own and return.
     pub on_terminal: Option<Box<dyn FnOnce(OwnedFd) + Send>>,
+    /// Gets what passes signals to the process, once it runs.
+    pub on_started: Option<Box<dyn FnOnce(Killer) + Send>>,
 }
 
 /// Runs a process from an image, which is pulled where it is absent. Dropping the future kills it.
@@ -83,6 +101,9 @@ pub async fn run(
         let step_io = StepIo { stdin: io.stdin, stdout: io.stdout, stderr: io.stderr };
         let mut running = runtime_exec::spawn(&spec, step_io).map_err(ExecError::from)?;
         wire.connect(running.killer());
+        if let Some(take) = io.on_started {
+            take(running.killer());
+        }
         if let (Some(terminal), Some(take)) = (running.take_terminal(), io.on_terminal) {
             take(terminal);
         }
@@ -121,17 +142,19 @@ fn spec(
         env: environment(config, options, &user.home),
         cwd: if workdir.is_empty() { "/".to_owned() } else { workdir },
         user: StepUser { uid: user.uid, gid: user.gid, groups: user.groups },
-        mounts: Vec::new(),
+        mounts: options.mounts.clone(),
         network: options.network,
         confinement: Confinement::Default,
         etc: EtcFiles {
             hosts: Some(hosts(&hostname, &options.extra_hosts)),
-            resolv_conf: Some(session.host.resolv_conf.to_vec()),
+            resolv_conf: Some(resolv_conf(&session.host.resolv_conf, options.network, &options.dns)),
         },
         hostname,
-        shm_size: DEFAULT_SHM_SIZE,
-        rlimits: Vec::new(),
-        no_new_privs: false,
+        shm_size: options.shm_size,
+        rlimits: options.rlimits.clone(),
+        no_new_privs: options.no_new_privs,
+        capabilities: options.capabilities,
+        root_access: options.root_access,
         terminal: match options.terminal {
             Some((rows, columns)) => Terminal::New { rows, columns },
             None => Terminal::None,
@@ -187,6 +210,13 @@ mod tests {
             workdir: None,
             hostname: None,
             network: NetworkMode::None,
+            dns: Vec::new(),
+            mounts: Vec::new(),
+            root_access: ReadOnly::No,
+            capabilities: Capabilities::DEFAULT,
+            no_new_privs: false,
+            rlimits: Vec::new(),
+            shm_size: runtime_exec::DEFAULT_SHM_SIZE,
             extra_hosts: Vec::new(),
             terminal: None,
         };

@@ -143,7 +143,7 @@ fn compare(machine: Machine, arches: &[ScmpArch], capabilities: CapabilitySet) {
 }
 
 fn default_capabilities() -> CapabilitySet {
-    crate::step::DEFAULT_CAPABILITIES
+    crate::capabilities::Capabilities::DEFAULT.set()
 }
 
 #[test]

@@ -11,28 +11,12 @@ use super::At;
 use crate::error::{Failure, Stage};
 use crate::spec::{Confinement, ProcessSpec};
 
-/// What root of a step may do by default.
-pub(crate) const DEFAULT_CAPABILITIES: CapabilitySet = CapabilitySet::CHOWN
-    .union(CapabilitySet::DAC_OVERRIDE)
-    .union(CapabilitySet::FSETID)
-    .union(CapabilitySet::FOWNER)
-    .union(CapabilitySet::MKNOD)
-    .union(CapabilitySet::NET_RAW)
-    .union(CapabilitySet::SETGID)
-    .union(CapabilitySet::SETUID)
-    .union(CapabilitySet::SETFCAP)
-    .union(CapabilitySet::SETPCAP)
-    .union(CapabilitySet::NET_BIND_SERVICE)
-    .union(CapabilitySet::SYS_CHROOT)
-    .union(CapabilitySet::KILL)
-    .union(CapabilitySet::AUDIT_WRITE);
-
 /// Gives up what the step may not have, and becomes its user.
 pub(super) fn assume(spec: &ProcessSpec) -> Result<(), Failure> {
     let stage = Stage::Identity;
     let own = capabilities(None).at(stage, "capabilities")?.permitted;
     let granted = match spec.confinement {
-        Confinement::Default => own & DEFAULT_CAPABILITIES,
+        Confinement::Default => own & spec.capabilities.set(),
         Confinement::Insecure => own,
     };
     bound(granted).at(stage, "bounding set")?;

@@ -26,11 +26,9 @@ use serde::{Deserialize, Serialize};
 use crate::channel::Channel;
 use crate::error::{Failure, Stage};
 use crate::seccomp;
-use crate::spec::{Confinement, NetworkMode, ProcessSpec};
-use crate::sys;
+use crate::spec::{Confinement, NetworkMode, ProcessSpec, ReadOnly};
+use crate::sys::{self, mount_attr};
 use hall::Hall;
-#[cfg(test)]
-pub(crate) use identity::DEFAULT_CAPABILITIES;
 use resolve::{RootDir, Stub};
 
 /// The descriptors that become 0 to 2.
@@ -115,6 +113,12 @@ fn set_up(
     let console = console?;
     let user = &spec.user;
     root.owned_directory(&spec.cwd, user.uid, user.gid).at(Stage::Cwd, &spec.cwd)?;
+    match spec.root_access {
+        ReadOnly::Yes => {
+            mount_attr::set(root.as_fd(), mount_attr::RDONLY, mount_attr::ThisOnly).at(Stage::Root, "/")?
+        }
+        ReadOnly::No => {}
+    }
     enter(&root).at(Stage::Pivot, "/")?;
     drop((root, hall));
     rustix::process::chdir(spec.cwd.as_str()).at(Stage::Cwd, &spec.cwd)?;
@@ -125,7 +129,7 @@ fn set_up(
         NetworkMode::None | NetworkMode::Host => {}
     }
     if spec.confinement == Confinement::Default {
-        let filter = seccomp::default_filter(identity::DEFAULT_CAPABILITIES);
+        let filter = seccomp::default_filter(spec.capabilities.set());
         sys::seccomp::install(&filter).at(Stage::Seccomp, "filter")?;
     }
     limits::resources(spec)?;

@@ -1,14 +1,17 @@
 //! `rbuild run`: a process in a new container, which leaves nothing behind.
 
-use std::io::IsTerminal;
+mod options;
+mod signals;
+
 use std::os::fd::{AsFd, OwnedFd};
 
 use builder::event::StepId;
 use builder::exec::ExecError;
-use builder::toolchain::{self, RunIo, RunOptions, ToolError};
-use runtime_exec::{Exit, NetworkMode, Stage};
+use builder::toolchain::{self, RunIo, ToolError};
+use runtime_exec::{Exit, Stage};
 
-use crate::args::{Global, RunArgs, RunNetwork};
+use self::signals::Signals;
+use crate::args::{Global, RunArgs};
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::host;
@@ -32,13 +35,15 @@ pub fn run(args: &RunArgs, global: &Global, environment: &Environment) -> Result
 fn start(args: &RunArgs, global: &Global, environment: &Environment) -> Result<u8, Failure> {
     let name = super::name(&args.image)?;
     let platform = super::platform(args.platform.as_deref())?;
-    let (options, io) = (options(args, environment)?, io(args)?);
+    let (options, mut io) = (options::options(args, environment)?, io(args)?);
+    let signals = Signals::default();
+    io.on_started = Some(signals.receiver());
     let open = host::open(global, environment, Form::Quiet, None)?;
     let session = open.session.clone();
     let result = open.runtime.block_on(async {
         tokio::select! {
             result = toolchain::run(&session, &name, &platform, options, io, StepId(0)) => Some(result),
-            () = super::interrupted() => None,
+            () = signals.pass_on() => None,
         }
     });
     drop(session);
@@ -76,45 +81,6 @@ fn code_of(error: &ToolError) -> u8 {
     }
 }
 
-fn options(args: &RunArgs, environment: &Environment) -> Result<RunOptions, Failure> {
-    let command = args.command.iter().map(|word| {
-        let text = word.clone().into_string();
-        text.map_err(|word| Failure::usage(format!("{} is not UTF-8", word.to_string_lossy())))
-    });
-    let hosts = args.add_host.iter();
-    let terminal = args.tty && std::io::stdin().is_terminal();
-    if args.tty && !terminal {
-        return Err(Failure::usage("--tty: standard input is no terminal"));
-    }
-    let size = || rustix::termios::tcgetwinsize(std::io::stdin()).map(|size| (size.ws_row, size.ws_col));
-    Ok(RunOptions {
-        command: command.collect::<Result<_, _>>()?,
-        entrypoint: args.entrypoint.as_ref().map(|program| match program.as_str() {
-            "" => Vec::new(),
-            program => vec![program.to_owned()],
-        }),
-        env: args.env.iter().filter_map(|text| variable(text, environment)).collect(),
-        user: args.user.clone(),
-        workdir: args.workdir.clone(),
-        hostname: args.hostname.clone(),
-        network: match args.network {
-            RunNetwork::None => NetworkMode::None,
-            RunNetwork::Host => NetworkMode::Host,
-        },
-        extra_hosts: hosts
-            .map(|host| graph::ExtraHost { name: host.name.clone(), address: host.address })
-            .collect(),
-        terminal: if terminal { Some(size().unwrap_or((24, 80))) } else { None },
-    })
-}
-
-fn variable(text: &str, environment: &Environment) -> Option<(String, String)> {
-    match text.split_once('=') {
-        Some((name, value)) => Some((name.to_owned(), value.to_owned())),
-        None => Some((text.to_owned(), environment.get(text)?.to_owned())),
-    }
-}
-
 fn io(args: &RunArgs) -> Result<RunIo, Failure> {
     let own = |fd: std::os::fd::BorrowedFd<'_>| {
         fd.try_clone_to_owned().map_err(|error| Failure::new(builder::error::Category::Host, error))
@@ -130,5 +96,6 @@ fn io(args: &RunArgs) -> Result<RunIo, Failure> {
         stdout: own(std::io::stdout().as_fd())?,
         stderr: own(std::io::stderr().as_fd())?,
         on_terminal: args.tty.then_some(attach),
+        on_started: None,
     })
 }

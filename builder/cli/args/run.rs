@@ -1,0 +1,194 @@
+//! The options of `run`, named as `docker run` names them.
+
+use std::ffi::OsString;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args, ValueEnum};
+use runtime_exec::ReadOnly;
+
+use super::values::{self, HostArg, UlimitArg};
+
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Name of the image: the store's first, else it is pulled
+    pub image: String,
+    /// Command and arguments instead of the image's
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub command: Vec<OsString>,
+    /// Set an environment variable (NAME alone takes it from the caller)
+    #[arg(short, long, value_name = "NAME[=VALUE]")]
+    pub env: Vec<String>,
+    /// Set the variables of a file, one a line
+    #[arg(long = "env-file", value_name = "FILE")]
+    pub env_files: Vec<PathBuf>,
+    /// Mount a directory or file of the host
+    #[arg(short, long = "volume", value_name = "HOST:TARGET[:ro]")]
+    pub volumes: Vec<VolumeArg>,
+    /// Give the command a device of the host
+    #[arg(long = "device", value_name = "HOST[:TARGET]")]
+    pub devices: Vec<DeviceArg>,
+    /// User instead of the image's
+    #[arg(short, long, value_name = "USER[:GROUP]")]
+    pub user: Option<String>,
+    /// Working directory instead of the image's
+    #[arg(short, long, value_name = "DIR")]
+    pub workdir: Option<String>,
+    /// Program instead of the image's entry point; empty for none
+    #[arg(long, value_name = "PROGRAM")]
+    pub entrypoint: Option<String>,
+    /// Host name inside
+    #[arg(long, value_name = "NAME")]
+    pub hostname: Option<String>,
+    /// Let nothing write to the image's files
+    #[arg(long)]
+    pub read_only: bool,
+    /// Give root a capability beyond the usual ones, or ALL
+    #[arg(long = "cap-add", value_name = "NAME", value_delimiter = ',')]
+    pub cap_add: Vec<String>,
+    /// Take a capability from root, or ALL
+    #[arg(long = "cap-drop", value_name = "NAME", value_delimiter = ',')]
+    pub cap_drop: Vec<String>,
+    /// `no-new-privileges`: set-user-id programs gain nothing
+    #[arg(long = "security-opt", value_name = "OPTION")]
+    pub security: Vec<PrivilegeArg>,
+    /// The host's network, none, or a private one by pasta
+    #[arg(long, value_enum, default_value_t = RunNetwork::Host)]
+    pub network: RunNetwork,
+    /// Add a line to /etc/hosts
+    #[arg(long, value_name = "NAME:ADDRESS")]
+    pub add_host: Vec<HostArg>,
+    /// Resolver instead of the host's
+    #[arg(long, value_name = "ADDRESS")]
+    pub dns: Vec<IpAddr>,
+    /// Resource limit
+    #[arg(long = "ulimit", value_name = "NAME=SOFT[:HARD]")]
+    pub ulimits: Vec<UlimitArg>,
+    /// Size of /dev/shm
+    #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
+    pub shm_size: Option<u64>,
+    /// Accepted for compatibility: nothing of a container is ever kept
+    #[arg(long)]
+    pub rm: bool,
+    /// Keep standard input open
+    #[arg(short, long)]
+    pub interactive: bool,
+    /// Give the command the caller's terminal
+    #[arg(short, long)]
+    pub tty: bool,
+    /// Platform, of an image for several
+    #[arg(long, value_name = "OS/ARCH")]
+    pub platform: Option<String>,
+}
+
+/// The network of `run`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum RunNetwork {
+    None,
+    Host,
+    Private,
+}
+
+/// `--security-opt`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PrivilegeArg {
+    /// Set-user-id programs gain nothing.
+    NoNew,
+    /// They do, as without the option.
+    Usual,
+}
+
+impl FromStr for PrivilegeArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.replace('=', ":").as_str() {
+            "no-new-privileges" | "no-new-privileges:true" => Ok(Self::NoNew),
+            "no-new-privileges:false" => Ok(Self::Usual),
+            _ => Err(format!("{text:?} is not supported; known is no-new-privileges")),
+        }
+    }
+}
+
+/// `-v HOST:TARGET[:ro|rw]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VolumeArg {
+    pub host: PathBuf,
+    pub target: String,
+    pub read_only: ReadOnly,
+}
+
+impl FromStr for VolumeArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts: Vec<&str> = text.split(':').collect();
+        let (host, target, read_only) = match parts.as_slice() {
+            [host, target] | [host, target, "rw"] => (*host, *target, ReadOnly::No),
+            [host, target, "ro"] => (*host, *target, ReadOnly::Yes),
+            [_, _, option] => return Err(format!("unknown option {option:?}; known are ro, rw")),
+            _ => return Err(format!("{text:?} is not HOST:TARGET[:ro]")),
+        };
+        if !host.starts_with('/') && !host.starts_with('.') {
+            return Err(format!("{host:?} is no path, and volumes with names are not supported"));
+        }
+        if !target.starts_with('/') {
+            return Err(format!("the target {target:?} is not absolute"));
+        }
+        Ok(Self { host: host.into(), target: target.to_owned(), read_only })
+    }
+}
+
+/// `--device HOST[:TARGET]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceArg {
+    pub host: PathBuf,
+    pub target: String,
+}
+
+impl FromStr for DeviceArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (host, target) = match text.split_once(':') {
+            Some((host, target)) => (host, target),
+            None => (text, text),
+        };
+        if target.contains(':') {
+            return Err(format!("{text:?}: what may be done with a device cannot be narrowed"));
+        }
+        if !host.starts_with("/dev/") || !target.starts_with('/') {
+            return Err(format!("{text:?} is not HOST[:TARGET] below /dev"));
+        }
+        Ok(Self { host: host.into(), target: target.to_owned() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn volumes() {
+        let volume = |text: &str| text.parse::<VolumeArg>();
+        let expected = |read_only| VolumeArg { host: "/a".into(), target: "/b".into(), read_only };
+        assert_eq!(volume("/a:/b"), Ok(expected(ReadOnly::No)));
+        assert_eq!(volume("/a:/b:rw"), Ok(expected(ReadOnly::No)));
+        assert_eq!(volume("/a:/b:ro"), Ok(expected(ReadOnly::Yes)));
+        for bad in ["/a", "name:/b", "/a:b", "/a:/b:z", "/a:/b:ro:x", ""] {
+            assert!(volume(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn devices_and_privileges() {
+        let device = "/dev/fuse:/dev/x".parse::<DeviceArg>();
+        assert_eq!(device, Ok(DeviceArg { host: "/dev/fuse".into(), target: "/dev/x".into() }));
+        for bad in ["/etc/passwd", "/dev/fuse:/dev/fuse:r", "/dev/fuse:x"] {
+            assert!(bad.parse::<DeviceArg>().is_err(), "{bad}");
+        }
+        assert_eq!("no-new-privileges=true".parse(), Ok(PrivilegeArg::NoNew));
+        assert!("seccomp=unconfined".parse::<PrivilegeArg>().is_err());
+    }
+}

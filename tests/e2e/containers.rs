@@ -1,0 +1,119 @@
+//! Containers of `rbuild run`: what they are given, and what they are kept from.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::road::BUSYBOX;
+use crate::support::workspace::Workspace;
+use crate::support::{has, is_root, leftovers, missing};
+
+fn built() -> Workspace {
+    let workspace = Workspace::with(&format!("{BUSYBOX}RUN touch /in-image\nCMD [\"sh\"]\n"));
+    workspace.build(&["-t", "app:1"]);
+    workspace
+}
+
+#[test]
+fn containers_get_what_their_options_say() {
+    if !(is_root() && has("busybox")) {
+        return;
+    }
+    let workspace = built();
+    let share = workspace.path().join("share");
+    std::fs::create_dir(&share).unwrap();
+    std::fs::write(share.join("variables"), "# none\nA=file\nB=two words\nHOME\n").unwrap();
+    let (shared, variables) = (share.display().to_string(), share.join("variables").display().to_string());
+    let (writable, protected) = (format!("{shared}:/mnt"), format!("{shared}:/mnt:ro"));
+    let cases: [(&[&str], &str, &str); 10] = [
+        (&["-v", &writable], "echo 1 > /mnt/made; cat /mnt/made", "1\n"),
+        (&["-v", &protected], "touch /mnt/made 2>/dev/null || cat /mnt/made", "1\n"),
+        (&["--env-file", &variables, "-e", "A=option"], "echo $A, $B", "option, two words\n"),
+        (&["--read-only"], "touch /in-image 2>/dev/null || touch /dev/shm/x && echo refused", "refused\n"),
+        (&["--cap-drop=ALL"], "grep CapEff /proc/self/status", "CapEff:\t0000000000000000\n"),
+        (&["--cap-add=net_admin"], "grep CapEff /proc/self/status", "CapEff:\t00000000a80435fb\n"),
+        (&["--security-opt=no-new-privileges"], "grep NoNewPrivs /proc/self/status", "NoNewPrivs:\t1\n"),
+        (&["--ulimit=nofile=77:88", "--shm-size=1m"], "ulimit -n; df /dev/shm | grep -c ' 1024 '", "77\n1\n"),
+        (&["--dns=9.9.9.9"], "grep nameserver /etc/resolv.conf", "nameserver 9.9.9.9\n"),
+        (&["--device=/dev/null:/dev/other"], "echo x > /dev/other; stat -c %t:%T /dev/other", "1:3\n"),
+    ];
+    for (options, script, expected) in cases {
+        let words = [&["run"], options, &["app:1", "sh", "-c", script]].concat();
+        let said = Command::output(workspace.rbuild().args(&words)).unwrap();
+        assert_eq!(String::from_utf8_lossy(&said.stdout), expected, "{words:?}: {said:?}");
+    }
+    assert_eq!(std::fs::read_to_string(share.join("made")).unwrap(), "1\n");
+    for (code, option) in [
+        (125, "--cap-add=NO_SUCH"),
+        (125, "--volume=/no/such/place:/m"),
+        (125, "--ulimit=x=1"),
+        (2, "--volume=name:/m"),
+        (2, "--security-opt=seccomp=unconfined"),
+    ] {
+        workspace.fails(code, &["run", option, "app:1", "true"]);
+    }
+}
+
+#[test]
+fn signals_reach_the_command_and_a_second_one_ends_it() {
+    if !(is_root() && has("busybox")) {
+        return;
+    }
+    let workspace = built();
+    let cases = [("trap 'exit 9' TERM", 1, Some(9)), ("trap '' TERM", 2, Some(130))];
+    for (trap, signals, expected) in cases {
+        let script = format!("{trap}; echo ready; while :; do sleep 0.1; done");
+        let mut child = workspace
+            .rbuild()
+            .args(["run", "app:1", "sh", "-c", &script])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        output.read_line(&mut String::new()).unwrap();
+        for nth in 0..signals {
+            if nth > 0 {
+                // Two signals of one kind that wait together are one.
+                std::thread::sleep(std::time::Duration::from_millis(300));
+            }
+            let sent = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+            assert!(sent.success());
+        }
+        assert_eq!(child.wait().unwrap().code(), expected, "{trap}");
+        leftovers::none(workspace.path());
+    }
+}
+
+/// A host without a route to anywhere has no network to give away.
+fn private_networks() -> bool {
+    let routes = std::fs::read_to_string("/proc/net/route").unwrap();
+    let routed = routes.lines().any(|line| line.split_whitespace().nth(1) == Some("00000000"));
+    if !routed {
+        missing("a default route");
+    }
+    if !Path::new("/dev/net/tun").exists() {
+        missing("/dev/net/tun");
+    }
+    is_root() && has("busybox") && has("pasta") && routed && Path::new("/dev/net/tun").exists()
+}
+
+#[test]
+fn a_private_network_is_given_where_it_is_asked_for_and_nowhere_else() {
+    if !private_networks() {
+        return;
+    }
+    let before = leftovers::groups_and_devices();
+    let host = std::fs::read_link("/proc/self/ns/net").unwrap();
+    let host = host.to_str().unwrap();
+    let workspace = Workspace::with(&format!(
+        "{BUSYBOX}RUN readlink /proc/self/ns/net; ip route | grep -c ^default\n\
+         RUN --network=none readlink /proc/self/ns/net > /none; ! ip route | grep default\n"
+    ));
+    let private = workspace.build(&["--network=private", "--no-cache", "-t", "app:1"]);
+    assert!(!private.err.contains(host), "{private:?}");
+    assert!(workspace.build(&["--no-cache"]).err.contains(host));
+    let said = workspace.ok(&["run", "--network=private", "app:1", "readlink", "/proc/self/ns/net"]);
+    assert!(said.out.starts_with("net:[") && !said.out.contains(host), "{said:?}");
+    leftovers::none(workspace.path());
+    assert_eq!(leftovers::groups_and_devices(), before);
+}
