@@ -23,24 +23,34 @@ impl Store {
         if let Some(known) = self.present_meta(id)?.content_id {
             return Ok(known);
         }
-        let mut hasher = blake3::Hasher::new();
-        LayerWalk::with_marks(self, id)?.run(&mut |path, change| {
-            field(&mut hasher, path.as_os_str().as_bytes());
-            match change {
-                Change::Whiteout => {
-                    hasher.update(b"w");
-                    Ok(())
-                }
-                Change::Entry { attributes, opaque, host, .. } => {
-                    hasher.update(if *opaque { b"o" } else { b"-" });
-                    entry(&mut hasher, attributes, host)
-                }
-            }
-        })?;
-        let content = ContentId(*hasher.finalize().as_bytes());
+        let content = self.content_of(id)?;
         self.update_meta(id, &mut |meta| meta.content_id = Some(content))?;
         Ok(content)
     }
+
+    /// The same, from the files as they are now.
+    pub(crate) fn content_of(&self, id: &LayerId) -> Result<ContentId> {
+        of_walk(&LayerWalk::with_marks(self, id)?)
+    }
+}
+
+/// The digest of what a walk visits.
+pub(crate) fn of_walk(walk: &LayerWalk<'_>) -> Result<ContentId> {
+    let mut hasher = blake3::Hasher::new();
+    walk.run(&mut |path, change| {
+        field(&mut hasher, path.as_os_str().as_bytes());
+        match change {
+            Change::Whiteout => {
+                hasher.update(b"w");
+                Ok(())
+            }
+            Change::Entry { attributes, opaque, host, .. } => {
+                hasher.update(if *opaque { b"o" } else { b"-" });
+                entry(&mut hasher, attributes, host)
+            }
+        }
+    })?;
+    Ok(ContentId(*hasher.finalize().as_bytes()))
 }
 
 fn field(hasher: &mut blake3::Hasher, bytes: &[u8]) {

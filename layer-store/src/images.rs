@@ -44,9 +44,13 @@ struct Named {
 }
 
 impl Store {
-    /// Looks an image up by its name.
+    /// Looks an image up by its name. A damaged document is absent.
     pub fn image(&self, name: &Reference) -> Result<Option<StoredImage>> {
-        Ok(read_json::<Named>(&self.image_path(name))?.map(|named| named.image))
+        match read_json::<Named>(&self.image_path(name)) {
+            Ok(named) => Ok(named.filter(|named| named.name == *name).map(|named| named.image)),
+            Err(StoreError::Json { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// All images, sorted by name. Damaged documents are passed over.
@@ -89,7 +93,7 @@ impl Store {
     }
 
     /// The name with everything but letters, digits, `.`, `_` and `-` escaped; long ones by their digest.
-    fn image_path(&self, name: &Reference) -> PathBuf {
+    pub(crate) fn image_path(&self, name: &Reference) -> PathBuf {
         let text = name.to_string();
         let escaped: String = text.bytes().map(escape).collect();
         let file =

@@ -145,7 +145,7 @@ impl Lease {
         Ok(remembered(&self.store().present_meta(id)?, below, how))
     }
 
-    fn pack_stream(
+    pub(crate) fn pack_stream(
         &self,
         id: &LayerId,
         meta: &Meta,

@@ -49,10 +49,11 @@ impl Store {
         let Some(text) = self.record_text(key)? else { return Ok(None) };
         let Ok(record) = serde_json::from_str::<Record>(&text) else { return Ok(None) };
         for id in record.outputs.iter().flat_map(|snapshot| &snapshot.0) {
-            if self.meta(id)?.is_none() {
+            if self.meta(id)?.is_none() || self.aside(id).is_err() {
                 return Ok(None);
             }
         }
+        self.note_use(key);
         Ok(Some(record))
     }
 
@@ -82,6 +83,31 @@ impl Store {
         Ok(rows.into_iter().filter_map(parse).collect())
     }
 
+    /// Notes when a record was used last, to the minute. A store that cannot be written is no failure here.
+    fn note_use(&self, key: &CacheKey) {
+        let now = unix_now();
+        let last = self.0.index.read(|connection| {
+            let mut query = connection.prepare_cached("SELECT used FROM record WHERE key = ?1")?;
+            query.query_row(params![key.0.as_slice()], |row| row.get::<_, i64>(0)).optional()
+        });
+        if !matches!(last, Ok(Some(last)) if last.saturating_add(60) < now) {
+            return;
+        }
+        let _ = self.0.index.write(|connection| {
+            connection.execute("UPDATE record SET used = ?2 WHERE key = ?1", params![key.0.as_slice(), now])
+        });
+    }
+
+    /// When each record was used last.
+    pub(crate) fn last_uses(&self) -> Result<Vec<(CacheKey, i64)>> {
+        let rows = self.0.index.read(|connection| {
+            let mut query = connection.prepare("SELECT key, used FROM record")?;
+            let rows = query.query_map([], |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, i64>(1)?)))?;
+            rows.collect::<rusqlite::Result<Vec<_>>>()
+        })?;
+        Ok(rows.into_iter().filter_map(|(key, used)| Some((CacheKey(key.try_into().ok()?), used))).collect())
+    }
+
     pub(crate) fn forget_records(&self, keys: &[CacheKey]) -> Result<()> {
         self.0.index.write(|connection| {
             let mut forget = connection.prepare_cached("DELETE FROM record WHERE key = ?1")?;
@@ -91,6 +117,11 @@ impl Store {
             Ok(())
         })
     }
+}
+
+fn unix_now() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
 }
 
 impl Lease {

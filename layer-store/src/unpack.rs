@@ -15,8 +15,9 @@ use crate::layers::{Meta, Origin};
 use crate::tar::{TarBody, TarReader};
 use crate::tree::{Found, Tree, clean};
 use crate::view::StackView;
+use crate::walk::LayerWalk;
 use crate::writer::implied_directory;
-use crate::{LayerId, Lease, Snapshot};
+use crate::{ContentId, LayerId, Lease, Snapshot};
 
 const WHITEOUT: &[u8] = b".wh.";
 const METADATA: &[u8] = b".wh..wh.";
@@ -53,6 +54,34 @@ struct Unpacking {
 impl Lease {
     /// Unpacks an uncompressed archive. The stream is read to its end and compared with the diff ID.
     pub fn unpack(&self, tar: &mut dyn Read, diff: &DiffId) -> Result<Unpacked> {
+        let mut unpacking = self.read_whole(tar, diff)?;
+        if unpacking.implied.is_empty() && unpacking.links_below.is_empty() {
+            let id = LayerId::from_diff(diff);
+            unpacking.publish(&id, diff)?;
+            return Ok(Unpacked::Complete(id));
+        }
+        Ok(Unpacked::NeedsBelow(PendingLayer { unpacking: Box::new(unpacking), diff: diff.clone() }))
+    }
+
+    /// The content id of the layer that an archive gives. Nothing is kept. `None`: it needs what lies below,
+    /// and that is not there.
+    pub(crate) fn content_of_archive(
+        &self,
+        tar: &mut dyn Read,
+        diff: &DiffId,
+        below: &Snapshot,
+    ) -> Result<Option<ContentId>> {
+        let mut unpacking = self.read_whole(tar, diff)?;
+        let Ok(view) = self.store().stack(below) else { return Ok(None) };
+        if unpacking.fill_gaps(&view).is_err() {
+            return Ok(None);
+        }
+        let aside = std::mem::take(&mut unpacking.tree.aside);
+        let walk = LayerWalk::unnamed(unpacking.dir.join("fs"), aside, self.store().mode());
+        crate::content::of_walk(&walk).map(Some)
+    }
+
+    fn read_whole(&self, tar: &mut dyn Read, diff: &DiffId) -> Result<Unpacking> {
         let mut unpacking = Unpacking::start(self)?;
         let mut reader =
             TarReader::new(Hashing { from: tar, hasher: Hasher::new(diff.0.algorithm()), size: 0 });
@@ -60,12 +89,7 @@ impl Lease {
         let mut hashing = reader.into_inner();
         std::io::copy(&mut hashing, &mut std::io::sink()).map_err(|source| StoreError::Stream { source })?;
         expect(&diff.0, hashing.hasher.finish())?;
-        if unpacking.implied.is_empty() && unpacking.links_below.is_empty() {
-            let id = LayerId::from_diff(diff);
-            unpacking.publish(&id, diff)?;
-            return Ok(Unpacked::Complete(id));
-        }
-        Ok(Unpacked::NeedsBelow(PendingLayer { unpacking: Box::new(unpacking), diff: diff.clone() }))
+        Ok(unpacking)
     }
 }
 

@@ -51,6 +51,12 @@ impl<'a> LayerWalk<'a> {
         Self::new(store, id, Some(below), false)
     }
 
+    /// A walk over a layer that has no name yet, as [`LayerWalk::with_marks`].
+    pub(crate) fn unnamed(host: PathBuf, aside: Aside, mode: crate::Mode) -> Self {
+        let sheet = Sheet { host, aside: Arc::new(aside) };
+        Self { sheet, alone: StackView::of(Vec::new(), mode), below: None, root_too: true }
+    }
+
     fn new(store: &Store, id: &LayerId, below: Option<&'a StackView>, root_too: bool) -> Result<Self> {
         store.present_meta(id)?;
         let aside: Arc<Aside> = store.aside(id)?;

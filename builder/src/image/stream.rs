@@ -112,7 +112,19 @@ pub(super) async fn fetch_and_unpack(
     };
     let (lease, descriptor, diff) = (session.lease.clone(), blob.clone(), diff.clone());
     if let Some(file) = stored {
-        return blocking(Permit::free(), move || unpack(&lease, &descriptor, &diff, Box::new(file))).await;
+        let (lease, descriptor, diff) = (lease.clone(), descriptor.clone(), diff.clone());
+        let unpacked = blocking(Permit::free(), move || {
+            let unpacked = unpack(&lease, &descriptor, &diff, Box::new(file));
+            if unpacked.is_err() {
+                // A damaged blob counts as absent, and the registry may have it whole.
+                lease.store().forget_blob(&descriptor.digest)?;
+            }
+            unpacked
+        });
+        match unpacked.await {
+            Err(ImageError::Unpack { .. }) => {}
+            other => return other,
+        }
     }
     transfer(session, repository, blob, step, move |incoming| {
         unpack_and_store(&lease, &descriptor, &diff, incoming)

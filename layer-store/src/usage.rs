@@ -1,0 +1,64 @@
+//! How much space the parts of the store take, as `du` counts it.
+
+use std::collections::{BTreeMap, HashSet};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use crate::error::Result;
+use crate::{LayerId, Store};
+
+/// Bytes on disk.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Each layer's directory. A file that several share counts once, for the first.
+    pub layers: BTreeMap<LayerId, u64>,
+    /// All blobs.
+    pub blobs: u64,
+    /// All cache mounts.
+    pub mounts: u64,
+    /// The whole store, with what is unfinished.
+    pub total: u64,
+}
+
+impl Store {
+    /// Measures the store. What vanishes meanwhile counts nothing.
+    pub fn usage(&self) -> Result<Usage> {
+        let mut seen = HashSet::new();
+        let mut usage = Usage::default();
+        let layers = self.at("layers");
+        for entry in std::fs::read_dir(&layers).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            if let Some(id) = name.to_str().and_then(|name| name.parse::<LayerId>().ok()) {
+                usage.layers.insert(id, du(&entry.path(), &mut seen));
+            }
+        }
+        usage.blobs = du(&self.at("blobs"), &mut seen);
+        usage.mounts = du(&self.at("mounts"), &mut seen);
+        usage.total =
+            usage.layers.values().sum::<u64>() + usage.blobs + usage.mounts + du(self.root(), &mut seen);
+        Ok(usage)
+    }
+}
+
+/// The blocks of everything below a path that was not seen before.
+fn du(top: &Path, seen: &mut HashSet<(u64, u64)>) -> u64 {
+    let mut total = 0;
+    let mut left = vec![top.to_owned()];
+    while let Some(path) = left.pop() {
+        let Ok(metadata) = std::fs::symlink_metadata(&path) else { continue };
+        if metadata.is_dir() || metadata.nlink() > 1 {
+            let new = seen.insert((metadata.dev(), metadata.ino()));
+            if !new && !metadata.is_dir() {
+                continue;
+            }
+            total += if new { metadata.blocks() * 512 } else { 0 };
+            // What was measured before is not entered again; the top is what is asked about.
+            if metadata.is_dir() && new {
+                left.extend(std::fs::read_dir(&path).into_iter().flatten().flatten().map(|it| it.path()));
+            }
+        } else {
+            total += metadata.blocks() * 512;
+        }
+    }
+    total
+}

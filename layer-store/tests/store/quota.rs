@@ -1,0 +1,101 @@
+//! One quota: what goes, what stays, and that the numbers are those of `du`.
+
+use std::process::Command;
+
+use layer_store::{
+    CacheKey, Evicted, LayerId, Lease, Quota, Record, ResultId, Sharing, Snapshot, StoredImage, StoredVariant,
+};
+use oci::{Descriptor, Digest, MediaType, Platform};
+
+use crate::support::{layer_of, place};
+
+fn step(lease: &Lease, number: u8, size: usize, millis: u64, used: i64) -> LayerId {
+    let id = layer_of(lease, &Snapshot::default(), &[(&format!("f{number}"), &"x".repeat(size))]);
+    let record = Record {
+        outputs: vec![Snapshot(vec![id.clone()])],
+        result: ResultId([number; 32]),
+        inputs: Vec::new(),
+        components: Vec::new(),
+        created: used,
+        millis,
+    };
+    // Every result has two keys.
+    for key in [number, number + 100] {
+        lease.put_record(&CacheKey([key; 32]), &record).unwrap();
+    }
+    id
+}
+
+#[test]
+fn what_is_cheap_large_and_idle_goes_first() {
+    let place = place();
+    let now = 1_000_000;
+    let dear = step(&place.lease, 1, 1 << 20, 600_000, now - 1000);
+    let cheap = step(&place.lease, 2, 1 << 20, 100, now - 1000);
+    let recent = step(&place.lease, 3, 1 << 20, 100, now - 1);
+    let small = step(&place.lease, 4, 10, 100, now - 1000);
+    let used = step(&place.lease, 5, 1 << 20, 1, now - 100_000);
+    let variant = StoredVariant {
+        platform: Platform::host(),
+        config: Descriptor::new(MediaType::OciConfig, Digest::sha256("config"), 1),
+        manifest: None,
+        snapshot: Snapshot(vec![used.clone()]),
+    };
+    let image = StoredImage { created: 1, index: None, variants: vec![variant] };
+    place.store.tag(&"kept".parse().unwrap(), &image).unwrap();
+    let before = place.store.usage().unwrap().total;
+    let quota = Quota { most: Some(before - 100_000), unused_since: None };
+    let plan = place.store.plan_eviction(quota, now).unwrap();
+    assert_eq!(plan.victims[0].keys.len(), 2);
+    let order: Vec<u8> = plan.victims.iter().map(|victim| victim.keys[0].0[0] % 100).collect();
+    assert_eq!(order, [2]);
+    // A process that uses the store keeps everything.
+    assert_eq!(place.store.evict(&plan).unwrap(), Evicted::InUse);
+    assert!(place.store.layer(&cheap).unwrap().is_some());
+    let store = place.store.clone();
+    drop(place.lease);
+    let Evicted::Done { gone, after, .. } = store.evict(&plan).unwrap() else { panic!("in use") };
+    assert_eq!((gone.layers, gone.records), (1, 2));
+    assert!(after <= before - 100_000, "{after} of {before}");
+    for (id, there) in [(&dear, true), (&cheap, false), (&recent, true), (&small, true), (&used, true)] {
+        assert_eq!(store.layer(id).unwrap().is_some(), there, "{id}");
+    }
+    let nothing = Quota { most: Some(0), unused_since: None };
+    store.evict(&store.plan_eviction(nothing, now).unwrap()).unwrap();
+    assert!(store.layer(&used).unwrap().is_some() && store.layer(&dear).unwrap().is_none());
+}
+
+#[test]
+fn age_alone_and_cache_mounts() {
+    let place = place();
+    let old = step(&place.lease, 1, 10, 1, 100);
+    let new = step(&place.lease, 2, 10, 1, 900);
+    let mount = place.lease.cache_mount("m", Sharing::Shared).unwrap();
+    std::fs::write(mount.dir().join("f"), [1; 100_000]).unwrap();
+    drop(mount);
+    let store = place.store.clone();
+    drop(place.lease);
+    let quota = Quota { most: None, unused_since: Some(500) };
+    store.evict(&store.plan_eviction(quota, 1000).unwrap()).unwrap();
+    assert!(store.layer(&old).unwrap().is_none() && store.layer(&new).unwrap().is_some());
+    assert!(store.usage().unwrap().mounts > 100_000);
+    let quota = Quota { most: Some(1000), unused_since: None };
+    let Evicted::Done { mounts, .. } = store.evict(&store.plan_eviction(quota, 1000).unwrap()).unwrap()
+    else {
+        panic!("in use")
+    };
+    assert_eq!(mounts, 1);
+}
+
+#[test]
+fn sizes_agree_with_du() {
+    let place = place();
+    for number in 0..20 {
+        step(&place.lease, number, 5000 * usize::from(number), 1, 1);
+    }
+    let output = Command::new("du").args(["-s", "-B1"]).arg(place.store.root()).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let du: u64 = text.split_whitespace().next().unwrap().parse().unwrap();
+    let ours = place.store.usage().unwrap().total;
+    assert!(ours.abs_diff(du) * 100 <= du, "{ours} and {du}");
+}
