@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use registry_client::{
-    AuthFile, Client, ClientOptions, Credentials, HelperName, HelperOutput, HelperRunner, Hosts, Proxies,
-    RegistryError,
+    AuthFile, Client, ClientOptions, Credential, Credentials, HelperName, HelperOutput, HelperRunner, Hosts,
+    Proxies, RegistryError,
 };
 use runtime_exec::{OutsideCommand, OutsideHelper};
 
@@ -20,9 +20,26 @@ pub fn open(
     environment: &Environment,
     helper: OutsideHelper,
 ) -> Result<Client, RegistryError> {
+    let credentials = credentials(global, environment)?.with_helpers(runner(helper));
+    with(environment, credentials)
+}
+
+/// The same with one credential that wins over all others.
+pub fn with_login(
+    global: &Global,
+    environment: &Environment,
+    helper: OutsideHelper,
+    registry: &str,
+    credential: &Credential,
+) -> Result<Client, RegistryError> {
+    let credentials = credentials(global, environment)?.with_helpers(runner(helper));
+    with(environment, credentials.with(registry, credential.clone()))
+}
+
+fn with(environment: &Environment, credentials: Credentials) -> Result<Client, RegistryError> {
     let options = ClientOptions {
         hosts: certificates(hosts(environment)?, environment),
-        credentials: credentials(global, environment)?.with_helpers(runner(helper)),
+        credentials,
         ca_bundles: environment.path("SSL_CERT_FILE").into_iter().collect(),
         proxies: proxies(environment),
         ..ClientOptions::default()
@@ -100,7 +117,7 @@ fn proxies(environment: &Environment) -> Proxies {
 }
 
 /// Runs credential helpers outside, as the real user.
-fn runner(helper: OutsideHelper) -> HelperRunner {
+pub fn runner(helper: OutsideHelper) -> HelperRunner {
     Arc::new(move |name: &HelperName, verb: &str, stdin: &[u8]| {
         let output = helper
             .run(&OutsideCommand {

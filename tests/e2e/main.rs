@@ -25,6 +25,7 @@ mod edits;
 mod epoch;
 mod forty_layers;
 mod leftovers;
+mod login;
 mod outputs;
 mod registry_verbs;
 mod road;

@@ -4,6 +4,7 @@ mod build;
 mod call;
 mod csv;
 mod edit;
+mod login;
 mod manifest;
 mod output;
 mod registry;
@@ -19,6 +20,7 @@ pub use build::BuildArgs;
 pub use build::{NetworkArg, ProgressArg, PullArg};
 pub use call::{CallArg, Format, Method, Status};
 pub use edit::{AppendArgs, AttachArgs, DiscoverArgs, EditTarget, FlattenArgs, MutateArgs, RebaseArgs};
+pub use login::{AuthCheckArgs, AuthCommand, LoginArgs, LogoutArgs};
 pub use manifest::{
     ManifestAnnotateArgs, ManifestCommand, ManifestCreateArgs, ManifestInspectArgs, ManifestPushArgs,
     ValidateArgs,
@@ -89,6 +91,13 @@ pub enum Command {
     Attach(AttachArgs),
     /// Show what refers to an image
     Discover(DiscoverArgs),
+    /// Log in to a registry, and keep the password
+    Login(LoginArgs),
+    /// Forget the password for a registry
+    Logout(LogoutArgs),
+    /// Look at credentials
+    #[command(subcommand)]
+    Auth(AuthCommand),
     /// Look whether an image is whole: documents, blobs, layers
     Validate(ValidateArgs),
     /// Show an image's layers: digest, size, instruction and files

@@ -9,6 +9,7 @@ mod edit;
 mod images;
 mod inspect;
 mod layers;
+mod login;
 mod manifest;
 mod places;
 mod run;
@@ -45,6 +46,9 @@ pub fn dispatch(cli: &Cli, environment: &Environment) -> Result<u8, Failure> {
         Command::Flatten(args) => edit::flatten(args, global, environment)?,
         Command::Attach(args) => artifact::attach(args, global, environment)?,
         Command::Discover(args) => artifact::discover(args, global, environment)?,
+        Command::Login(args) => login::login(args, global, environment)?,
+        Command::Logout(args) => login::logout(args, global, environment)?,
+        Command::Auth(command) => login::auth(command, global, environment)?,
         Command::Validate(args) => manifest::validate(args, global, environment)?,
         Command::Layers(args) => layers::run(args, global, environment)?,
         Command::Context(command) => context::run(command)?,

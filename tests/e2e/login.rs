@@ -1,0 +1,65 @@
+//! `rbuild login`, `logout` and `auth check` at a registry with passwords.
+
+use std::io::Write;
+use std::process::Stdio;
+
+use crate::support::has;
+use crate::support::registry::{Access, Registry};
+use crate::support::workspace::{Said, Workspace};
+
+fn login(workspace: &Workspace, registry: &str, password: &str) -> Said {
+    let mut child = workspace
+        .rbuild()
+        .args(["login", "-u", "user", "--password-stdin", registry])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(format!("{password}\n").as_bytes()).unwrap();
+    Said::from(child.wait_with_output().unwrap())
+}
+
+#[test]
+fn a_password_is_tried_kept_used_and_forgotten() {
+    if !has("docker-registry") {
+        return;
+    }
+    let htpasswd = "user:$2b$05$vcYM4D9N3ucDkf3g76PUiOLG/gseSv8P7Ig5KfQNavQxb5Cl.aKH.\n";
+    let registry = Registry::start(Access::Basic { htpasswd });
+    let (host, name) = (registry.name(""), registry.name("app:1"));
+    let host = host.trim_end_matches('/');
+    let workspace = Workspace::new();
+    let said = workspace.fails(3, &["auth", "check", &name]);
+    assert!(said.out.contains("credential  none") && said.out.contains("basic"), "{said:?}");
+
+    let said = login(&workspace, host, "wrong");
+    assert_eq!(said.code, Some(3), "{said:?}");
+    assert!(!said.err.contains("wrong") && !workspace.path().join("home/.docker/config.json").exists());
+
+    let said = login(&workspace, host, "secret");
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let file = workspace.path().join("home/.docker/config.json");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&file).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    let said = workspace.ok(&["auth", "check", "--push", &name]);
+    assert!(said.out.contains("config.json") && said.out.contains("granted     push"), "{said:?}");
+
+    workspace.ok(&["logout", host]);
+    workspace.fails(5, &["logout", host]);
+    workspace.fails(3, &["auth", "check", &name]);
+}
+
+#[test]
+fn a_login_without_a_terminal_needs_its_words() {
+    let workspace = Workspace::new();
+    for (words, reason) in [
+        (&["login", "127.0.0.1:1"][..], "--username"),
+        (&["login", "-u", "a", "127.0.0.1:1"], "--password-stdin"),
+        (&["login", "-u", "a", "-p", "b", "nothing"], "names no registry"),
+        (&["login", "-u", "a", "--password-stdin", "127.0.0.1:1"], "holds no password"),
+    ] {
+        let said = workspace.fails(2, words);
+        assert!(said.err.contains(reason), "{words:?}: {said:?}");
+    }
+}
