@@ -5,6 +5,7 @@ use reqwest::header::{CONTENT_LENGTH, HeaderName, HeaderValue, LOCATION};
 use reqwest::{Method, Response, StatusCode, Url};
 
 use super::source::BlobSource;
+use super::upload_notes::Note;
 use crate::auth::scope::Scopes;
 use crate::hosts::endpoint::Endpoint;
 use crate::http::call::{Call, Target};
@@ -53,6 +54,8 @@ impl Client {
         let mounts: Vec<&Repository> = mount_from.iter().filter(usable).collect();
         let there = || self.blob_is_at(&upload.endpoint, &upload.scopes, upload.descriptor);
         if self.0.patience.retry(there).await? {
+            // the process that began to send it may have died before it was told so
+            Note::of(self.0.options.upload_notes.as_deref(), &upload).remove();
             return Ok(PushedBlob::Present);
         }
         let mut session = None;

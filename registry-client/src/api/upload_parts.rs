@@ -18,7 +18,7 @@ use crate::http::transport::same_origin;
 use crate::{Client, RegistryError};
 
 /// Blobs up to this size go in one PUT.
-const SMALL: u64 = 256 << 10;
+const SMALL: u64 = 64 << 10;
 /// Pieces do not get smaller than this.
 const SMALLEST_PIECE: u64 = 64 << 10;
 /// What a first refusal of a large piece leads to, at most.
@@ -121,7 +121,8 @@ impl Client {
             return None;
         }
         let session = Session { url, reach: crate::http::reach::Reach::Public, least: 0 };
-        self.stands(upload, &session).await.ok().filter(|(_, offset)| *offset <= upload.descriptor.size)
+        let asked = self.0.patience.retry(|| self.stands(upload, &session)).await;
+        asked.ok().filter(|(_, offset)| *offset <= upload.descriptor.size)
     }
 
     /// Where an upload stands.

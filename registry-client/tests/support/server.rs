@@ -165,10 +165,12 @@ async fn serve(stream: TcpStream, fates: Fates, handler: Handler, log: Arc<Mutex
             Fate::Break(after) => length.min(*after),
             Fate::Early(_) | Fate::Stall => 0,
         };
-        let mut body = vec![0; wanted];
-        if stream.read_exact(&mut body).await.is_err() {
+        let mut body = Vec::new();
+        if (&mut stream).take(wanted as u64).read_to_end(&mut body).await.is_err() {
             break;
         }
+        // a client that goes away in the middle is as a connection that breaks
+        let fate = if body.len() < wanted { Fate::Break(body.len()) } else { fate };
         request.body = body.into();
         let head = request.method == "HEAD";
         let reply = match &fate {
