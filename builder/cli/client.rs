@@ -42,6 +42,7 @@ fn with(environment: &Environment, credentials: Credentials) -> Result<Client, R
         credentials,
         ca_bundles: environment.path("SSL_CERT_FILE").into_iter().collect(),
         proxies: proxies(environment),
+        upload_notes: upload_notes(environment),
         ..ClientOptions::default()
     };
     Client::new(options)
@@ -62,6 +63,12 @@ fn hosts(environment: &Environment) -> Result<Hosts, RegistryError> {
     let mut drop_ins = vec![PathBuf::from(format!("{SYSTEM_CONF}.d"))];
     drop_ins.extend(user.map(|dir| dir.join("registries.conf.d")));
     Hosts::load(Some(&file), &drop_ins)
+}
+
+/// Where it is noted which uploads are under way.
+fn upload_notes(environment: &Environment) -> Option<PathBuf> {
+    let cache = environment.path("XDG_CACHE_HOME").or_else(|| Some(environment.home()?.join(".cache")));
+    cache.map(|cache| cache.join("rbuild/uploads"))
 }
 
 /// The directories that hold certificates by host.

@@ -278,10 +278,13 @@ impl RegistryError {
 pub(crate) fn is_certificate_error(error: &reqwest::Error) -> bool {
     let mut cause = std::error::Error::source(error);
     while let Some(next) = cause {
-        if let Some(io) = next.downcast_ref::<io::Error>()
-            && io.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
-        {
-            return true;
+        // an I/O error passes over what it holds when it is asked for its source
+        let mut held = next.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        while let Some(inner) = held {
+            if inner.is::<rustls::Error>() {
+                return true;
+            }
+            held = inner.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
         }
         cause = next.source();
     }

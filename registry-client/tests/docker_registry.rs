@@ -227,6 +227,23 @@ async fn certificates() {
     assert!(read_blob(&trusting, &name, &layer(&image.layer)).await.expect("whole") == image.layer);
     let error = client().resolve(&name).await.expect_err("nobody vouches for it");
     assert!(error.to_string().contains("certificate"), "{error}");
+
+    // by host, as Docker and containers have it, and as containerd has it
+    let folder = directory.path().join("certs.d").join(registry.host());
+    std::fs::create_dir_all(&folder).expect("made");
+    let with_directory = || {
+        let hosts = Hosts::default().with_directory(directory.path().join("certs.d"));
+        Client::new(registry_client::ClientOptions { hosts, ..options() }).expect("a client")
+    };
+    let error = with_directory().resolve(&name).await.expect_err("there is none yet").to_string();
+    assert!(error.contains(&folder.display().to_string()), "{error}");
+    std::fs::copy(&certificate, folder.join("ca.crt")).expect("copied");
+    assert_eq!(with_directory().resolve(&name).await.expect("known"), *image.manifest.descriptor());
+    std::fs::rename(folder.join("ca.crt"), folder.join("ca.pem")).expect("moved");
+    with_directory().resolve(&name).await.expect_err("no longer known");
+    let server = format!("server = \"https://{}\"\nca = \"ca.pem\"\n", registry.host());
+    std::fs::write(folder.join("hosts.toml"), server).expect("written");
+    assert_eq!(with_directory().resolve(&name).await.expect("known"), *image.manifest.descriptor());
     let careless = registry_client::ClientOptions {
         hosts: Hosts::default().allow_insecure(&registry.host()),
         ..options()

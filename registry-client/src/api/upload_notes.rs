@@ -2,7 +2,7 @@
 //! hints: what they say is asked of the registry first, and one that is lost costs a new upload.
 
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use oci::Digest;
@@ -35,6 +35,10 @@ impl Note {
     /// Notes a session, for its owner's eyes only: its URL may be all it takes to write to it.
     pub(super) fn write(&self, session: &Session) {
         let Some(path) = &self.0 else { return };
+        if let Some(folder) = path.parent() {
+            // where it cannot be made, writing fails
+            let _ = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        }
         let fresh = path.with_extension(format!("{:08x}", rand::random::<u32>()));
         let mut options = std::fs::OpenOptions::new();
         let written = options

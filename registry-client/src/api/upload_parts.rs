@@ -102,7 +102,8 @@ impl Client {
             match self.close(upload, &session, part).await {
                 // the session is gone, or the answer to an earlier try was lost
                 Err(error) if error.is_transient() || status(&error) == Some(404) => {
-                    match self.blob_is_at(&upload.endpoint, &upload.scopes, upload.descriptor).await {
+                    let there = || self.blob_is_at(&upload.endpoint, &upload.scopes, upload.descriptor);
+                    match self.0.patience.retry(there).await {
                         Ok(true) => Ok(()),
                         Ok(false) | Err(_) => Err(error),
                     }
@@ -330,7 +331,11 @@ impl Sending<'_> {
 
     async fn is_there(&self) -> bool {
         let (client, upload) = (self.client, self.upload);
-        client.blob_is_at(&upload.endpoint, &upload.scopes, upload.descriptor).await.unwrap_or(false)
+        let asked = client
+            .0
+            .patience
+            .retry(|| client.blob_is_at(&upload.endpoint, &upload.scopes, upload.descriptor));
+        asked.await.unwrap_or(false)
     }
 
     /// Halves the pieces; false where they are as small as they may be.

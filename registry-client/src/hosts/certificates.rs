@@ -17,6 +17,13 @@ pub(crate) struct Certificates {
 }
 
 impl Certificates {
+    /// These, and others.
+    pub(crate) fn and(mut self, other: &Self) -> Self {
+        self.authorities.extend(other.authorities.iter().cloned());
+        self.client = self.client.or_else(|| other.client.clone());
+        self
+    }
+
     /// Whether there is none of our own to show and none to trust.
     pub(crate) fn is_empty(&self) -> bool {
         self.authorities.is_empty() && self.client.is_none()
@@ -27,9 +34,6 @@ impl Certificates {
 /// ours is the one that is shown.
 pub(super) fn find(directories: &[PathBuf], host: &str) -> Result<Certificates, RegistryError> {
     let mut found = Certificates::default();
-    if !is_name(host) {
-        return Ok(found);
-    }
     for directory in directories {
         for name in names(host) {
             let own = directory.join(name);
@@ -40,10 +44,13 @@ pub(super) fn find(directories: &[PathBuf], host: &str) -> Result<Certificates, 
     Ok(found)
 }
 
-/// The directory's name, also as containerd writes a port.
-fn names(host: &str) -> impl Iterator<Item = String> + '_ {
+/// The names that a host's folder may have, also as containerd writes a port; none for what is no host.
+pub(super) fn names(host: &str) -> Vec<String> {
+    if !is_name(host) {
+        return Vec::new();
+    }
     let spelt = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()));
-    std::iter::once(host.to_owned()).chain(spelt.map(|(name, port)| format!("{name}_{port}_")))
+    std::iter::once(host.to_owned()).chain(spelt.map(|(name, port)| format!("{name}_{port}_"))).collect()
 }
 
 /// A host is part of a path here.

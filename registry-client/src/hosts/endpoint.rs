@@ -1,6 +1,11 @@
 //! One place to ask for one repository.
 
 use std::net::IpAddr;
+use std::sync::Arc;
+
+use reqwest::header::HeaderMap;
+
+use super::certificates::Certificates;
 
 /// Whether a certificate must be good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -12,7 +17,7 @@ pub(crate) enum Trust {
 }
 
 /// A host and the path of a repository on it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Endpoint {
     /// As names and credentials have it: `docker.io`, `127.0.0.1:5000`.
     pub(crate) host: String,
@@ -20,9 +25,48 @@ pub(crate) struct Endpoint {
     pub(crate) path: String,
     /// How much is asked of its certificate.
     pub(crate) trust: Trust,
+    /// What the settings say besides.
+    pub(crate) extra: Arc<Extra>,
+}
+
+/// Which protocol is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    Http,
+    Https,
+}
+
+impl Scheme {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
+/// What only some places have.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Extra {
+    /// How it is spoken to, where that is settled.
+    pub(crate) scheme: Option<Scheme>,
+    /// The path of the API, where it is not `v2`.
+    pub(crate) root: Option<String>,
+    /// Sent to this place alone.
+    pub(crate) headers: HeaderMap,
+    /// Besides those in the host's directories.
+    pub(crate) certificates: Certificates,
 }
 
 impl Endpoint {
+    /// A path of the API, below the scheme and host.
+    pub(crate) fn api(&self, path: &str) -> String {
+        match self.extra.root.as_deref().unwrap_or("v2") {
+            "" => path.to_owned(),
+            root => format!("{root}/{path}"),
+        }
+    }
+
     /// What is connected to.
     pub(crate) fn authority(&self) -> &str {
         match self.host.as_str() {

@@ -1,18 +1,22 @@
 //! Which host is asked for a repository: mirrors, rewrites, blocked and insecure registries, as
-//! containers' `registries.conf` (version 2) has them.
+//! containers' `registries.conf` (version 2) has them; where that says nothing of a repository, as
+//! containerd's `hosts.toml` does.
 
 pub(crate) mod certificates;
 pub(crate) mod endpoint;
+mod hosts_toml;
 mod registries_conf;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use oci::{Reference, Repository};
 
 use crate::RegistryError;
 use certificates::Certificates;
 use endpoint::{Endpoint, Trust};
+use hosts_toml::{Place, Places};
 use registries_conf::{MirrorUse, Rule};
 
 /// What the registry configuration says of hosts. Empty by default.
@@ -75,7 +79,7 @@ impl Hosts {
         self
     }
 
-    /// Looks for certificates in a directory that has one folder per host (`certs.d`), too.
+    /// Looks for certificates and `hosts.toml` in a directory that has one folder per host (`certs.d`), too.
     #[must_use]
     pub fn with_directory(mut self, directory: impl Into<PathBuf>) -> Self {
         self.directories.push(directory.into());
@@ -101,7 +105,7 @@ impl Hosts {
         by: PullBy,
     ) -> Result<Vec<Endpoint>, RegistryError> {
         let Some(rule) = self.rule(repository)? else {
-            return Ok(vec![self.plain(repository)]);
+            return self.by_hosts_toml(repository, by);
         };
         let suits = |usage: MirrorUse| match usage {
             MirrorUse::All => true,
@@ -118,9 +122,13 @@ impl Hosts {
 
     /// Where to write a repository: rewrites and mirrors are for reading.
     pub(crate) fn for_push(&self, repository: &Repository) -> Result<Endpoint, RegistryError> {
-        let insecure = self.rule(repository)?.is_some_and(|rule| rule.insecure);
+        let Some(rule) = self.rule(repository)? else {
+            let server = self.places(&repository.registry)?.server;
+            let server = server.filter(|server| server.host == self.plain(repository).authority());
+            return Ok(server.map_or_else(|| self.plain(repository), |server| self.at(server, repository)));
+        };
         let mut endpoint = self.plain(repository);
-        if insecure {
+        if rule.insecure {
             endpoint.trust = Trust::Insecure;
         }
         Ok(endpoint)
@@ -148,17 +156,45 @@ impl Hosts {
         }
     }
 
+    /// Mirrors and server of containerd's settings, where there are any.
+    fn by_hosts_toml(&self, repository: &Repository, by: PullBy) -> Result<Vec<Endpoint>, RegistryError> {
+        let places = self.places(&repository.registry)?;
+        let mirrors = places.mirrors.into_iter().filter(|place| place.suits(by));
+        let mut endpoints: Vec<Endpoint> = mirrors.map(|place| self.at(place, repository)).collect();
+        endpoints.push(match places.server {
+            Some(server) => self.at(server, repository),
+            None => self.plain(repository),
+        });
+        Ok(endpoints)
+    }
+
+    fn places(&self, host: &str) -> Result<Places, RegistryError> {
+        match hosts_toml::find(&self.directories, &certificates::names(host)) {
+            None => Ok(Places::default()),
+            Some(path) => hosts_toml::read(&path).map_err(|reason| RegistryError::Setting { path, reason }),
+        }
+    }
+
+    fn at(&self, place: Place, repository: &Repository) -> Endpoint {
+        // credentials of a registry are kept under its own name, however its host is called
+        let own = self.plain(repository);
+        let host = if place.host == own.authority() { own.host.clone() } else { place.host };
+        let trust = if place.trust == Trust::Insecure { place.trust } else { self.trust(&host) };
+        Endpoint { host, path: repository.path.clone(), trust, extra: Arc::new(place.extra) }
+    }
+
+    fn trust(&self, host: &str) -> Trust {
+        if self.insecure.contains(host) { Trust::Insecure } else { Trust::Verified }
+    }
+
     fn plain(&self, repository: &Repository) -> Endpoint {
         self.endpoint(&repository.to_string(), false)
     }
 
     fn endpoint(&self, place: &str, insecure: bool) -> Endpoint {
         let (host, path) = place.split_once('/').unwrap_or((place, ""));
-        let trust = match insecure || self.insecure.contains(host) {
-            true => Trust::Insecure,
-            false => Trust::Verified,
-        };
-        Endpoint { host: host.to_owned(), path: path.to_owned(), trust }
+        let trust = if insecure { Trust::Insecure } else { self.trust(host) };
+        Endpoint { host: host.to_owned(), path: path.to_owned(), trust, extra: Arc::default() }
     }
 }
 

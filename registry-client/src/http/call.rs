@@ -14,6 +14,7 @@ use crate::hosts::endpoint::Endpoint;
 use crate::{Inner, RegistryError};
 
 const MOST_REDIRECTS: usize = 10;
+const MOST_LOG_INS: usize = 4;
 /// Bytes per second that a registry at least verifies.
 const SLOWEST_HASH: u64 = 8 << 20;
 
@@ -102,31 +103,33 @@ impl Inner {
         let base = self.transport.base(call.endpoint).await?;
         let url = match &call.target {
             Target::Path(path) => {
-                let path = format!("v2/{}/{path}", call.endpoint.path);
+                let path = call.endpoint.api(&format!("{}/{path}", call.endpoint.path));
                 base.join(&path).map_err(|_| call.protocol("its path is no URL"))?
             }
             Target::Registry(path) => {
-                base.join(&format!("v2/{path}")).map_err(|_| call.protocol("its path is no URL"))?
+                base.join(&call.endpoint.api(path)).map_err(|_| call.protocol("its path is no URL"))?
             }
             Target::Url(url) => url.clone(),
         };
         if !same_origin(&url, &base) {
             return self.follow(call, url, None).await;
         }
-        let shown = self.auth.current(&self.transport, call.endpoint, call.scopes).await?;
-        let response = self.follow(call, url.clone(), shown.as_ref()).await?;
-        if response.status() != StatusCode::UNAUTHORIZED || !same_origin(response.url(), &base) {
-            return Ok(response);
-        }
-        let better =
-            self.auth.answer(&self.transport, call.endpoint, call.scopes, shown.as_ref(), &response).await?;
-        match better {
-            Some(better) => {
-                drain(response).await;
-                self.follow(call, url, Some(&better)).await
+        let mut shown = self.auth.current(&self.transport, call.endpoint, call.scopes).await?;
+        let mut response = self.follow(call, url.clone(), shown.as_ref()).await?;
+        // tokens may end while others wait for theirs
+        for _ in 0..MOST_LOG_INS {
+            if response.status() != StatusCode::UNAUTHORIZED || !same_origin(response.url(), &base) {
+                break;
             }
-            None => Ok(response),
+            let refused = shown.as_ref();
+            let better =
+                self.auth.answer(&self.transport, call.endpoint, call.scopes, refused, &response).await?;
+            let Some(better) = better.filter(|better| Some(better) != refused) else { break };
+            drain(response).await;
+            response = self.follow(call, url.clone(), Some(&better)).await?;
+            shown = Some(better);
         }
+        Ok(response)
     }
 
     /// Sends and accepts only success.
@@ -178,7 +181,11 @@ impl Inner {
                 (self.transport.foreign(url, reach, purpose).map_err(refused)?, authority_of(url))
             }
         };
-        let mut request = pool.request(call.method.clone(), url.clone()).headers(call.headers.clone());
+        let mut request = pool.request(call.method.clone(), url.clone());
+        if let Place::Own = place {
+            request = request.headers(call.endpoint.extra.headers.clone());
+        }
+        request = request.headers(call.headers.clone());
         if let Some(shown) = shown {
             request = request.header(AUTHORIZATION, shown.clone());
         }

@@ -12,7 +12,7 @@ use super::reach::Reach;
 use super::tls::{Roots, Terms, configuration};
 use crate::error::is_certificate_error;
 use crate::hosts::certificates::Certificates;
-use crate::hosts::endpoint::{Endpoint, Trust, is_loopback};
+use crate::hosts::endpoint::{Endpoint, Scheme, Trust, is_loopback};
 use crate::{ClientOptions, RegistryError};
 
 const NEVER_BY_PROXY: &str = "localhost,127.0.0.0/8,::1";
@@ -48,22 +48,6 @@ pub(crate) enum Purpose {
     Sending,
 }
 
-/// How a host is spoken to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Scheme {
-    Http,
-    Https,
-}
-
-impl Scheme {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Http => "http",
-            Self::Https => "https",
-        }
-    }
-}
-
 impl Transport {
     pub(crate) fn new(options: &ClientOptions) -> Result<Self, RegistryError> {
         if !options.ca_bundles.is_empty() {
@@ -91,7 +75,10 @@ impl Transport {
         purpose: Purpose,
     ) -> Result<reqwest::Client, RegistryError> {
         let tls = match url.scheme() {
-            "https" => Some((endpoint.trust, Some(self.options.hosts.certificates(&endpoint.host)?))),
+            "https" => {
+                let kept = self.options.hosts.certificates(&endpoint.host)?;
+                Some((endpoint.trust, Some(kept.and(&endpoint.extra.certificates))))
+            }
             _ => None,
         };
         self.pool(Kind { tls, purpose, reach: None })
@@ -168,7 +155,7 @@ impl Transport {
     /// `scheme://authority/` of an endpoint. Where it may be either, the host is asked once.
     pub(crate) async fn base(&self, endpoint: &Endpoint) -> Result<Url, RegistryError> {
         let authority = endpoint.authority();
-        let known = self.schemes().get(authority).copied();
+        let known = self.schemes().get(authority).copied().filter(|_| endpoint.extra.scheme.is_none());
         let scheme = match (known, self.candidates(endpoint)) {
             (Some(scheme), _) => scheme,
             (None, [only]) => *only,
@@ -202,6 +189,8 @@ impl Transport {
         let plain = &self.options.plain_http;
         let loopback = is_loopback(endpoint.authority());
         match endpoint.trust {
+            _ if endpoint.extra.scheme == Some(Scheme::Http) => &[Scheme::Http],
+            _ if endpoint.extra.scheme == Some(Scheme::Https) => &[Scheme::Https],
             _ if plain.hosts.contains(&endpoint.host) => &[Scheme::Http],
             Trust::Insecure if loopback => &[Scheme::Http, Scheme::Https],
             Trust::Insecure => &[Scheme::Https, Scheme::Http],
@@ -215,7 +204,7 @@ impl Transport {
         let mut first_failure = None;
         for scheme in candidates {
             let url = url(*scheme, endpoint.authority())?
-                .join("v2/")
+                .join(&endpoint.api(""))
                 .map_err(|_| bad_host(endpoint.authority()))?;
             match self.own(&url, endpoint, Purpose::Asking)?.get(url).send().await {
                 Ok(response) => {

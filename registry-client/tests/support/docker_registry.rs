@@ -18,6 +18,8 @@ pub struct Setup<'a> {
     pub htpasswd: Option<&'a str>,
     /// Certificate and key.
     pub tls: Option<(&'a Path, &'a Path)>,
+    /// A token server's URL, and the certificate of who signs its tokens (`me` for the service `test`).
+    pub tokens: Option<(&'a str, &'a Path)>,
 }
 
 /// A running registry; it dies with this.
@@ -97,6 +99,13 @@ fn config(setup: &Setup<'_>, root: &Path, port: u16) -> String {
     if let Some((certificate, key)) = setup.tls {
         let _ =
             write!(text, "  tls:\n    certificate: {}\n    key: {}\n", certificate.display(), key.display());
+    }
+    if let Some((realm, certificate)) = setup.tokens {
+        let _ = write!(
+            text,
+            "auth:\n  token:\n    realm: {realm}\n    service: test\n    issuer: me\n    rootcertbundle: {}\n",
+            certificate.display()
+        );
     }
     if let Some(lines) = setup.htpasswd {
         let file = root.join("htpasswd");

@@ -1,6 +1,7 @@
 //! A registry in memory. Tests put their mischief in front of it.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -17,6 +18,8 @@ pub struct Fake {
     pub manifests: Mutex<BTreeMap<(String, String), (String, Bytes)>>,
     /// Uploads under way.
     pub uploads: Mutex<BTreeMap<String, Vec<u8>>>,
+    /// How many were begun.
+    pub begun: AtomicUsize,
     /// The least it wants in one request.
     pub least_piece: Option<usize>,
     /// Whether it is of version 1.1 of the specification.
@@ -161,7 +164,7 @@ impl Fake {
                 return reply(201);
             }
             let mut uploads = self.uploads.lock().expect("unpoisoned");
-            let name = format!("session{}", uploads.len());
+            let name = format!("session{}", self.begun.fetch_add(1, Ordering::SeqCst));
             uploads.insert(name.clone(), Vec::new());
             let begun =
                 reply(202).header("Location", format!("/v2/{repository}/blobs/uploads/{name}?state=a%2Fb"));
@@ -192,7 +195,7 @@ impl Fake {
                     return reply(400)
                         .body(r#"{"errors":[{"code":"DIGEST_INVALID","message":"no such digest"}]}"#);
                 }
-                had.clear();
+                uploads.remove(session);
                 drop(uploads);
                 self.put_blob(repository, &bytes);
                 reply(201).header("Docker-Content-Digest", digest)
