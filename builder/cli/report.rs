@@ -6,7 +6,10 @@ use std::io::IsTerminal;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use builder::BuildError;
+use builder::exec::ExecError;
 use graph::{Diagnostic, Severity, Span};
+use runtime_exec::Stage;
+use rustix::io::Errno;
 
 use crate::environment::Environment;
 
@@ -52,6 +55,10 @@ pub fn build_error(error: &BuildError, file: &BuildFile, colour: Colour) -> Stri
         BuildError::Need { cause, .. } => {
             let mut text = excerpt(Level::ERROR, &first_line(&error.to_string()), error.span(), file, colour);
             text.push_str(&causes(&error.to_string(), Some(cause)));
+            let meant = error.span().zip(file.text.as_deref());
+            if let Some(stage) = meant.and_then(|(span, text)| dockerfile::survey::stage_meant(text, span)) {
+                let _ = writeln!(text, "help: no stage has that name; did you mean {stage}?");
+            }
             text.push_str(&hint(cause.error()));
             text
         }
@@ -148,6 +155,9 @@ fn causes(said: &str, mut cause: Option<&(dyn Error + 'static)>) -> String {
 fn hint(error: &(dyn Error + 'static)) -> String {
     let mut next = Some(error);
     while let Some(error) = next {
+        if let Some(text) = error.downcast_ref().and_then(spawn_hint) {
+            return format!("help: {text}\n");
+        }
         let io = error.downcast_ref::<std::io::Error>();
         if let Some(text) = io.and_then(io_hint) {
             return format!("help: {text}\n");
@@ -157,6 +167,33 @@ fn hint(error: &(dyn Error + 'static)) -> String {
         next = wrapped.or_else(|| error.source());
     }
     String::new()
+}
+
+/// A program that could not be started inside.
+fn spawn_hint(error: &ExecError) -> Option<String> {
+    let ExecError::Spawn(error) = error else { return None };
+    if error.stage() != Some(Stage::Exec) {
+        return None;
+    }
+    match Errno::from_raw_os_error(error.errno()?) {
+        Errno::NOENT if error.to_string().contains("/sh\"") => Some(
+            "the image has no shell there: write RUN [\"program\", \"argument\"], name a shell with SHELL, or \
+             build upon an image that has one"
+                .to_owned(),
+        ),
+        Errno::NOENT => Some(
+            "the program, or a part that it needs (the interpreter in its first line, its dynamic loader), \
+             is not in the image"
+                .to_owned(),
+        ),
+        Errno::NOEXEC => Some(format!(
+            "the program is made for another kind of machine than this {}, or is a script without #!; programs \
+             for others need an emulator registered with binfmt_misc (package qemu-user-static)",
+            std::env::consts::ARCH
+        )),
+        Errno::ACCESS => Some("the file is not executable: chmod +x, or COPY --chmod=755".to_owned()),
+        _ => None,
+    }
 }
 
 fn io_hint(error: &std::io::Error) -> Option<&'static str> {

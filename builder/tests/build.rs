@@ -70,7 +70,7 @@ fn step(graph: &mut Graph, source: &str, from: Input, base: Input) -> Edge {
 }
 
 fn context(graph: &mut Graph) -> Input {
-    let source = LocalSource { context: ContextName::Main, ignore: Vec::new() };
+    let source = LocalSource { context: ContextName::Main, ignore: Vec::new(), ignore_places: Vec::new() };
     Some(Edge::first(graph.add(Op::Local(source), Vec::new(), Meta::default())))
 }
 

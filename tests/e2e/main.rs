@@ -12,6 +12,7 @@
 mod support;
 
 mod bad_input;
+mod broken;
 mod cache;
 mod call;
 mod commands;

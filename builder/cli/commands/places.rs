@@ -284,7 +284,10 @@ pub fn named_contexts(args: &BuildArgs) -> Result<BTreeMap<String, NamedContext>
         if is_url(value) {
             return Ok(NamedContext::Http(value.to_owned()));
         }
-        context_directory(value).map(|_| NamedContext::Local)
+        context_directory(value).map(|_| NamedContext::Local).map_err(|failure| Failure {
+            text: failure.text.replacen("error: ", &format!("error: --build-context {option}: "), 1),
+            ..failure
+        })
     };
     let named = args
         .build_contexts

@@ -55,6 +55,28 @@ enum Source {
 struct Rules {
     patterns: Patterns,
     texts: Vec<String>,
+    /// Where each is written, if that is known.
+    places: Vec<String>,
+}
+
+/// A rule that leaves a path out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HidingRule {
+    /// The rule.
+    pub text: String,
+    /// Where it is written: `.dockerignore:3`.
+    pub place: Option<String>,
+    /// Whether there is a file or directory at the path.
+    pub hides: Hides,
+}
+
+/// What a rule leaves out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hides {
+    /// Something that is there.
+    Something,
+    /// Nothing: there is no such path.
+    Nothing,
 }
 
 /// Opens a context. Nothing is listed or read yet, apart from the directory itself.
@@ -63,7 +85,7 @@ pub fn scan(
     ignore: &[String],
     index: &StatIndex,
 ) -> Result<ContextScan, ContextError> {
-    let rules = Rules { patterns: Patterns::new(ignore)?, texts: ignore.to_vec() };
+    let rules = Rules { patterns: Patterns::new(ignore)?, texts: ignore.to_vec(), places: Vec::new() };
     let (source, root) = match context {
         LocalContext::Directory(path) => {
             let (fd, stamp) = open::root(path)?;
@@ -93,17 +115,34 @@ impl ContextScan {
         Ok(children.iter().map(|child| (child.name.clone(), child.entry.clone())).collect())
     }
 
+    /// The same, with the places of its rules, for messages.
+    pub(crate) fn with_places(mut self, places: Vec<String>) -> Self {
+        self.rules.places = places;
+        self
+    }
+
     /// The last ignore rule that hides a path or a directory above it.
-    pub(crate) fn hidden_by(&self, path: &Path) -> Option<&str> {
+    pub(crate) fn hidden_by(&self, path: &Path) -> Option<HidingRule> {
         use std::os::unix::ffi::OsStrExt;
+        let hides = match &self.source {
+            Source::Directory { fd, .. } => {
+                match rustix::fs::statat(fd, path, rustix::fs::AtFlags::SYMLINK_NOFOLLOW) {
+                    Ok(_) => Hides::Something,
+                    Err(_) => Hides::Nothing,
+                }
+            }
+            Source::Memory => Hides::Something,
+        };
         let path = path.as_os_str().as_bytes();
         if path.is_empty() || !self.rules.patterns.matches_or_parent(path) {
             return None;
         }
-        let hides = |text: &&String| {
+        let matching = |text: &String| {
             !text.starts_with('!') && Patterns::new([text]).is_ok_and(|alone| alone.matches_or_parent(path))
         };
-        self.rules.texts.iter().rev().find(hides).map(String::as_str)
+        let position = self.rules.texts.iter().rposition(matching)?;
+        let place = self.rules.places.get(position).cloned();
+        Some(HidingRule { text: self.rules.texts[position].clone(), place, hides })
     }
 
     fn node(&self, path: &Path) -> Result<Option<&Node>, ContextError> {

@@ -89,7 +89,12 @@ fn what_hides_a_path() {
         (&["x"], "a", None),
         (&["*"], "", None),
     ] {
-        assert_eq!(fixture.scan(rules).hidden_by(Path::new(path)), expected, "{rules:?} {path}");
+        let scan = fixture.scan(rules).with_places(vec!["f:1".to_owned(), "f:3".to_owned()]);
+        let found = scan.hidden_by(Path::new(path));
+        let position = rules.iter().position(|rule| Some(*rule) == expected);
+        let place = position.map(|position| ["f:1", "f:3"][position].to_owned());
+        assert_eq!(found.as_ref().map(|rule| rule.text.as_str()), expected, "{rules:?} {path}");
+        assert_eq!(found.and_then(|rule| rule.place), place, "{rules:?} {path}");
     }
 }
 

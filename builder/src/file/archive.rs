@@ -5,7 +5,7 @@ use std::io::{self, Cursor, Read, Seek};
 use std::path::{Path, PathBuf};
 
 use layer_store::tar::{TarEntry, TarReader};
-use layer_store::{Content, Kind};
+use layer_store::{Content, Kind, StoreError};
 
 use super::FileError;
 use super::dest::{Dest, Owner, parent};
@@ -117,7 +117,14 @@ pub(super) fn unpack(
         let mut reader = TarReader::new(stream);
         let mut unpacking = Unpacking { dest, root, owner, archive: path };
         while let Some(entry) = reader.next_entry().map_err(|error| bad(error.to_string()))? {
-            unpacking.entry(entry)?;
+            unpacking.entry(entry).map_err(|error| match error {
+                // The archive is at fault, not the store.
+                FileError::Store(StoreError::Stream { source }) => bad(source.to_string()),
+                FileError::Store(StoreError::Archive { entry, reason }) => {
+                    bad(format!("entry {entry:?}: {reason}"))
+                }
+                other => other,
+            })?;
         }
     }
     match &archive.file {

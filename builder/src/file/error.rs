@@ -8,7 +8,7 @@ use graph::PatternError;
 use layer_store::StoreError;
 use thiserror::Error;
 
-use crate::context::ContextError;
+use crate::context::{ContextError, Hides, HidingRule};
 use crate::error::{Categorised, Category};
 
 /// A file action cannot be done. Paths are those of the build: absolute in the tree they belong to,
@@ -25,14 +25,16 @@ pub enum FileError {
     #[error(transparent)]
     Pattern(#[from] PatternError),
     /// A source does not exist.
-    #[error("{path} not found in {place}{}", hint(.hidden_by.as_deref(), .similar))]
+    #[error("{path} not found in {place}{}", hint(.hidden_by.as_ref(), .dead_link.as_ref(), .similar))]
     NotFound {
         /// What was asked for.
         path: String,
         /// Where.
         place: Place,
         /// The ignore rule that hides it.
-        hidden_by: Option<String>,
+        hidden_by: Option<HidingRule>,
+        /// A link on the way that leads to nothing there, and its text.
+        dead_link: Option<(String, String)>,
         /// What is there and has a similar name.
         similar: Vec<String>,
     },
@@ -164,11 +166,23 @@ impl fmt::Display for Place {
     }
 }
 
-fn hint(hidden_by: Option<&str>, similar: &[String]) -> String {
-    match (hidden_by, similar) {
-        (Some(rule), _) => format!(": it is left out by the ignore rule {rule:?}"),
-        (None, []) => String::new(),
-        (None, names) => format!("; there is {}", names.join(", ")),
+fn hint(hidden_by: Option<&HidingRule>, dead_link: Option<&(String, String)>, similar: &[String]) -> String {
+    match (hidden_by, dead_link, similar) {
+        (Some(rule), _, _) => {
+            let place = rule.place.as_ref().map(|place| format!(" ({place})")).unwrap_or_default();
+            let text = &rule.text;
+            match rule.hides {
+                Hides::Something => format!(": it is left out by the ignore rule {text:?}{place}"),
+                Hides::Nothing => {
+                    format!(", and the ignore rule {text:?}{place} would leave it out if it were")
+                }
+            }
+        }
+        (None, Some((link, target)), _) => {
+            format!(": {link} is a symbolic link to {target}, which is not there either")
+        }
+        (None, None, []) => String::new(),
+        (None, None, names) => format!("; there is {}", names.join(", ")),
     }
 }
 

@@ -2,10 +2,13 @@
 
 use std::path::Path;
 
+use layer_store::Kind;
+
 use super::FileError;
 use super::error::shown;
 use super::links::{Last, clean};
 use super::tree::Tree;
+use crate::context::HidingRule;
 
 const MOST_NAMES: usize = 3;
 
@@ -16,15 +19,33 @@ pub(super) fn not_found(tree: &Tree, source: &str) -> FileError {
         path: shown(&path),
         place: tree.place(),
         hidden_by: hidden_by(tree, &path),
+        dead_link: dead_link(tree, &path).unwrap_or_default(),
         similar: similar(tree, &path).unwrap_or_default(),
     }
 }
 
-fn hidden_by(tree: &Tree, path: &Path) -> Option<String> {
+fn hidden_by(tree: &Tree, path: &Path) -> Option<HidingRule> {
     match tree {
-        Tree::Context(scan) => scan.hidden_by(path).map(str::to_owned),
+        Tree::Context(scan) => scan.hidden_by(path),
         Tree::Stack(_) => None,
     }
+}
+
+/// The first link on the way that leads to nothing in the tree, and its text.
+fn dead_link(tree: &Tree, path: &Path) -> Result<Option<(String, String)>, FileError> {
+    let mut directory = std::path::PathBuf::new();
+    for name in path.iter() {
+        let here = directory.join(name);
+        let next = tree.resolve(&here, Last::Follow, |_| {})?;
+        if tree.lookup(&next)?.is_none() {
+            return Ok(match tree.lookup(&here)?.map(|entry| entry.attributes.kind) {
+                Some(Kind::Symlink { target }) => Some((shown(&here), target.display().to_string())),
+                Some(_) | None => None,
+            });
+        }
+        directory = next;
+    }
+    Ok(None)
 }
 
 /// Names like the first missing component, beside it.

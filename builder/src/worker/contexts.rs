@@ -58,7 +58,10 @@ impl Contexts {
     async fn open(&self, source: &LocalSource) -> Result<Arc<ContextScan>, Cause> {
         let context =
             self.given.get(&source.context).cloned().ok_or_else(|| NotGiven(source.context.clone()))?;
-        let (index, ignore) = (self.store.stat_index(), source.ignore.clone());
-        Ok(Arc::new(blocking(Permit::free(), move || scan(&context, &ignore, &index)).await?))
+        let (index, source) = (self.store.stat_index(), source.clone());
+        let scan = blocking(Permit::free(), move || {
+            Ok::<_, Cause>(scan(&context, &source.ignore, &index)?.with_places(source.ignore_places))
+        });
+        Ok(Arc::new(scan.await?))
     }
 }

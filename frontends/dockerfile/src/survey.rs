@@ -3,6 +3,9 @@
 
 use graph::Span;
 
+use crate::instruction::{Instruction, InstructionKind};
+use crate::suggest::nearest;
+
 /// What one target takes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outline {
@@ -59,4 +62,48 @@ pub struct TargetInfo {
     pub platform: Option<String>,
     /// The `FROM`.
     pub span: Span,
+}
+
+/// The stage that an instruction may mean where it names an image that cannot be had: one before it with
+/// a similar name.
+pub fn stage_meant(text: &str, span: Span) -> Option<String> {
+    let (file, _) = crate::parse_leniently(text.as_bytes());
+    let at = file.instructions.iter().position(|instruction| instruction.span == span)?;
+    let stages: Vec<&str> = file.instructions[..at].iter().filter_map(stage_name).collect();
+    let names = images(&file.instructions[at]);
+    names.iter().find_map(|name| nearest(name, stages.iter().copied())).map(str::to_owned)
+}
+
+fn stage_name(instruction: &Instruction) -> Option<&str> {
+    let InstructionKind::From(from) = &instruction.kind else { return None };
+    from.name.as_ref().map(|name| name.name.as_str())
+}
+
+/// What an instruction may name a stage or an image by.
+fn images(instruction: &Instruction) -> Vec<String> {
+    if let InstructionKind::From(from) = &instruction.kind {
+        vec![from.image.value.clone()]
+    } else if let InstructionKind::Copy(copy) = &instruction.kind {
+        copy.from.iter().map(|from| from.value.clone()).collect()
+    } else if let InstructionKind::Run(run) = &instruction.kind {
+        let fields = run.mounts.iter().flat_map(|mount| mount.value.split(','));
+        fields.filter_map(|field| field.strip_prefix("from=")).map(str::to_owned).collect()
+    } else {
+        Vec::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stages_that_may_be_meant() {
+        let text = "FROM a AS builder\nFROM biulder\nCOPY --from=bulder x y\nRUN --mount=from=buidler,target=/x z\nCOPY --from=other x y\n";
+        let (file, _) = crate::parse_leniently(text.as_bytes());
+        let found: Vec<Option<String>> =
+            file.instructions.iter().map(|instruction| stage_meant(text, instruction.span)).collect();
+        let builder = Some("builder".to_owned());
+        assert_eq!(found, [None, builder.clone(), builder.clone(), builder, None]);
+    }
 }

@@ -40,6 +40,9 @@ pub struct LocalSource {
     /// Ignore rules in file order (grammar of [`Patterns`](crate::Patterns)); files they exclude do
     /// not exist for the build. Not part of a consumer's cache key: the selected files are.
     pub ignore: Vec<String>,
+    /// Where each rule is written, for messages: `.dockerignore:3`.
+    #[serde(skip)]
+    pub ignore_places: Vec<String>,
 }
 
 /// A commit of a git repository.

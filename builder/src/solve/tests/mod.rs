@@ -84,7 +84,8 @@ fn copy(graph: &mut Graph, path: &str, from: VertexId, base: Input) -> VertexId 
 
 /// The main context.
 fn local(graph: &mut Graph) -> VertexId {
-    let source = LocalSource { context: graph::ContextName::Main, ignore: Vec::new() };
+    let source =
+        LocalSource { context: graph::ContextName::Main, ignore: Vec::new(), ignore_places: Vec::new() };
     graph.add(Op::Local(source), Vec::new(), Meta::default())
 }
 

@@ -69,10 +69,11 @@ fn read_flag(flag: &Word, known: &[(&'static str, Takes)]) -> Result<(Given, Tak
         Some((name, value)) => (name, Some(value)),
         None => (flag.value.as_str(), None),
     };
-    let bare = name.trim_start_matches("--");
+    let written = format!("--{}", name.trim_start_matches('-'));
     let Some((found, takes)) = known.iter().find(|(known, _)| name.strip_prefix("--") == Some(*known)) else {
-        let names = known.iter().map(|(name, _)| *name);
-        return Err(error(with_guess(format!("unknown flag: {name}"), bare, names)));
+        let names: Vec<String> = known.iter().map(|(name, _)| format!("--{name}")).collect();
+        let names = names.iter().map(String::as_str);
+        return Err(error(with_guess(format!("unknown flag: {name}"), &written, names)));
     };
     let missing = || error(format!("missing a value on flag: {name}"));
     let on = match (takes, value) {

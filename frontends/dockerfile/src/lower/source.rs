@@ -1,7 +1,7 @@
 //! The files that a lowering begins with: the Dockerfile and the ignore rules.
 
 use bytes::Bytes;
-use graph::{ContextName, Diagnostic, Known, LocalSource, Need, Patterns, parse_ignore_file};
+use graph::{ContextName, Diagnostic, Known, LocalSource, Need, Patterns, parse_ignore_lines};
 
 use super::Needs;
 use super::options::Options;
@@ -87,20 +87,27 @@ fn file<'k>(
 #[derive(Debug, Default)]
 pub(crate) struct Ignore {
     lines: Vec<String>,
+    places: Vec<String>,
     patterns: Patterns,
 }
 
 impl Ignore {
     fn read(name: &str, text: Option<&Bytes>) -> Result<Self, Diagnostic> {
-        let lines = text.map(|text| parse_ignore_file(text)).unwrap_or_default();
+        let (mut lines, mut places) = (Vec::new(), Vec::new());
+        for (number, line) in text.map(|text| parse_ignore_lines(text)).unwrap_or_default() {
+            let place = format!("{name}:{number}");
+            Patterns::new([&line]).map_err(|error| Diagnostic::error(format!("{place}: {error}"), None))?;
+            lines.push(line);
+            places.push(place);
+        }
         let patterns =
             Patterns::new(&lines).map_err(|error| Diagnostic::error(format!("{name}: {error}"), None))?;
-        Ok(Self { lines, patterns })
+        Ok(Self { lines, places, patterns })
     }
 
     /// A context with these rules.
     pub(crate) fn source(&self, context: ContextName) -> LocalSource {
-        LocalSource { context, ignore: self.lines.clone() }
+        LocalSource { context, ignore: self.lines.clone(), ignore_places: self.places.clone() }
     }
 
     /// Whether a source of a copy is certainly left out. Exceptions make it hard to tell.
