@@ -117,19 +117,24 @@ pub(super) fn unpack(
         let mut reader = TarReader::new(stream);
         let mut unpacking = Unpacking { dest, root, owner, archive: path };
         while let Some(entry) = reader.next_entry().map_err(|error| bad(error.to_string()))? {
-            unpacking.entry(entry).map_err(|error| match error {
-                // The archive is at fault, not the store.
-                FileError::Store(StoreError::Stream { source }) => bad(source.to_string()),
-                FileError::Store(StoreError::Archive { entry, reason }) => {
-                    bad(format!("entry {entry:?}: {reason}"))
-                }
-                other => other,
-            })?;
+            unpacking.entry(entry).map_err(|error| at_fault(error, &bad))?;
         }
     }
     match &archive.file {
         OpenFile::File(opened) => Ok(opened.check()?),
         OpenFile::Stored(_) | OpenFile::Bytes(_) => Ok(()),
+    }
+}
+
+/// What cannot be read is the archive's fault, not the store's.
+fn at_fault(error: FileError, bad: &dyn Fn(String) -> FileError) -> FileError {
+    let FileError::Store(error) = error else { return error };
+    if let StoreError::Stream { source } = &error {
+        bad(source.to_string())
+    } else if let StoreError::Archive { entry, reason } = &error {
+        bad(format!("entry {entry:?}: {reason}"))
+    } else {
+        FileError::Store(error)
     }
 }
 

@@ -80,7 +80,7 @@ fn messages_and_places() {
         ("# x\n", "file with no instructions", "# x\n"),
         ("ARG a", "dockerfile contains no stages to build", "ARG a"),
         ("FROM a\nRUN <<E\nx\n", "unterminated heredoc", "<<E"),
-        ("FROM a\nCOPY --lnk a b", "unknown flag: --lnk (did you mean link?)", "--lnk"),
+        ("FROM a\nCOPY --lnk a b", "unknown flag: --lnk (did you mean --link?)", "--lnk"),
         ("FROM a\nCOPY --link= a b", "missing a value on flag: --link", "--link="),
         ("FROM a\nCOPY --chown a b", "missing a value on flag: --chown", "--chown"),
         ("FROM a\nCOPY --link=1 a b", "expecting boolean value for flag --link, not: 1", "--link=1"),
