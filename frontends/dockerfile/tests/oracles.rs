@@ -1,10 +1,12 @@
 //! Our list of instructions against those of three other parsers.
 //!
 //! None of them is right everywhere. A file on which two of them agree with each other and not
-//! with us is a failure, unless it is named below with the reason.
+//! with us is a failure, unless it is named below with the reason. On the conformance cases each
+//! single disagreement is a row of `docs/parsers.md`.
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use dockerfile::{InstructionKind, parse};
 
@@ -111,4 +113,72 @@ fn our_own_files_are_read() {
     for (title, text) in FILES {
         assert!(ours(text).is_some(), "{title}: {:?}", parse(text.as_bytes()));
     }
+}
+
+/// A file's name and the parser that disagrees about it.
+type Disagreement = (String, String);
+
+/// The Dockerfiles of the conformance cases, each text once. `None`: the suite is not here.
+fn conformance() -> Option<Vec<(String, String)>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/conformance/cases");
+    let mut cases: Vec<PathBuf> = Vec::new();
+    for suite in fs::read_dir(root).ok()? {
+        cases.extend(fs::read_dir(suite.unwrap().path()).unwrap().map(|case| case.unwrap().path()));
+    }
+    cases.sort();
+    let mut seen = BTreeSet::new();
+    let mut files = Vec::new();
+    for case in cases {
+        let spec = fs::read(case.join("case.json")).ok();
+        // Some cases are no text, and links are told by their targets.
+        let spec: Option<serde_json::Value> = spec.and_then(|spec| serde_json::from_slice(&spec).ok());
+        let name = spec.as_ref().and_then(|spec| spec["dockerfile"].as_str());
+        let text = name.and_then(|name| fs::read_to_string(case.join(name)).ok());
+        let text = text.filter(|text| text.contains([' ', '\n']) && seen.insert(text.clone()));
+        let title = case.file_name().unwrap().to_string_lossy().into_owned();
+        files.extend(text.map(|text| (title, text)));
+    }
+    Some(files)
+}
+
+/// The rows of the table, one for each file.
+fn explained() -> BTreeSet<Disagreement> {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/parsers.md");
+    let page = fs::read_to_string(page).unwrap();
+    let mut rows = BTreeSet::new();
+    for row in page.lines().filter(|line| line.starts_with("| ") && line.contains('`')) {
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+        let [parser, _, _, _, files] = cells[..] else { panic!("not five cells: {row}") };
+        for file in files.split(", ") {
+            rows.insert((file.trim_matches('`').to_owned(), parser.to_owned()));
+        }
+    }
+    rows
+}
+
+#[test]
+#[allow(clippy::print_stderr)]
+fn every_disagreement_on_the_conformance_cases_is_explained() {
+    let Some(files) = conformance() else {
+        eprintln!("skipped: no ../shared/conformance");
+        return;
+    };
+    let mut found = BTreeSet::new();
+    for (title, text) in &files {
+        let ours = ours(text);
+        for (parser, theirs) in [
+            ("parse-dockerfile", parse_dockerfile_names(text)),
+            ("containerfile", containerfile_names(text)),
+            ("dockerfile-parser", dockerfile_parser_names(text)),
+        ] {
+            if theirs != ours {
+                found.insert((title.clone(), parser.to_owned()));
+            }
+        }
+    }
+    let explained = explained();
+    let new: Vec<_> = found.difference(&explained).collect();
+    let gone: Vec<_> = explained.difference(&found).collect();
+    assert!(new.is_empty() && gone.is_empty(), "not in the table: {new:#?}\nonly in the table: {gone:#?}");
+    assert!(files.len() > 400, "{} files", files.len());
 }

@@ -1,7 +1,8 @@
 //! Whatever the bytes: no panic, and places that lie in the file.
 
 use dockerfile::{
-    EscapeChar, Spanned, expand, expand_heredoc, expand_words, parse, parse_instruction, parse_mount,
+    EscapeChar, Spanned, expand, expand_heredoc, expand_words, parse, parse_git_remote, parse_instruction,
+    parse_mount,
 };
 use graph::{Diagnostic, Span};
 use proptest::prelude::*;
@@ -132,6 +133,19 @@ proptest! {
     fn mounts(text in pieces()) {
         let span = Span { start: 0, end: 0 };
         let _ = parse_mount(&Spanned::new(text, span), &mut |value| Ok(value.to_owned()));
+    }
+
+    #[test]
+    fn git_remotes(
+        scheme in "(https://|http://|ssh://|git://|git@|file://|-|)",
+        rest in "[a-z@:/.?&=#%+~ \u{e9}-]{0,12}(\\.git)?[?#]?(tag=|branch=|ref=|subdir=|submodules=|checksum=)?[a-z0-9:/.&-]{0,8}",
+    ) {
+        if let Ok(Some(remote)) = parse_git_remote(&format!("{scheme}{rest}")) {
+            // The git program would take it for an option.
+            prop_assert!(!remote.url.starts_with('-'), "{remote:?}");
+            let commit = remote.commit().map_or_else(|| "0".repeat(40), str::to_owned);
+            let _ = remote.source(commit, Some(true));
+        }
     }
 }
 
