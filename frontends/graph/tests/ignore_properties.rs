@@ -57,7 +57,7 @@ proptest! {
             enter &= visit.enter;
             state = visit.state;
         }
-        prop_assert!(enter || patterns.matches_or_parent(&format!("{directory}/{below}")), "{:?}", text);
+        prop_assert!(enter || patterns.matches_or_parent(format!("{directory}/{below}")), "{:?}", text);
     }
 
     #[test]
