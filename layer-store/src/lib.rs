@@ -10,6 +10,7 @@
 mod active;
 mod attributes;
 mod blobs;
+mod builds;
 mod cache_mount;
 mod claim;
 mod collect;
@@ -43,6 +44,7 @@ mod writer;
 pub use active::ActiveLayer;
 pub use attributes::{Attributes, Entry, Kind, Time};
 pub use blobs::BlobWriter;
+pub use builds::{BuildId, UnfinishedBuild};
 pub use cache_mount::{CacheMount, Sharing};
 pub use claim::Claim;
 pub use collect::{Collected, Keep};

@@ -84,6 +84,12 @@ pub struct BuildArgs {
     /// Write a description of the result to FILE as JSON
     #[arg(long, value_name = "FILE")]
     pub metadata_file: Option<PathBuf>,
+    /// Write a timeline of the build to FILE, as trace events that Perfetto opens
+    #[arg(long, value_name = "FILE")]
+    pub profile: Option<PathBuf>,
+    /// Permission bits of local contexts: as they are, or as git records them, whatever the umask
+    #[arg(long, value_enum, value_name = "FORM", default_value_t = ContextMetadataArg::AsIs)]
+    pub context_metadata: ContextMetadataArg,
     /// How progress is shown
     #[arg(long, value_enum)]
     pub progress: Option<ProgressArg>,
@@ -103,6 +109,13 @@ pub enum PullArg {
     #[value(alias = "false")]
     Missing,
     Never,
+}
+
+/// `--context-metadata`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ContextMetadataArg {
+    AsIs,
+    Git,
 }
 
 /// `--network`.
