@@ -8,8 +8,9 @@ use oci::{Platform, Reference};
 use crate::error::{BuildError, Cause};
 use crate::event::{Event, StepId};
 use crate::exec::StepResources;
-use crate::export::{ExportRequest, Exported, FinishedTarget, export};
+use crate::export::{ExportRequest, Exported, FinishedTarget, export, write_whole};
 use crate::git;
+use crate::history::{self, Recorder};
 use crate::image::image_facts;
 use crate::plan::{Extra, ImageSourceOfFacts, lower};
 use crate::remote::source_time;
@@ -21,13 +22,38 @@ use crate::worker::{Permit, Permits, RealWorker, blocking};
 /// Builds what the request asks for: asks the frontend for a graph, brings its targets about, and
 /// exports them. When a step fails, no image appears. Dropping the future stops the build.
 pub async fn build(session: &Session, request: BuildRequest) -> Result<BuildOutcome, BuildError> {
+    let recorder = Recorder::begin(session, request.asked.clone(), request.no_cache);
+    session.events.record(Some(recorder.clone()));
+    let profile = request.profile.clone();
+    let result = recorded(session, request, &recorder).await;
+    session.events.record(None);
+    let build = recorder.finish(result.as_ref().err().map(ToString::to_string)).await;
+    if let Some(path) = profile {
+        write_profile(path, &build).await?;
+    }
+    Ok(BuildOutcome { build, ..result? })
+}
+
+async fn write_profile(path: std::path::PathBuf, build: &history::Build) -> Result<(), BuildError> {
+    let text = history::trace(build).to_string();
+    let written = blocking(Permit::free(), move || write_whole(&path, text.as_bytes()));
+    written.await.map_err(|error| BuildError::Export(error.into()))
+}
+
+async fn recorded(
+    session: &Session,
+    request: BuildRequest,
+    recorder: &Recorder,
+) -> Result<BuildOutcome, BuildError> {
     let extra = Extra::new(session.events.clone());
     let images = Images { session, pull: request.pull };
-    let lowered = lower(&request, &images, &extra).await?;
+    let planned = lower(&request, &images, &extra).await?;
+    let lowered = planned.lowered;
+    recorder.build_file(planned.build_file);
     for warning in &lowered.warnings {
         session.events.send(Event::Diagnostic(warning.clone())).await;
     }
-    let solution = run(session, &request, &lowered).await?;
+    let solution = run(session, &request, &lowered, recorder).await?;
     let counts = solution.counts;
     let warnings = lowered.warnings.clone();
     let entitlements = lowered.entitlements.clone();
@@ -39,6 +65,7 @@ pub async fn build(session: &Session, request: BuildRequest) -> Result<BuildOutc
         images: exported.images,
         names: exported.names,
         steps: counts,
+        build: history::Build::default(),
         warnings,
         entitlements,
     })
@@ -47,11 +74,23 @@ pub async fn build(session: &Session, request: BuildRequest) -> Result<BuildOutc
 /// Asks the frontend for a graph, and stops there.
 pub async fn plan_only(session: &Session, request: &BuildRequest) -> Result<Lowered, BuildError> {
     let images = Images { session, pull: request.pull };
-    lower(request, &images, &Extra::new(session.events.clone())).await
+    let planned = lower(request, &images, &Extra::new(session.events.clone())).await?;
+    Ok(planned.lowered)
 }
 
-async fn run(session: &Session, request: &BuildRequest, lowered: &Lowered) -> Result<Solution, BuildError> {
-    let worker = RealWorker::new(session.clone(), request.contexts.clone(), StepResources::of(request));
+async fn run(
+    session: &Session,
+    request: &BuildRequest,
+    lowered: &Lowered,
+    recorder: &Recorder,
+) -> Result<Solution, BuildError> {
+    let worker = RealWorker::new(
+        session.clone(),
+        recorder.clone(),
+        request.contexts.clone(),
+        request.context_metadata,
+        StepResources::of(request),
+    );
     let permits = Permits::new(request.jobs.unwrap_or(session.jobs));
     let solver =
         Solver { worker: &worker, events: &session.events, permits: &permits, no_cache: request.no_cache };

@@ -77,6 +77,13 @@ pub enum Event {
         /// How long it took; zero for cached steps.
         took: Duration,
     },
+    /// The first step that runs although results are recorded, with the first cause.
+    Missed {
+        /// Which.
+        step: StepId,
+        /// The cause, one line.
+        why: String,
+    },
     /// A remark about the user's text.
     Diagnostic(Diagnostic),
     /// A remark about the world (a mirror that failed, a network that is shared).

@@ -10,6 +10,7 @@
 //! - `solve`: which recorded results may be used, and running the rest as its inputs get ready;
 //! - `worker`: the doing, behind one trait, so that the solver can be tested without a host;
 //! - `context`, `file`, `image`, `git`, `exec`: the ops; `export`: the outputs;
+//! - [`history`]: what became of each build, and why a step was not found;
 //! - [`remote`]: contexts and bases that are fetched before there is a graph.
 //!
 //! Invariants:
@@ -25,6 +26,7 @@ pub mod exec;
 pub mod export;
 pub mod file;
 pub mod git;
+pub mod history;
 pub mod image;
 mod keys;
 pub mod plan;

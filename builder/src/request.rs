@@ -16,6 +16,10 @@ pub struct BuildRequest {
     pub frontend: Frontend,
     /// Local directories by name. The build file's directory is `ContextName::BuildFile`.
     pub contexts: BTreeMap<graph::ContextName, LocalContext>,
+    /// How permission bits of local directories are taken.
+    pub context_metadata: ContextMetadata,
+    /// What was asked for, for explanations.
+    pub asked: crate::history::Asked,
     /// Secrets by id.
     pub secrets: BTreeMap<String, SecretSource>,
     /// ssh agent sockets by id (`default`).
@@ -42,6 +46,19 @@ pub struct BuildRequest {
     pub iidfile: Option<PathBuf>,
     /// Write a JSON description of the result here.
     pub metadata_file: Option<PathBuf>,
+    /// Write the build as a timeline here, in the trace-event form.
+    pub profile: Option<PathBuf>,
+}
+
+/// How permission bits of local directories are taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ContextMetadata {
+    /// As they are.
+    #[default]
+    AsIs,
+    /// As git records them: 0755 for directories and for files that their owner may execute, else
+    /// 0644. The umask of a checkout then changes nothing.
+    Git,
 }
 
 /// The network of the steps.
@@ -216,6 +233,8 @@ pub struct BuildOutcome {
     pub names: Vec<Reference>,
     /// Steps that ran, and that were found in the cache.
     pub steps: StepCounts,
+    /// What became of each step.
+    pub build: crate::history::Build,
     /// Warnings of the frontend.
     pub warnings: Vec<graph::Diagnostic>,
     /// Entitlements that were used.

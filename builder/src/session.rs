@@ -2,7 +2,7 @@
 
 mod tail;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use layer_store::{Lease, Store};
 use registry_client::Client;
@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
 use crate::event::{Event, StepId};
+use crate::history::Recorder;
 use tail::Tails;
 
 /// The open store, the client, the host, and where events go. Cheap to clone.
@@ -48,6 +49,7 @@ pub struct HostFacts {
 pub struct EventSink {
     sender: mpsc::Sender<Event>,
     tails: Arc<Tails>,
+    recorder: Arc<Mutex<Option<Recorder>>>,
 }
 
 /// The receiving end of the event channel, for the one drawer.
@@ -60,12 +62,12 @@ impl EventSink {
     /// A channel that holds at most `capacity` events.
     pub fn channel(capacity: usize) -> (EventSink, EventStream) {
         let (sender, receiver) = mpsc::channel(capacity.max(1));
-        (EventSink { sender, tails: Arc::default() }, EventStream { receiver })
+        (EventSink { sender, tails: Arc::default(), recorder: Arc::default() }, EventStream { receiver })
     }
 
     /// Sends from async code, waiting for room. Without a drawer the event is dropped.
     pub async fn send(&self, event: Event) {
-        self.tails.note(&event);
+        self.note(&event);
         let _ = self.sender.send(event).await;
     }
 
@@ -74,12 +76,13 @@ impl EventSink {
     /// # Panics
     /// When called in async code.
     pub fn send_blocking(&self, event: Event) {
-        self.tails.note(&event);
+        self.note(&event);
         let _ = self.sender.blocking_send(event);
     }
 
     /// Sends if there is room: for progress, where the next event says more. `false`: dropped.
     pub fn offer(&self, event: Event) -> bool {
+        self.note(&event);
         match self.sender.try_send(event) {
             Ok(()) => true,
             Err(TrySendError::Full(_) | TrySendError::Closed(_)) => false,
@@ -88,6 +91,19 @@ impl EventSink {
 }
 
 impl EventSink {
+    /// Lets a recorder hear all that is sent from now on; `None`: nobody.
+    pub(crate) fn record(&self, recorder: Option<Recorder>) {
+        *self.recorder.lock().unwrap_or_else(PoisonError::into_inner) = recorder;
+    }
+
+    fn note(&self, event: &Event) {
+        self.tails.note(event);
+        let recorder = self.recorder.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(recorder) = recorder {
+            recorder.note(event);
+        }
+    }
+
     /// The last lines that a step wrote.
     pub fn tail(&self, step: StepId) -> Vec<String> {
         self.tails.lines(step)

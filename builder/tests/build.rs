@@ -122,6 +122,8 @@ async fn run(
     let request = BuildRequest {
         frontend: Box::new(move |_| Ok(Step::Done(Box::new(lowered())))),
         contexts: BTreeMap::from([(ContextName::Main, LocalContext::Memory(memory))]),
+        context_metadata: Default::default(),
+        asked: Default::default(),
         secrets: BTreeMap::new(),
         ssh: BTreeMap::new(),
         device_directories: Vec::new(),
@@ -135,6 +137,7 @@ async fn run(
         source_date_epoch: Some(0),
         iidfile: None,
         metadata_file: None,
+        profile: None,
     };
     build(&place.session, request).await
 }

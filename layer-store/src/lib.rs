@@ -10,6 +10,7 @@
 mod active;
 mod attributes;
 mod blobs;
+mod builds;
 mod cache_mount;
 mod check;
 mod claim;
@@ -46,6 +47,7 @@ mod writer;
 pub use active::ActiveLayer;
 pub use attributes::{Attributes, Entry, Kind, Time};
 pub use blobs::BlobWriter;
+pub use builds::{BuildId, UnfinishedBuild};
 pub use cache_mount::{CacheMount, Sharing};
 pub use check::{Damage, Repair};
 pub use claim::Claim;

@@ -94,6 +94,12 @@ pub struct BuildArgs {
     /// Ask about the build instead of running it: build|check|outline|targets[,format=text|json|sarif][,ignorestatus]
     #[arg(long, value_name = "METHOD[,OPTION]")]
     pub call: Option<CallArg>,
+    /// Write a timeline of the build to FILE, as trace events that Perfetto opens
+    #[arg(long, value_name = "FILE")]
+    pub profile: Option<PathBuf>,
+    /// Permission bits of local contexts: as they are, or as git records them, whatever the umask
+    #[arg(long, value_enum, value_name = "FORM", default_value_t = ContextMetadataArg::AsIs)]
+    pub context_metadata: ContextMetadataArg,
     /// How progress is shown
     #[arg(long, value_enum)]
     pub progress: Option<ProgressArg>,
@@ -113,6 +119,13 @@ pub enum PullArg {
     #[value(alias = "false")]
     Missing,
     Never,
+}
+
+/// `--context-metadata`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ContextMetadataArg {
+    AsIs,
+    Git,
 }
 
 /// `--network`.

@@ -4,6 +4,7 @@ mod build;
 mod call;
 mod csv;
 mod edit;
+mod history;
 mod login;
 mod manifest;
 mod output;
@@ -17,9 +18,11 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use build::BuildArgs;
+pub use build::ContextMetadataArg;
 pub use build::{NetworkArg, ProgressArg, PullArg};
 pub use call::{CallArg, Format, Method, Status};
 pub use edit::{AppendArgs, AttachArgs, DiscoverArgs, EditTarget, FlattenArgs, MutateArgs, RebaseArgs};
+pub use history::{ExplainArgs, HistoryCommand, HistoryLsArgs, HistoryShowArgs, LogsArgs};
 pub use login::{AuthCheckArgs, AuthCommand, LoginArgs, LogoutArgs};
 pub use manifest::{
     ManifestAnnotateArgs, ManifestCommand, ManifestCreateArgs, ManifestInspectArgs, ManifestPushArgs,
@@ -59,6 +62,13 @@ pub enum Command {
     /// Build an image from a Dockerfile (the default: `rbuild -f Dockerfile .`)
     #[command(visible_alias = "b")]
     Build(Box<BuildArgs>),
+    /// Say why a step of the last build was not found in the cache
+    Explain(ExplainArgs),
+    /// Look at earlier builds
+    #[command(subcommand)]
+    History(HistoryCommand),
+    /// Print what the steps of a build wrote
+    Logs(LogsArgs),
     /// Pull an image from a registry into the store
     Pull(PullArgs),
     /// Push an image of the store to a registry

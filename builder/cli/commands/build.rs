@@ -6,16 +6,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use builder::error::Category;
 use builder::request::{
-    BuildOutcome, BuildRequest, Frontend, LocalContext, Output, PullPolicy, Secret, SecretSource, StepNetwork,
+    BuildOutcome, BuildRequest, ContextMetadata, Frontend, LocalContext, Output, PullPolicy, Secret,
+    SecretSource, StepNetwork,
 };
 use dockerfile::{NamedContext, NoCache, Options};
 use graph::ContextName;
 use oci::{Platform, Reference};
 use runtime_exec::NetworkMode;
 
+use super::asked;
 use super::call;
 use super::places::{self, Places, Sources};
-use crate::args::{BuildArgs, Global, Method, NetworkArg, PullArg, SecretFrom, parse_output};
+use crate::args::{
+    BuildArgs, ContextMetadataArg, Global, Method, NetworkArg, PullArg, SecretFrom, parse_output,
+};
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::host;
@@ -127,10 +131,25 @@ fn finish(outcome: &BuildOutcome, form: Form, build_file: &BuildFile, colour: Co
         for warning in &outcome.warnings {
             super::say(&report::diagnostic(warning, build_file, colour));
         }
+        super::say(&summary(outcome));
     }
     if let (Form::Quiet, Some(id)) = (form, &outcome.image_id) {
         super::print(&format!("{id}\n"));
     }
+}
+
+/// One line at the end: steps, time, the slowest step.
+fn summary(outcome: &BuildOutcome) -> String {
+    let build = &outcome.build;
+    let seconds = |millis: u64| format!("{}.{}s", millis / 1000, millis % 1000 / 100);
+    let ran = build.steps.iter().filter(|step| step.state == builder::history::State::Ran);
+    let slowest = ran.max_by_key(|step| step.millis).filter(|step| step.millis >= 100);
+    let slowest = slowest.map_or_else(String::new, |step| {
+        let title = progress::printable(step.title.lines().next().unwrap_or_default().as_bytes());
+        format!("; slowest: {title} {}", seconds(step.millis))
+    });
+    let steps = outcome.steps;
+    format!("{} ran, {} cached, {}{slowest}\n", steps.ran, steps.cached, seconds(build.millis))
 }
 
 fn options(args: &BuildArgs, environment: &Environment) -> Result<Options, Failure> {
@@ -254,6 +273,11 @@ fn request(
     let epoch = options.build_args.get("SOURCE_DATE_EPOCH").and_then(|value| value.as_deref()?.parse().ok());
     Ok(BuildRequest {
         contexts: places.contexts,
+        context_metadata: match args.context_metadata {
+            ContextMetadataArg::AsIs => ContextMetadata::AsIs,
+            ContextMetadataArg::Git => ContextMetadata::Git,
+        },
+        asked: asked::asked(args, &options),
         secrets: secrets(args, environment)?,
         ssh: ssh(args, environment)?,
         device_directories: device_directories(args),
@@ -271,6 +295,7 @@ fn request(
         source_date_epoch: epoch,
         iidfile: args.iidfile.clone(),
         metadata_file: args.metadata_file.clone(),
+        profile: args.profile.clone(),
         frontend,
     })
 }

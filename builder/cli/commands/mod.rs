@@ -1,11 +1,13 @@
 //! One file for each command.
 
 mod artifact;
+mod asked;
 mod build;
 mod call;
 mod context;
 mod copy;
 mod edit;
+mod history;
 mod images;
 mod inspect;
 mod layers;
@@ -28,6 +30,9 @@ pub fn dispatch(cli: &Cli, environment: &Environment) -> Result<u8, Failure> {
     let global = &cli.global;
     match &cli.command {
         Command::Build(args) => build::run(args, global, environment)?,
+        Command::Explain(args) => history::explain(args, global, environment)?,
+        Command::History(command) => history::run(command, global, environment)?,
+        Command::Logs(args) => history::logs(args, global, environment)?,
         Command::Pull(args) => transfer::pull(args, global, environment)?,
         Command::Push(args) => transfer::push(args, global, environment)?,
         Command::Copy(args) => copy::run(args, global, environment)?,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use builder::event::{Ending, Event, StepId};
 use graph::Severity;
 
-use super::Lines;
+use super::{Lines, printable};
 
 /// A transfer is mentioned at most this often.
 const HEARTBEAT: Duration = Duration::from_secs(5);
@@ -47,6 +47,10 @@ impl<W: Write> Plain<W> {
             Event::Diagnostic(diagnostic) if diagnostic.severity == Severity::Warning => {
                 let rule = diagnostic.rule.map(|rule| format!("{rule}: ")).unwrap_or_default();
                 writeln!(self.out, "warning: {rule}{}", diagnostic.message)
+            }
+            Event::Missed { step, why } => {
+                let number = self.turn_to(step)?;
+                writeln!(self.out, "#{number} not in the cache: {}", printable(why.as_bytes()))
             }
             // Errors end the build and are rendered once, at the end.
             Event::Diagnostic(_) => Ok(()),

@@ -63,6 +63,10 @@ impl<W: Write> RawJson<W> {
                 }
                 json!({"vertexes": [vertex]})
             }
+            Event::Missed { step, why } => json!({"statuses": [{
+                "id": format!("not in the cache: {why}"), "vertex": name(*step),
+                "current": 0, "total": 0, "timestamp": now, "started": now, "completed": now,
+            }]}),
             Event::Diagnostic(diagnostic) => json!({"warnings": [{
                 "rule": diagnostic.rule, "short": diagnostic.message,
                 "span": diagnostic.span.map(|span| [span.start, span.end]),

@@ -7,8 +7,8 @@ use builder::event::{Ending, Event, StepId};
 use graph::Severity;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use super::Lines;
 use super::plain::bytes;
+use super::{Lines, printable};
 
 const REDRAW: Duration = Duration::from_millis(120);
 
@@ -51,6 +51,10 @@ impl Terminal {
             Event::Diagnostic(diagnostic) if diagnostic.severity == Severity::Warning => {
                 let rule = diagnostic.rule.map(|rule| format!("{rule}: ")).unwrap_or_default();
                 self.print(&format!("warning: {rule}{}", diagnostic.message));
+            }
+            Event::Missed { step, why } => {
+                let title = self.titles.get(&step).cloned().unwrap_or_default();
+                self.print(&format!(" => not in the cache: {title}: {}", printable(why.as_bytes())));
             }
             Event::Diagnostic(_) => {}
             Event::Warning(text) => self.print(&format!("warning: {text}")),

@@ -96,6 +96,10 @@ impl ContextScan {
             Ok(node) => node,
             Err(error) => return Err(ContextError::Read { path, source: error }),
         };
+        let node = node.map(|mut node| {
+            self.adjust(&mut node.entry.attributes);
+            node
+        });
         Ok(node.filter(|node| !visit.excluded || matches!(node.body, Body::Directory { .. })))
     }
 

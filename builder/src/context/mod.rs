@@ -28,13 +28,13 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use graph::Patterns;
-use layer_store::{Entry, StatIndex};
+use layer_store::{Attributes, Entry, Kind, StatIndex};
 
 pub(crate) use digest::{ContentDigest, file_digest, nanoseconds};
 pub use error::ContextError;
 pub(crate) use open::OpenFile;
 
-use crate::request::LocalContext;
+use crate::request::{ContextMetadata, LocalContext};
 use node::Node;
 
 /// A context, read as far as was needed until now.
@@ -43,6 +43,7 @@ pub struct ContextScan {
     rules: Rules,
     root: Node,
     index: StatIndex,
+    metadata: ContextMetadata,
 }
 
 /// Where the files are.
@@ -95,7 +96,7 @@ pub fn scan(
         // Trees of the store are read as layers and never get here.
         LocalContext::Layers { .. } => (Source::Memory, memory(&BTreeMap::new(), &rules.patterns)),
     };
-    Ok(ContextScan { source, rules, root, index: index.clone() })
+    Ok(ContextScan { source, rules, root, index: index.clone(), metadata: ContextMetadata::AsIs })
 }
 
 fn memory(files: &BTreeMap<String, Bytes>, patterns: &Patterns) -> Node {
@@ -103,6 +104,21 @@ fn memory(files: &BTreeMap<String, Bytes>, patterns: &Patterns) -> Node {
 }
 
 impl ContextScan {
+    /// The same with permission bits taken in another way. To be called before anything is listed.
+    pub(crate) fn with_metadata(mut self, metadata: ContextMetadata) -> Self {
+        self.metadata = metadata;
+        let mut attributes = self.root.entry.attributes.clone();
+        self.adjust(&mut attributes);
+        self.root.entry.attributes = attributes;
+        self
+    }
+
+    fn adjust(&self, attributes: &mut Attributes) {
+        if self.metadata == ContextMetadata::Git {
+            attributes.mode = git_mode(attributes);
+        }
+    }
+
     /// The entry at a path, no link followed. The root is the empty path.
     pub(crate) fn lookup(&self, path: &Path) -> Result<Option<Entry>, ContextError> {
         Ok(self.node(path)?.map(|node| node.entry.clone()))
@@ -157,6 +173,20 @@ impl ContextScan {
             at.push(name);
         }
         Ok(Some(node))
+    }
+}
+
+/// Permission bits as git records them; those of what git does not record stay.
+fn git_mode(attributes: &Attributes) -> u32 {
+    match &attributes.kind {
+        Kind::Directory => 0o755,
+        Kind::File { .. } if attributes.mode & 0o100 != 0 => 0o755,
+        Kind::File { .. } => 0o644,
+        Kind::Symlink { .. }
+        | Kind::Fifo
+        | Kind::CharDevice { .. }
+        | Kind::BlockDevice { .. }
+        | Kind::Socket => attributes.mode,
     }
 }
 

@@ -42,7 +42,8 @@ fn describe(exported: &Exported) -> Value {
     Value::Object(all)
 }
 
-fn write(path: &Path, content: &[u8]) -> Result<(), ExportError> {
+/// Writes a whole file; a failure leaves nothing.
+pub(crate) fn write(path: &Path, content: &[u8]) -> Result<(), ExportError> {
     let mut file = UnfinishedFile::create(path)?;
     file.write_all(content).map_err(|source| ExportError::io(path, source))?;
     file.finish()

@@ -36,6 +36,7 @@ pub use error::{ExportError, TreeError};
 pub(crate) use layout::{
     LAYOUT_VERSION, blob_path, docker_json as docker_manifest_json, index_json, named as named_entry,
 };
+pub(crate) use metadata::write as write_whole;
 pub(crate) use recompress::recompress;
 pub use request::{ExportRequest, Exported, FinishedTarget};
 pub(crate) use stored::pack as pack_stored;

@@ -20,11 +20,7 @@ use super::{FileError, FileInput};
 /// Digest of what `copy` reads of its input.
 pub fn selection_digest(store: &Store, input: &FileInput, copy: &Copy) -> Result<[u8; 32], FileError> {
     let tree = Tree::open(store, input)?;
-    let view = View {
-        owners: copy.owner.is_none(),
-        mode: copy.mode.as_ref().map(Change::new).transpose()?,
-        top: !copy.dir_contents,
-    };
+    let view = View::of(copy)?;
     let mut hash = Hash::new("rbuild selection of a copy");
     for planned in plan(&tree, copy)? {
         hash.planned(&tree, &planned, &view)?;
@@ -39,20 +35,48 @@ pub fn bind_digest(store: &Store, input: &FileInput, path: &str) -> Result<[u8; 
     let mut planned = plan_whole(&tree, &real)?.ok_or_else(|| not_found(&tree, path))?;
     // Where it comes from does not show in a mount.
     planned.source.name.clear();
-    let view = View { owners: true, mode: None, top: true };
+    let view = View::whole();
     let mut hash = Hash::new("rbuild content of a bind mount");
     hash.planned(&tree, &planned, &view)?;
     Ok(hash.finish())
 }
 
 /// How the reader sees the files.
-struct View {
+pub(super) struct View {
     /// Owners are kept.
     owners: bool,
     /// Permission bits are changed.
     mode: Option<Change>,
     /// Metadata of a directory that is the source itself is kept.
     top: bool,
+}
+
+impl View {
+    pub(super) fn of(copy: &Copy) -> Result<Self, FileError> {
+        Ok(Self {
+            owners: copy.owner.is_none(),
+            mode: copy.mode.as_ref().map(Change::new).transpose()?,
+            top: !copy.dir_contents,
+        })
+    }
+
+    pub(super) fn whole() -> Self {
+        Self { owners: true, mode: None, top: true }
+    }
+
+    /// Whether the metadata of an item does not show.
+    pub(super) fn hides(&self, item: &Item) -> bool {
+        item.role == Role::Top && item.entry.attributes.is_dir() && !self.top
+    }
+
+    /// Permission bits as the reader sees them.
+    pub(super) fn mode(&self, attributes: &Attributes) -> u32 {
+        match (&attributes.kind, &self.mode) {
+            (Kind::Symlink { .. }, _) => 0o777,
+            (_, Some(change)) => change.apply(attributes.mode, attributes.is_dir()),
+            (_, None) => attributes.mode,
+        }
+    }
 }
 
 struct Hash(blake3::Hasher);
@@ -100,12 +124,12 @@ impl Hash {
     fn item(&mut self, tree: &Tree, source: &Path, item: &Item, view: &View) -> Result<(), FileError> {
         self.bytes(item.path.as_os_str().as_bytes());
         let attributes = &item.entry.attributes;
-        if item.role == Role::Top && attributes.is_dir() && !view.top {
+        if view.hides(item) {
             self.number(u64::from(b'/'));
             return Ok(());
         }
         self.kind(&attributes.kind);
-        self.mode(attributes, view);
+        self.number(u64::from(view.mode(attributes)));
         if view.owners {
             self.number(u64::from(attributes.uid));
             self.number(u64::from(attributes.gid));
@@ -121,15 +145,6 @@ impl Hash {
             self.bytes(value);
         }
         Ok(())
-    }
-
-    fn mode(&mut self, attributes: &Attributes, view: &View) {
-        let changed = match (&attributes.kind, &view.mode) {
-            (Kind::Symlink { .. }, _) => 0o777,
-            (_, Some(change)) => change.apply(attributes.mode, attributes.is_dir()),
-            (_, None) => attributes.mode,
-        };
-        self.number(u64::from(changed));
     }
 
     fn kind(&mut self, kind: &Kind) {

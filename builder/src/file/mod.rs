@@ -22,6 +22,7 @@ mod dest;
 mod digest;
 mod error;
 mod links;
+mod listing;
 mod make;
 mod materialise;
 mod missing;
@@ -42,6 +43,7 @@ use layer_store::{LayerId, Lease, Snapshot, Store, Time};
 
 pub use digest::{bind_digest, selection_digest};
 pub use error::{FileError, Place};
+pub(crate) use listing::{bind_listing, selection_listing};
 pub use materialise::materialise;
 
 use crate::context::ContextScan;

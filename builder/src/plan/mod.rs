@@ -38,16 +38,34 @@ impl Categorised for Unsupported {
     }
 }
 
+/// What the frontend answered in the end.
+pub(crate) struct Planned {
+    /// The graph.
+    pub(crate) lowered: Lowered,
+    /// The build file, as far as it is text.
+    pub(crate) build_file: Option<String>,
+}
+
+fn build_file(known: &Known) -> Option<String> {
+    let mut files = known.files.iter().filter(|((context, path), _)| {
+        *context == ContextName::BuildFile && !path.ends_with(".dockerignore")
+    });
+    let (_, bytes) = files.find(|(_, bytes)| bytes.is_some())?;
+    String::from_utf8(bytes.as_ref()?.to_vec()).ok()
+}
+
 /// Asks the frontend until it is done.
 pub(crate) async fn lower(
     request: &BuildRequest,
     images: &dyn ImageSourceOfFacts,
     extra: &Extra,
-) -> Result<Lowered, BuildError> {
+) -> Result<Planned, BuildError> {
     let mut known = Known::default();
     loop {
         match (request.frontend)(&known).map_err(BuildError::Diagnostics)? {
-            Step::Done(lowered) => return Ok(*lowered),
+            Step::Done(lowered) => {
+                return Ok(Planned { lowered: *lowered, build_file: build_file(&known) });
+            }
             Step::Need(needs) => answer(&request.contexts, images, extra, needs, &mut known).await?,
         }
     }

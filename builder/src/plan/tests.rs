@@ -53,6 +53,8 @@ fn request(frontend: crate::request::Frontend) -> BuildRequest {
     BuildRequest {
         frontend,
         contexts: BTreeMap::from([(ContextName::BuildFile, LocalContext::Memory(files))]),
+        context_metadata: Default::default(),
+        asked: Default::default(),
         secrets: BTreeMap::new(),
         ssh: BTreeMap::new(),
         device_directories: Vec::new(),
@@ -66,6 +68,7 @@ fn request(frontend: crate::request::Frontend) -> BuildRequest {
         source_date_epoch: None,
         iidfile: None,
         metadata_file: None,
+        profile: None,
     }
 }
 
@@ -87,7 +90,9 @@ async fn ask(
     images: &MovingTag,
 ) -> Result<Lowered, BuildError> {
     let (events, _) = EventSink::channel(1);
-    lower(&request(Box::new(move |known| Ok(frontend(known)))), images, &Extra::new(events)).await
+    lower(&request(Box::new(move |known| Ok(frontend(known)))), images, &Extra::new(events))
+        .await
+        .map(|planned| planned.lowered)
 }
 
 #[tokio::test]

@@ -115,7 +115,15 @@ impl Attempt<'_> {
             inputs: self.inputs.clone(),
             permit,
         };
-        let outputs = self.solver.worker.execute(job).await?;
+        let work = self.solver.worker.execute(job);
+        // A pull is no miss: nothing recorded could have been used in its place.
+        let (outputs, ()) = match &self.vertex.op {
+            Op::Image(_) => (work.await, ()),
+            Op::Local(_) | Op::Git(_) | Op::Http(_) | Op::Exec(_) | Op::File(_) | Op::Merge | Op::Diff => {
+                futures::join!(work, self.solver.worker.missed(step_id(self.id)))
+            }
+        };
+        let outputs = outputs?;
         let outputs = match self.solver.worker.record(self.name.key).await {
             Some(older) => {
                 cut_off(self.solver.worker, &self.vertex.op, &self.inputs, outputs, &older.outputs).await

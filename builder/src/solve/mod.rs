@@ -33,10 +33,12 @@ use crate::event::{Ending, Event, StepId};
 use crate::session::EventSink;
 use crate::worker::{Permits, Worker};
 
+pub(crate) use decide::must_run;
+pub(crate) use name::Name;
 pub(crate) use solved::Solution;
 
 use decide::{demanded, recorded, salted, usable};
-use name::{Name, names, read_locals};
+use name::{names, read_locals};
 use run::Run;
 use web::Web;
 
@@ -66,6 +68,7 @@ pub(crate) async fn solve(
     let web = Web::new(graph, targets);
     solver.announce(graph, web.order()).await;
     let names = solver.name(graph, &web).await?;
+    solver.worker.planned(graph, web.order(), &names);
     let records = solver.records(graph, &web, &names).await;
     let salted = salted(graph, &web, solver.no_cache);
     let usable = usable(&web, &names, &records, &salted);

@@ -11,7 +11,7 @@ use tokio::sync::OnceCell;
 use super::{Permit, blocking};
 use crate::context::{ContextScan, scan};
 use crate::error::{Categorised, Category, Cause};
-use crate::request::LocalContext;
+use crate::request::{ContextMetadata, LocalContext};
 
 /// A context that is used and was not given.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -30,12 +30,17 @@ type Opened = Arc<OnceCell<Arc<ContextScan>>>;
 pub(super) struct Contexts {
     store: Store,
     given: BTreeMap<ContextName, LocalContext>,
+    metadata: ContextMetadata,
     opened: Mutex<HashMap<(ContextName, Vec<String>), Opened>>,
 }
 
 impl Contexts {
-    pub(super) fn new(store: Store, given: BTreeMap<ContextName, LocalContext>) -> Self {
-        Self { store, given, opened: Mutex::default() }
+    pub(super) fn new(
+        store: Store,
+        given: BTreeMap<ContextName, LocalContext>,
+        metadata: ContextMetadata,
+    ) -> Self {
+        Self { store, given, metadata, opened: Mutex::default() }
     }
 
     /// The layers of a context that is a tree of the store.
@@ -59,9 +64,9 @@ impl Contexts {
         let context =
             self.given.get(&source.context).cloned().ok_or_else(|| NotGiven(source.context.clone()))?;
         let (index, source) = (self.store.stat_index(), source.clone());
-        let scan = blocking(Permit::free(), move || {
+        let opened = blocking(Permit::free(), move || {
             Ok::<_, Cause>(scan(&context, &source.ignore, &index)?.with_places(source.ignore_places))
         });
-        Ok(Arc::new(scan.await?))
+        Ok(Arc::new(opened.await?.with_metadata(self.metadata)))
     }
 }

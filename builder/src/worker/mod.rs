@@ -11,15 +11,17 @@ mod permit;
 mod real;
 mod versions;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use graph::{LocalSource, Op};
+use graph::{Graph, LocalSource, Op, VertexId};
 use layer_store::{CacheKey, ContentId, LayerId, Record, Snapshot};
 
 use crate::error::Cause;
 use crate::event::StepId;
 pub(crate) use crate::keys::Reading;
+use crate::solve::Name;
 
 pub use http::HttpError;
 pub(crate) use http::fetch as fetch_url;
@@ -70,6 +72,12 @@ pub(crate) trait Worker: Send + Sync {
 
     /// Files what a key led to.
     fn file(&self, key: CacheKey, record: Record) -> BoxFuture<'_, Result<(), Cause>>;
+
+    /// Hears what the keys of the steps were made of, before any runs.
+    fn planned(&self, graph: &Graph, order: &[VertexId], names: &BTreeMap<VertexId, Name>);
+
+    /// Hears of a step that runs since nothing recorded could be used; tells the first cause.
+    fn missed(&self, step: StepId) -> BoxFuture<'_, ()>;
 
     /// Waits until nobody else on this machine works on that key. `None`: claims cannot be had.
     fn claim(&self, key: CacheKey) -> BoxFuture<'_, Option<Claim>>;

@@ -6,19 +6,22 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use graph::{ContextName, ExecOp, FileAction, MountKind, Op};
-use layer_store::{CacheKey, ContentId, LayerId, Record, Snapshot};
+use graph::{ContextName, ExecOp, FileAction, Graph, MountKind, Op, VertexId};
+use layer_store::{CacheKey, ContentId, LayerId, Lease, Record, Snapshot};
 
 use super::contexts::Contexts;
 use super::{Claim, Job, Permit, Permits, Reading, Tree, Worker, blocking, http};
 use crate::Session;
 use crate::error::Cause;
+use crate::event::StepId;
 use crate::exec::{StepResources, run_exec};
 use crate::file::{self, FileInput};
 use crate::git;
+use crate::history::Recorder;
 use crate::image::pull_image;
 use crate::plan::Unsupported;
-use crate::request::LocalContext;
+use crate::request::{ContextMetadata, LocalContext};
+use crate::solve::Name;
 
 /// How long to wait before asking again for a claim that another process holds.
 const CLAIM_PAUSES: [u64; 5] = [2, 5, 10, 25, 50];
@@ -26,6 +29,7 @@ const CLAIM_PAUSES: [u64; 5] = [2, 5, 10, 25, 50];
 /// The worker of one build.
 pub(crate) struct RealWorker {
     session: Session,
+    recorder: Recorder,
     resources: StepResources,
     contexts: Contexts,
     readers: Permits,
@@ -37,12 +41,22 @@ impl RealWorker {
     /// For a build with these contexts and step resources.
     pub(crate) fn new(
         session: Session,
+        recorder: Recorder,
         contexts: BTreeMap<ContextName, LocalContext>,
+        metadata: ContextMetadata,
         resources: StepResources,
     ) -> Self {
         let readers = Permits::new(std::thread::available_parallelism().map_or(2, usize::from));
-        let contexts = Contexts::new(session.store.clone(), contexts);
-        Self { session, resources, contexts, readers, held: Arc::default(), contents: Mutex::default() }
+        let contexts = Contexts::new(session.store.clone(), contexts, metadata);
+        Self {
+            session,
+            recorder,
+            resources,
+            contexts,
+            readers,
+            held: Arc::default(),
+            contents: Mutex::default(),
+        }
     }
 
     async fn file_input(&self, tree: &Tree) -> Result<FileInput, Cause> {
@@ -190,16 +204,38 @@ fn find(session: &Session, held: &Mutex<HashSet<LayerId>>, key: &CacheKey) -> Op
     session.store.record(key).ok()?
 }
 
+/// Keeps what was read, file by file, for explanations. Without it a build is as good.
+fn keep_listing(lease: &Lease, input: &FileInput, reading: &Reading, digest: &[u8; 32]) {
+    if lease.store().has_listing(digest) {
+        return;
+    }
+    let listing = match reading {
+        Reading::Copy(copy) => file::selection_listing(lease.store(), input, copy),
+        Reading::Path(path) => file::bind_listing(lease.store(), input, path),
+        Reading::Whole => file::bind_listing(lease.store(), input, "/"),
+    };
+    if let Some(bytes) = listing.ok().and_then(|listing| serde_json::to_vec(&listing).ok()) {
+        drop(lease.put_listing(digest, &bytes));
+    }
+}
+
 impl Worker for RealWorker {
     fn digest(&self, tree: Tree, reading: Reading) -> BoxFuture<'_, Result<[u8; 32], Cause>> {
         async move {
             let input = self.file_input(&tree).await?;
-            let store = self.session.store.clone();
+            let of_context = matches!(tree, Tree::Local(_));
+            let lease = self.session.lease.clone();
             let permit = self.readers.acquire().await;
-            let digest = blocking(permit, move || match &reading {
-                Reading::Copy(copy) => file::selection_digest(&store, &input, copy),
-                Reading::Path(path) => file::bind_digest(&store, &input, path),
-                Reading::Whole => file::bind_digest(&store, &input, "/"),
+            let digest = blocking(permit, move || {
+                let digest = match &reading {
+                    Reading::Copy(copy) => file::selection_digest(lease.store(), &input, copy),
+                    Reading::Path(path) => file::bind_digest(lease.store(), &input, path),
+                    Reading::Whole => file::bind_digest(lease.store(), &input, "/"),
+                }?;
+                if of_context {
+                    keep_listing(&lease, &input, &reading, &digest);
+                }
+                Ok::<_, file::FileError>(digest)
             });
             Ok(digest.await?)
         }
@@ -222,6 +258,14 @@ impl Worker for RealWorker {
     fn file(&self, key: CacheKey, record: Record) -> BoxFuture<'_, Result<(), Cause>> {
         let lease = self.session.lease.clone();
         async move { Ok(blocking(Permit::free(), move || lease.put_record(&key, &record)).await?) }.boxed()
+    }
+
+    fn planned(&self, graph: &Graph, order: &[VertexId], names: &BTreeMap<VertexId, Name>) {
+        self.recorder.planned(graph, order, names);
+    }
+
+    fn missed(&self, step: StepId) -> BoxFuture<'_, ()> {
+        self.recorder.missed(&self.session, step).boxed()
     }
 
     fn claim(&self, key: CacheKey) -> BoxFuture<'_, Option<Claim>> {

@@ -226,6 +226,18 @@ impl Drop for FakeClaim {
 }
 
 impl Worker for FakeWorker {
+    fn planned(
+        &self,
+        _: &graph::Graph,
+        _: &[graph::VertexId],
+        _: &BTreeMap<graph::VertexId, crate::solve::Name>,
+    ) {
+    }
+
+    fn missed(&self, _: crate::event::StepId) -> BoxFuture<'_, ()> {
+        std::future::ready(()).boxed()
+    }
+
     fn digest(&self, tree: Tree, reading: Reading) -> BoxFuture<'_, Result<[u8; 32], Cause>> {
         let files = self.store.lock().files(&tree, &self.context);
         let path = reading.name();

@@ -1,0 +1,190 @@
+//! The journal of builds: what each was, the full logs of its steps, and listings of what they read.
+//!
+//! A build is written below the lease of its process and gets its name when it ended, so that one which
+//! was killed leaves nothing. Listings are named after the digest that stands for them in keys.
+
+use std::collections::HashMap;
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::SystemTime;
+
+use crate::disk::{Durable, give_name, make_dir, remove_tree, replace};
+use crate::error::{At, Result};
+use crate::ids::random_hex;
+use crate::{Lease, Store};
+
+/// Builds that are kept; the oldest go first.
+const BUILDS: usize = 100;
+/// Listings that are kept; those that were not written for longest go first.
+const LISTINGS: usize = 1000;
+const DIRECTORY: &str = "builds";
+const LISTED: &str = "listings";
+const DOCUMENT: &str = "build.json";
+
+/// Names a build. Later builds have greater names.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BuildId(String);
+
+impl BuildId {
+    /// The id as text: hexadecimal digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Reads an id; `None` where the text is none.
+    pub fn parse(text: &str) -> Option<Self> {
+        let fits = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        fits.then(|| Self(text.to_ascii_lowercase()))
+    }
+
+    fn new() -> Self {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let millis = u64::try_from(since.as_millis()).unwrap_or(0) & 0xffff_ffff_ffff;
+        let random = random_hex();
+        Self(format!("{millis:012x}{}", &random[..random.len().min(4)]))
+    }
+}
+
+impl std::fmt::Display for BuildId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A build that goes on. Dropping it leaves nothing.
+#[derive(Debug)]
+pub struct UnfinishedBuild {
+    lease: Lease,
+    id: BuildId,
+    directory: PathBuf,
+    logs: Mutex<HashMap<u32, File>>,
+}
+
+impl Lease {
+    /// Begins the journal of a build.
+    pub fn begin_build(&self) -> Result<UnfinishedBuild> {
+        let directory = self.scratch_dir()?;
+        Ok(UnfinishedBuild { lease: self.clone(), id: BuildId::new(), directory, logs: Mutex::default() })
+    }
+
+    /// Keeps a listing under the digest it belongs to.
+    pub fn put_listing(&self, digest: &[u8; 32], listing: &[u8]) -> Result<()> {
+        let path = self.store().listing_path(digest);
+        for directory in [path.parent().and_then(Path::parent), path.parent()].into_iter().flatten() {
+            make_dir(directory)?;
+        }
+        replace(&path, &self.scratch("listing"), listing, Durable::No)
+    }
+}
+
+impl UnfinishedBuild {
+    /// Its name.
+    pub fn id(&self) -> &BuildId {
+        &self.id
+    }
+
+    /// Adds to the log of a step.
+    pub fn append(&self, step: u32, bytes: &[u8]) -> Result<()> {
+        let path = self.directory.join(step.to_string());
+        let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(file) = logs.get_mut(&step) {
+            return file.write_all(bytes).at(&path);
+        }
+        let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(&path).at(&path)?;
+        file.write_all(bytes).at(&path)?;
+        logs.insert(step, file);
+        Ok(())
+    }
+
+    /// Closes the log of a step that ended.
+    pub fn close(&self, step: u32) {
+        self.logs.lock().unwrap_or_else(PoisonError::into_inner).remove(&step);
+    }
+
+    /// Makes the build visible under its name, and drops the oldest ones.
+    pub fn finish(self, document: &[u8]) -> Result<BuildId> {
+        let store = self.lease.store();
+        replace(&self.directory.join(DOCUMENT), &self.directory.join("unfinished"), document, Durable::No)?;
+        make_dir(&store.at(DIRECTORY))?;
+        give_name(&self.directory, &store.at(DIRECTORY).join(self.id.as_str()))?;
+        store.trim_builds()?;
+        Ok(self.id.clone())
+    }
+}
+
+impl Drop for UnfinishedBuild {
+    fn drop(&mut self) {
+        let _ = remove_tree(&self.directory);
+    }
+}
+
+impl Store {
+    /// The builds that are kept, the newest first.
+    pub fn builds(&self) -> Result<Vec<BuildId>> {
+        let directory = self.at(DIRECTORY);
+        let names = match std::fs::read_dir(&directory) {
+            Ok(entries) => entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error).at(&directory),
+        };
+        let mut all: Vec<BuildId> = names.filter_map(|name| BuildId::parse(&name)).collect();
+        all.sort_unstable_by(|a, b| b.cmp(a));
+        Ok(all)
+    }
+
+    /// The document of a build; `None` where it is gone.
+    pub fn build_document(&self, id: &BuildId) -> Result<Option<Vec<u8>>> {
+        read(&self.at(DIRECTORY).join(id.as_str()).join(DOCUMENT))
+    }
+
+    /// What a step of a build wrote; `None` where it wrote nothing.
+    pub fn step_log(&self, id: &BuildId, step: u32) -> Result<Option<Vec<u8>>> {
+        read(&self.at(DIRECTORY).join(id.as_str()).join(step.to_string()))
+    }
+
+    /// Whether there is a listing for a digest.
+    pub fn has_listing(&self, digest: &[u8; 32]) -> bool {
+        self.listing_path(digest).exists()
+    }
+
+    /// The listing for a digest.
+    pub fn listing(&self, digest: &[u8; 32]) -> Result<Option<Vec<u8>>> {
+        read(&self.listing_path(digest))
+    }
+
+    fn listing_path(&self, digest: &[u8; 32]) -> PathBuf {
+        let name = blake3::Hash::from(*digest).to_hex();
+        self.at(DIRECTORY).join(LISTED).join(name.as_str())
+    }
+
+    fn trim_builds(&self) -> Result<()> {
+        for id in self.builds()?.iter().skip(BUILDS) {
+            self.discard(&self.at(DIRECTORY).join(id.as_str()))?;
+        }
+        let Ok(entries) = std::fs::read_dir(self.at(DIRECTORY).join(LISTED)) else { return Ok(()) };
+        let paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+        if paths.len() <= LISTINGS {
+            return Ok(());
+        }
+        let age = |path: &PathBuf| std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+        let mut aged: Vec<(Option<SystemTime>, PathBuf)> =
+            paths.into_iter().map(|path| (age(&path), path)).collect();
+        aged.sort_unstable();
+        let surplus = aged.len() - LISTINGS;
+        for (_, path) in aged.into_iter().take(surplus) {
+            remove_tree(&path)?;
+        }
+        Ok(())
+    }
+}
+
+fn read(path: &Path) -> Result<Option<Vec<u8>>> {
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).at(path),
+    }
+}
