@@ -4,6 +4,8 @@
 //! with us is a failure, unless it is named below with the reason. On the conformance cases each
 //! single disagreement is a row of `docs/parsers.md`.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -57,7 +57,10 @@ fn is_repository(url: &str) -> bool {
 /// `user@host:path`.
 fn is_scp_like(url: &str) -> bool {
     let all = |text: &str, extra: &str| {
-        !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || extra.contains(c))
+        // What begins with a dash would be an option of the programs that take it on.
+        !text.is_empty()
+            && !text.starts_with('-')
+            && text.chars().all(|c| c.is_ascii_alphanumeric() || extra.contains(c))
     };
     url.split_once('@')
         .and_then(|(user, rest)| Some((user, rest.split_once(':')?)))
@@ -163,9 +166,17 @@ mod tests {
 
     #[test]
     fn no_repositories() {
-        for text in
-            ["./a.git", "dir/x", "https://h/a.tar.gz", "http://h/x.git/y", "ftp://h/x.git", "a@b", "c:d"]
-        {
+        for text in [
+            "./a.git",
+            "dir/x",
+            "https://h/a.tar.gz",
+            "http://h/x.git/y",
+            "ftp://h/x.git",
+            "a@b",
+            "c:d",
+            "-a@b:c",
+            "a@-b:c",
+        ] {
             assert_eq!(parse(text), Ok(None), "{text}");
         }
     }
