@@ -131,6 +131,7 @@ async fn run(
         jobs: None,
         no_cache: false,
         network: builder::request::StepNetwork::default(),
+        limits: runtime_exec::Limits::default(),
         force_index: false,
         source_date_epoch: Some(0),
         iidfile: None,

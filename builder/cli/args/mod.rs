@@ -4,6 +4,7 @@ mod build;
 mod call;
 mod csv;
 mod edit;
+mod limits;
 mod manifest;
 mod output;
 mod registry;
@@ -19,6 +20,7 @@ pub use build::BuildArgs;
 pub use build::{NetworkArg, ProgressArg, PullArg};
 pub use call::{CallArg, Format, Method, Status};
 pub use edit::{AppendArgs, AttachArgs, DiscoverArgs, EditTarget, FlattenArgs, MutateArgs, RebaseArgs};
+pub use limits::{LimitArgs, RateArg};
 pub use manifest::{
     ManifestAnnotateArgs, ManifestCommand, ManifestCreateArgs, ManifestInspectArgs, ManifestPushArgs,
     ValidateArgs,

@@ -9,6 +9,7 @@ mod edit;
 mod images;
 mod inspect;
 mod layers;
+mod limits;
 mod manifest;
 mod places;
 mod run;
