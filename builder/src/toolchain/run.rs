@@ -63,6 +63,9 @@ pub struct RunOptions {
     pub terminal: Option<(u16, u16)>,
 }
 
+/// Sees a process that runs now.
+pub type OnStarted = Box<dyn FnOnce(&Running) + Send>;
+
 /// What the process is connected to.
 pub struct RunIo {
     /// Its input; `None` is `/dev/null`.
@@ -75,7 +78,7 @@ pub struct RunIo {
     /// hand it to a thread of its own and return.
     pub on_terminal: Option<Box<dyn FnOnce(OwnedFd) + Send>>,
     /// Sees the process, once it runs: what passes signals to it, and which limits it does not have.
-    pub on_started: Option<Box<dyn FnOnce(&Running) + Send>>,
+    pub on_started: Option<OnStarted>,
 }
 
 /// Runs a process from an image, which is pulled where it is absent. Dropping the future kills it.
