@@ -38,6 +38,8 @@ pub struct BuildRequest {
     pub no_cache: bool,
     /// The network of the steps.
     pub network: StepNetwork,
+    /// What each step may use of the machine; never part of a key.
+    pub limits: runtime_exec::Limits,
     /// The index form even for a single platform.
     pub force_index: bool,
     /// `SOURCE_DATE_EPOCH`: seconds since 1970 that `created` times are set to.

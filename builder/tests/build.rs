@@ -133,6 +133,7 @@ async fn run(
         jobs: None,
         no_cache: false,
         network: builder::request::StepNetwork::default(),
+        limits: runtime_exec::Limits::default(),
         force_index: false,
         source_date_epoch: Some(0),
         iidfile: None,

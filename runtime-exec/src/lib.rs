@@ -14,8 +14,8 @@
 //! - Only descriptors 0 to 2 enter a sandbox.
 //! - `unsafe` stands in `sys` only.
 //!
-//! Not here: layers and images (a root is a list of directories), user names (numbers only), limits
-//! by control group; networks other than none, the host's, and one that `pasta` connects.
+//! Not here: layers and images (a root is a list of directories), user names (numbers only);
+//! networks other than none, the host's, and one that `pasta` connects.
 //!
 //! Needs Linux 5.12; ordinary users need subordinate ids.
 
@@ -24,6 +24,7 @@ mod channel;
 mod error;
 mod host;
 mod keeper;
+mod limits;
 mod overlay;
 mod reexec;
 mod relay;
@@ -38,6 +39,7 @@ pub use error::{Failure, HostError, OutsideError, SpawnError, Stage, UnknownReso
 pub use host::{
     Host, HostMode, HostOptions, IdMapping, IdRange, OutsideCommand, OutsideHelper, OutsideOutput,
 };
+pub use limits::{CpuTime, DeviceRate, Limits, Swap};
 pub use overlay::OverlaySupport;
 pub use reexec::become_child_if_asked;
 pub use relay::relay_terminal;

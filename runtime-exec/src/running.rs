@@ -32,8 +32,11 @@ pub enum Exit {
     Code(u8),
     /// A signal ended it.
     Signal(i32),
-    /// It was killed while the kernel was out of memory.
-    OutOfMemory,
+    /// It was killed while it, or the kernel, was out of memory.
+    OutOfMemory {
+        /// The most it ever used, in bytes, where that was counted.
+        peak: Option<u64>,
+    },
 }
 
 /// What a keeper is told.
@@ -49,7 +52,10 @@ pub(crate) enum Order {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Word {
     /// The program runs. With it comes the terminal, if there is one.
-    Started,
+    Started {
+        /// Limits that it does not have, and why.
+        unmet: Vec<String>,
+    },
     /// It could not be started.
     Failed(Failure),
     /// It ended, and the sandbox is gone.
@@ -60,14 +66,16 @@ pub(crate) enum Word {
 pub fn spawn(spec: &ProcessSpec, io: StepIo) -> Result<Running, SpawnError> {
     let memory = serialise(spec)?;
     let (child, channel) = reexec::start(Role::Keeper).map_err(SpawnError::Start)?;
-    let mut running = Running { keeper: Some(child), channel: Arc::new(channel), terminal: None };
+    let mut running =
+        Running { keeper: Some(child), channel: Arc::new(channel), terminal: None, unmet: Vec::new() };
     let mut fds = vec![memory.as_fd(), io.stdout.as_fd(), io.stderr.as_fd()];
     fds.extend(io.stdin.as_ref().map(AsFd::as_fd));
     running.channel.send(&Order::Start { stdin: io.stdin.is_some() }, &fds).map_err(SpawnError::Start)?;
     drop(fds);
     drop(io);
     match running.channel.receive::<Word>().map_err(SpawnError::Start)? {
-        Some((Word::Started, fds)) => {
+        Some((Word::Started { unmet }, fds)) => {
+            running.unmet = unmet;
             if let Terminal::New { .. } = spec.terminal {
                 running.terminal = fds.into_iter().next();
             }
@@ -93,6 +101,7 @@ pub struct Running {
     keeper: Option<Child>,
     channel: Arc<Channel>,
     terminal: Option<OwnedFd>,
+    unmet: Vec<String>,
 }
 
 impl Running {
@@ -102,13 +111,18 @@ impl Running {
         self.reap().map_err(WaitError::Wait)?;
         match word {
             Some((Word::Ended(exit), _)) => Ok(exit),
-            Some((Word::Started | Word::Failed(_), _)) | None => Err(WaitError::Lost),
+            Some((Word::Started { .. } | Word::Failed(_), _)) | None => Err(WaitError::Lost),
         }
     }
 
     /// Something that can end the step from elsewhere.
     pub fn killer(&self) -> Killer {
         Killer(Arc::clone(&self.channel))
+    }
+
+    /// Limits that the step runs without, since the host does not let them be set: what, and why.
+    pub fn unmet_limits(&self) -> &[String] {
+        &self.unmet
     }
 
     /// Our side of the step's terminal, where one was asked for; once.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::capabilities::Capabilities;
 use crate::error::UnknownResource;
+use crate::limits::Limits;
 
 /// Size of `/dev/shm` where nothing else is said: 64 MiB.
 pub const DEFAULT_SHM_SIZE: u64 = 64 << 20;
@@ -46,6 +47,8 @@ pub struct ProcessSpec {
     pub rlimits: Vec<Rlimit>,
     /// `true`: set-user-id programs gain nothing.
     pub no_new_privs: bool,
+    /// What it may use of the machine.
+    pub limits: Limits,
     /// What a step may do that is confined by [`Confinement::Default`].
     pub capabilities: Capabilities,
     /// Whether the root file system may be written; its mounts say so for themselves.
@@ -71,6 +74,7 @@ impl ProcessSpec {
             shm_size: DEFAULT_SHM_SIZE,
             rlimits: Vec::new(),
             no_new_privs: false,
+            limits: Limits::default(),
             capabilities: Capabilities::DEFAULT,
             root_access: ReadOnly::No,
             terminal: Terminal::None,

@@ -84,6 +84,32 @@ fn signals_reach_the_command_and_a_second_one_ends_it() {
     }
 }
 
+#[test]
+fn a_step_that_wants_more_memory_than_it_may_is_told_so() {
+    if !(is_root() && has("busybox")) {
+        return;
+    }
+    if !Path::new("/sys/fs/cgroup/memory/memory.limit_in_bytes").exists() {
+        println!("left out: control groups of the first version");
+        return;
+    }
+    let _alone = leftovers::alone_with_groups();
+    let workspace = Workspace::with(&format!(
+        "{BUSYBOX}RUN head -c 60000000 /dev/zero | tail -c 50000000 > /dev/null; exit $?\n"
+    ));
+    let context = workspace.context();
+    let said = workspace.fails(1, &["build", "--memory=16m", context.to_str().unwrap()]);
+    assert!(said.err.contains("out of memory (it used "), "{said:?}");
+    workspace.build(&["--memory=500m", "--pids-limit=50", "--cpus=1.5", "-t", "app:1"]);
+    let eat = "head -c 60000000 /dev/zero | tail -c 50000000 > /dev/null";
+    let said = workspace.fails(137, &["run", "-m", "16m", "app:1", "sh", "-c", eat]);
+    assert!(said.err.contains("out of memory"), "{said:?}");
+    workspace.fails(2, &["run", "--cpuset-cpus=x", "app:1", "true"]);
+    leftovers::none(workspace.path());
+    let groups = leftovers::groups_and_devices();
+    assert!(!groups.iter().any(|name| name.contains("/rbuild-")), "{groups:?}");
+}
+
 /// A host without a route to anywhere has no network to give away.
 fn private_networks() -> bool {
     let routes = std::fs::read_to_string("/proc/net/route").unwrap();
@@ -102,7 +128,7 @@ fn a_private_network_is_given_where_it_is_asked_for_and_nowhere_else() {
     if !private_networks() {
         return;
     }
-    let before = leftovers::groups_and_devices();
+    let before = devices();
     let host = std::fs::read_link("/proc/self/ns/net").unwrap();
     let host = host.to_str().unwrap();
     let workspace = Workspace::with(&format!(
@@ -115,5 +141,9 @@ fn a_private_network_is_given_where_it_is_asked_for_and_nowhere_else() {
     let said = workspace.ok(&["run", "--network=private", "app:1", "readlink", "/proc/self/ns/net"]);
     assert!(said.out.starts_with("net:[") && !said.out.contains(host), "{said:?}");
     leftovers::none(workspace.path());
-    assert_eq!(leftovers::groups_and_devices(), before);
+    assert_eq!(devices(), before);
+}
+
+fn devices() -> Vec<String> {
+    leftovers::groups_and_devices().into_iter().filter(|name| name.starts_with("/sys/class/net/")).collect()
 }

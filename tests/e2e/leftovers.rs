@@ -56,6 +56,7 @@ fn until(marker: &str, what: &str, right: impl Fn(usize) -> bool) {
 fn ended_by(word: &str, signal: &str, expected: Option<i32>) {
     let marker = marker(word);
     let workspace = sleeping(&marker);
+    let _alone = leftovers::alone_with_groups();
     let before = leftovers::groups_and_devices();
     let mut child = start(&workspace);
     until(&marker, "two", |count| count == 2);

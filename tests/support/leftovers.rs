@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Fails unless everything that knows of a directory is gone. A process that was killed a moment ago
@@ -49,6 +50,13 @@ fn of(text: &str) -> Vec<String> {
         );
     }
     found
+}
+
+/// Held by a test that makes control groups, and by one that looks for them: they have no name of the
+/// test that made them.
+pub fn alone_with_groups() -> MutexGuard<'static, ()> {
+    static GROUPS: Mutex<()> = Mutex::new(());
+    GROUPS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Control groups and network devices of the host.

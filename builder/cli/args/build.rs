@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::call::CallArg;
+use super::limits::LimitArgs;
 use super::values::{self, BuildArg, ContextArg, HostArg, LabelArg, SecretArg, UlimitArg};
 
 #[derive(Debug, Args)]
@@ -61,6 +62,8 @@ pub struct BuildArgs {
     /// Resource limit of the steps
     #[arg(long = "ulimit", value_name = "NAME=SOFT[:HARD]")]
     pub ulimits: Vec<UlimitArg>,
+    #[command(flatten)]
+    pub limits: LimitArgs,
     /// Network of steps that name none: the host's (the default), none, or a private one by pasta
     #[arg(long, value_enum, default_value_t = NetworkArg::Default)]
     pub network: NetworkArg,

@@ -6,6 +6,7 @@ mod csv;
 mod edit;
 mod history;
 mod login;
+mod limits;
 mod manifest;
 mod output;
 mod registry;
@@ -24,6 +25,7 @@ pub use call::{CallArg, Format, Method, Status};
 pub use edit::{AppendArgs, AttachArgs, DiscoverArgs, EditTarget, FlattenArgs, MutateArgs, RebaseArgs};
 pub use history::{ExplainArgs, HistoryCommand, HistoryLsArgs, HistoryShowArgs, LogsArgs};
 pub use login::{AuthCheckArgs, AuthCommand, LoginArgs, LogoutArgs};
+pub use limits::{LimitArgs, RateArg};
 pub use manifest::{
     ManifestAnnotateArgs, ManifestCommand, ManifestCreateArgs, ManifestInspectArgs, ManifestPushArgs,
     ValidateArgs,

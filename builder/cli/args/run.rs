@@ -8,6 +8,7 @@ use std::str::FromStr;
 use clap::{Args, ValueEnum};
 use runtime_exec::ReadOnly;
 
+use super::limits::LimitArgs;
 use super::values::{self, HostArg, UlimitArg};
 
 #[derive(Debug, Args)]
@@ -65,6 +66,8 @@ pub struct RunArgs {
     /// Resource limit
     #[arg(long = "ulimit", value_name = "NAME=SOFT[:HARD]")]
     pub ulimits: Vec<UlimitArg>,
+    #[command(flatten)]
+    pub limits: LimitArgs,
     /// Size of /dev/shm
     #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
     pub shm_size: Option<u64>,

@@ -291,6 +291,7 @@ fn request(
         jobs: args.jobs.map(usize::from),
         no_cache: args.no_cache,
         network: step_network(args),
+        limits: super::limits::limits(&args.limits)?,
         force_index: options.multi_platform,
         source_date_epoch: epoch,
         iidfile: args.iidfile.clone(),

@@ -12,6 +12,7 @@ mod images;
 mod inspect;
 mod layers;
 mod login;
+mod limits;
 mod manifest;
 mod places;
 mod run;

@@ -31,8 +31,10 @@ pub enum ExecError {
         tail: Vec<String>,
     },
     /// The kernel ended the program for want of memory.
-    #[error("killed: out of memory")]
+    #[error("killed: out of memory{}", at_peak(*peak))]
     OutOfMemory {
+        /// The most it ever used, in bytes, where that was counted.
+        peak: Option<u64>,
         /// The last lines it wrote.
         tail: Vec<String>,
     },
@@ -123,13 +125,17 @@ pub enum ExecError {
     Store(#[from] StoreError),
 }
 
+fn at_peak(peak: Option<u64>) -> String {
+    peak.map(|bytes| format!(" (it used {} KiB)", bytes >> 10)).unwrap_or_default()
+}
+
 impl ExecError {
     /// The last lines that the program wrote.
     pub fn tail(&self) -> &[String] {
         match self {
             ExecError::Exit { tail, .. }
             | ExecError::Signal { tail, .. }
-            | ExecError::OutOfMemory { tail } => tail,
+            | ExecError::OutOfMemory { tail, .. } => tail,
             ExecError::DiskFull { ended, .. } => ended.tail(),
             ExecError::Spawn(_)
             | ExecError::Wait(_)

@@ -75,6 +75,7 @@ pub(super) fn prepare(
         shm_size: DEFAULT_SHM_SIZE,
         rlimits: op.ulimits.iter().map(limit).collect::<Result<_, _>>()?,
         no_new_privs: false,
+        limits: resources.limits.clone(),
         capabilities: Capabilities::DEFAULT,
         root_access: ReadOnly::No,
         terminal: Terminal::None,

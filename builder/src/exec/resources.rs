@@ -18,6 +18,8 @@ pub struct StepResources {
     pub device_directories: Vec<PathBuf>,
     /// The network.
     pub network: StepNetwork,
+    /// What each step may use of the machine.
+    pub limits: runtime_exec::Limits,
     /// Cache directories are emptied when the build first uses them.
     pub fresh_caches: bool,
     /// Those that were emptied.
@@ -32,6 +34,7 @@ impl StepResources {
             ssh: request.ssh.clone(),
             device_directories: request.device_directories.clone(),
             network: request.network.clone(),
+            limits: request.limits.clone(),
             fresh_caches: request.no_cache,
             emptied: Arc::default(),
         }

@@ -40,7 +40,7 @@ fn check(exit: Exit, valid: &[i32], tail: Vec<String>) -> Result<(), ExecError> 
         Exit::Code(code) if valid.contains(&i32::from(code)) => Ok(()),
         Exit::Code(code) => Err(ExecError::Exit { code, tail }),
         Exit::Signal(signal) => Err(ExecError::Signal { signal, tail }),
-        Exit::OutOfMemory => Err(ExecError::OutOfMemory { tail }),
+        Exit::OutOfMemory { peak } => Err(ExecError::OutOfMemory { peak, tail }),
     }
 }
 
@@ -56,6 +56,6 @@ mod tests {
         assert!(ok(Exit::Code(3), &[3]));
         assert!(!ok(Exit::Code(0), &[3]));
         assert!(!ok(Exit::Signal(9), &[]));
-        assert!(!ok(Exit::OutOfMemory, &[0]));
+        assert!(!ok(Exit::OutOfMemory { peak: None }, &[0]));
     }
 }

@@ -27,6 +27,7 @@ pub(super) async fn run(prepared: Prepared, events: EventSink, step: StepId) -> 
     let wire = switch.wire();
     let (stdout, step_stdout) = pipe()?;
     let (stderr, step_stderr) = pipe()?;
+    let remarks = events.clone();
     let listening = blocking(Permit::free(), move || {
         let mut tail = Tail::default();
         pump(stdout, stderr, &mut |stream, bytes| {
@@ -37,7 +38,7 @@ pub(super) async fn run(prepared: Prepared, events: EventSink, step: StepId) -> 
         .map_err(ExecError::Pipe)
     });
     let io = StepIo { stdin: None, stdout: step_stdout, stderr: step_stderr };
-    let running = blocking(Permit::free(), move || start_and_wait(prepared, io, &wire));
+    let running = blocking(Permit::free(), move || start_and_wait(prepared, io, &wire, &remarks));
     let (running, tail) = futures::future::join(running, listening).await;
     switch.disarm();
     let (exit, layer) = running?;
@@ -49,12 +50,20 @@ fn pipe() -> Result<(std::os::fd::OwnedFd, std::os::fd::OwnedFd), ExecError> {
 }
 
 /// The mounts and the layer live at least as long as the sandbox.
-fn start_and_wait(prepared: Prepared, io: StepIo, wire: &Wire) -> Result<(Exit, ActiveLayer), ExecError> {
+fn start_and_wait(
+    prepared: Prepared,
+    io: StepIo,
+    wire: &Wire,
+    events: &EventSink,
+) -> Result<(Exit, ActiveLayer), ExecError> {
     if wire.is_pulled() {
         return Ok((Exit::Signal(rustix::process::Signal::KILL.as_raw()), prepared.layer));
     }
     let running = runtime_exec::spawn(&prepared.spec, io)?;
     wire.connect(running.killer());
+    for reason in running.unmet_limits() {
+        events.send_blocking(Event::Warning(reason.clone()));
+    }
     let exit = running.wait()?;
     Ok((exit, prepared.layer))
 }

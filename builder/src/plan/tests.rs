@@ -64,6 +64,7 @@ fn request(frontend: crate::request::Frontend) -> BuildRequest {
         jobs: None,
         no_cache: false,
         network: crate::request::StepNetwork::default(),
+        limits: runtime_exec::Limits::default(),
         force_index: false,
         source_date_epoch: None,
         iidfile: None,

@@ -25,7 +25,7 @@ pub use layers::{FileReport, LayerReport, layers};
 pub use place::{Copied, CopyOptions, InLayout, Place, PlaceError, PlaceNameError, Referrers, copy};
 pub use pull::{PulledImage, pull};
 pub use push::push;
-pub use run::{RunIo, RunOptions, run};
+pub use run::{OnStarted, RunIo, RunOptions, run};
 pub use tags::{Deletion, TagsOf, delete, tags};
 pub use terminal::attach as attach_terminal;
 pub use validate::{Depth, Validation, validate};

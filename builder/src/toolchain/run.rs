@@ -7,8 +7,8 @@ use graph::{ExtraHost, ImageSource};
 use layer_store::{ActiveLayer, Snapshot};
 use oci::{ImageConfig, Platform, Reference};
 use runtime_exec::{
-    Capabilities, Confinement, EtcFiles, Exit, Killer, MountSpec, NetworkMode, ProcessSpec, ReadOnly, Rlimit,
-    Root, StepIo, StepUser, Terminal,
+    Capabilities, Confinement, EtcFiles, Exit, Limits, MountSpec, NetworkMode, ProcessSpec, ReadOnly, Rlimit,
+    Root, Running, StepIo, StepUser, Terminal,
 };
 
 use super::error::ToolError;
@@ -53,6 +53,8 @@ pub struct RunOptions {
     pub no_new_privs: bool,
     /// Resource limits.
     pub rlimits: Vec<Rlimit>,
+    /// What it may use of the machine.
+    pub limits: Limits,
     /// Size of `/dev/shm` in bytes.
     pub shm_size: u64,
     /// Lines for `/etc/hosts`.
@@ -60,6 +62,9 @@ pub struct RunOptions {
     /// Height and width of the caller's terminal, to give the process one of its own.
     pub terminal: Option<(u16, u16)>,
 }
+
+/// Sees a process that runs now.
+pub type OnStarted = Box<dyn FnOnce(&Running) + Send>;
 
 /// What the process is connected to.
 pub struct RunIo {
@@ -72,8 +77,8 @@ pub struct RunIo {
     /// Gets our side of the terminal, where one was asked for, in the thread that waits; it should
     /// hand it to a thread of its own and return.
     pub on_terminal: Option<Box<dyn FnOnce(OwnedFd) + Send>>,
-    /// Gets what passes signals to the process, once it runs.
-    pub on_started: Option<Box<dyn FnOnce(Killer) + Send>>,
+    /// Sees the process, once it runs: what passes signals to it, and which limits it does not have.
+    pub on_started: Option<OnStarted>,
 }
 
 /// Runs a process from an image, which is pulled where it is absent. Dropping the future kills it.
@@ -102,7 +107,7 @@ pub async fn run(
         let mut running = runtime_exec::spawn(&spec, step_io).map_err(ExecError::from)?;
         wire.connect(running.killer());
         if let Some(take) = io.on_started {
-            take(running.killer());
+            take(&running);
         }
         if let (Some(terminal), Some(take)) = (running.take_terminal(), io.on_terminal) {
             take(terminal);
@@ -153,6 +158,7 @@ fn spec(
         shm_size: options.shm_size,
         rlimits: options.rlimits.clone(),
         no_new_privs: options.no_new_privs,
+        limits: options.limits.clone(),
         capabilities: options.capabilities,
         root_access: options.root_access,
         terminal: match options.terminal {
@@ -216,6 +222,7 @@ mod tests {
             capabilities: Capabilities::DEFAULT,
             no_new_privs: false,
             rlimits: Vec::new(),
+            limits: Limits::default(),
             shm_size: runtime_exec::DEFAULT_SHM_SIZE,
             extra_hosts: Vec::new(),
             terminal: None,

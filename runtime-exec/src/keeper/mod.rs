@@ -4,13 +4,15 @@
 //! signals, kills the step when the connection to the main process ends, and tidies the root when
 //! the step is gone.
 
+mod group;
+mod hierarchies;
 mod oom;
 mod pasta;
 mod stubs;
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -18,6 +20,7 @@ use rustix::fs::CWD;
 use rustix::mount::{OpenTreeFlags, open_tree};
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 
+use self::group::Group;
 use self::pasta::Pasta;
 use crate::channel::{Channel, retry};
 use crate::error::{Failure, Stage};
@@ -53,6 +56,7 @@ struct Kept {
     oom_kills: Option<u64>,
     heard: Heard,
     network: Option<Pasta>,
+    group: Option<Group>,
 }
 
 /// What the step told before its program ran.
@@ -72,10 +76,14 @@ fn start(channel: &Channel) -> Result<Kept, Failure> {
         .map_err(|(path, error)| Failure::new(Stage::Root, path.to_string_lossy(), &error))?;
     let (report, reporter) = Channel::pair().map_err(namespaces)?;
     let oom_kills = oom::kills();
+    let group = (!spec.limits.is_empty()).then(|| Group::make(&spec.limits));
     match fork_into(namespaces_of(&spec)).map_err(|error| Failure::new(Stage::Namespaces, "clone", &error))? {
         Forked::Child => step::run(Start { spec, root, fds, reporter }),
         Forked::Parent { pidfd } => {
-            Ok(Kept { root, step: pidfd, report, oom_kills, heard: Heard::default(), network: None })
+            let heard = Heard::default();
+            let mut kept = Kept { root, step: pidfd, report, oom_kills, heard, network: None, group };
+            kept.confine().at(Stage::Limits, "control group")?;
+            Ok(kept)
         }
     }
 }
@@ -184,14 +192,26 @@ impl Kept {
             None => {
                 heard.over = true;
                 if heard.ready && heard.failure.is_none() {
+                    let unmet = self.group.as_mut().map(|group| std::mem::take(&mut group.unmet));
+                    let unmet = unmet.unwrap_or_default();
                     let terminal = heard.terminal.take();
                     let fds: Vec<_> = terminal.iter().map(AsFd::as_fd).collect();
                     // A main process that is gone shows as the end of the connection.
-                    let _ = channel.send(&Word::Started, &fds);
+                    let _ = channel.send(&Word::Started { unmet }, &fds);
                 }
             }
         }
         Ok(())
+    }
+
+    /// Puts a step with limits into its group, and tells it to go on.
+    fn confine(&mut self) -> io::Result<()> {
+        let Some(group) = &mut self.group else { return Ok(()) };
+        let taken = pid_of(self.step.as_fd()).and_then(|pid| group.take(pid));
+        if let Err(error) = taken {
+            group.unmet.push(format!("the step is not limited: {error}"));
+        }
+        self.report.send(&(), &[])
     }
 
     /// Connects the step's network, and tells the step that it is there.
@@ -228,6 +248,14 @@ impl Kept {
             Some((None, Some(signal))) => Exit::Signal(signal),
             Some((None, None)) | None => return Err(lost(io::Error::from_raw_os_error(libc::ECHILD))),
         };
-        Ok(oom::explain(exit, self.oom_kills))
+        let counted = self.group.as_ref().and_then(|group| group.explain(exit));
+        Ok(counted.unwrap_or_else(|| oom::explain(exit, self.oom_kills)))
     }
+}
+
+/// The process that a descriptor refers to.
+fn pid_of(pidfd: BorrowedFd<'_>) -> io::Result<u32> {
+    let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd()))?;
+    let pid = text.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok());
+    pid.ok_or(io::ErrorKind::NotFound.into())
 }

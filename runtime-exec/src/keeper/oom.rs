@@ -15,10 +15,10 @@ pub(super) fn explain(exit: Exit, before: Option<u64>) -> Exit {
     let killed = match exit {
         Exit::Signal(signal) => signal == libc::SIGKILL,
         Exit::Code(code) => i32::from(code) == 128 + libc::SIGKILL,
-        Exit::OutOfMemory => true,
+        Exit::OutOfMemory { .. } => true,
     };
     match before {
-        Some(before) if killed && kills().is_some_and(|now| now > before) => Exit::OutOfMemory,
+        Some(before) if killed && kills().is_some_and(|now| now > before) => Exit::OutOfMemory { peak: None },
         _ => exit,
     }
 }

@@ -2,13 +2,14 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::fs::MemfdFlags;
 use rustix::io::FdFlags;
 
+use super::pid_of;
 use crate::error::{Failure, Stage};
 use crate::spec::{DEFAULT_PATH, DNS_RELAY};
 use crate::step::At;
@@ -97,12 +98,6 @@ fn leads_out(four: &str, six: &str) -> bool {
     let is_default = |line: &str| line.split_whitespace().nth(1) == Some("00000000");
     let is_default_six = |line: &str| line.starts_with(&"0".repeat(32)) && !line.trim_end().ends_with(" lo");
     four.lines().any(is_default) || six.lines().any(is_default_six)
-}
-
-fn pid_of(pidfd: BorrowedFd<'_>) -> io::Result<u32> {
-    let text = fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_fd().as_raw_fd()))?;
-    let pid = text.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok());
-    pid.ok_or(io::ErrorKind::NotFound.into())
 }
 
 #[cfg(test)]

@@ -92,6 +92,9 @@ fn set_up(
     reporter: &Channel,
 ) -> Result<std::convert::Infallible, Failure> {
     die_with_keeper()?;
+    if !spec.limits.is_empty() {
+        await_keeper(reporter).at(Stage::Limits, "keeper")?;
+    }
     setsid().at(Stage::Namespaces, "session")?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     limits::names(spec)?;
@@ -125,7 +128,7 @@ fn set_up(
     terminal::install(fds, user.uid).at(Stage::Terminal, "descriptors")?;
     let program = program::prepare(spec)?;
     match spec.network {
-        NetworkMode::Private => await_network(reporter).at(Stage::Network, "keeper")?,
+        NetworkMode::Private => await_keeper(reporter).at(Stage::Network, "keeper")?,
         NetworkMode::None | NetworkMode::Host => {}
     }
     if spec.confinement == Confinement::Default {
@@ -149,7 +152,8 @@ fn ask_for_network(reporter: &Channel) -> io::Result<()> {
     reporter.send(&Report::Network, &[namespace.as_fd()])
 }
 
-fn await_network(reporter: &Channel) -> io::Result<()> {
+/// Until the keeper has done its part.
+fn await_keeper(reporter: &Channel) -> io::Result<()> {
     match reporter.receive::<()>()? {
         Some(((), _)) => Ok(()),
         None => Err(io::ErrorKind::BrokenPipe.into()),

@@ -6,6 +6,7 @@
 
 mod confinement;
 mod life;
+mod limits;
 mod mounts;
 mod network;
 mod outside;
@@ -139,6 +140,7 @@ fn run_mode(mode: &str, dir: &Path, filter: &[&str]) -> usize {
         roots::cases(),
         mounts::cases(),
         life::cases(),
+        limits::cases(),
         network::cases(),
         outside::cases(),
     ];

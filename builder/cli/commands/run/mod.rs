@@ -37,7 +37,13 @@ fn start(args: &RunArgs, global: &Global, environment: &Environment) -> Result<u
     let platform = super::platform(args.platform.as_deref())?;
     let (options, mut io) = (options::options(args, environment)?, io(args)?);
     let signals = Signals::default();
-    io.on_started = Some(signals.receiver());
+    let receive = signals.receiver();
+    io.on_started = Some(Box::new(move |running| {
+        for reason in running.unmet_limits() {
+            super::say(&format!("warning: {reason}\n"));
+        }
+        receive(running.killer());
+    }));
     let open = host::open(global, environment, Form::Quiet, None)?;
     let session = open.session.clone();
     let result = open.runtime.block_on(async {
@@ -51,7 +57,11 @@ fn start(args: &RunArgs, global: &Global, environment: &Environment) -> Result<u
     match result {
         Some(Ok(Exit::Code(code))) => Ok(code),
         Some(Ok(Exit::Signal(signal))) => Ok(u8::try_from(128 + signal).unwrap_or(OURS)),
-        Some(Ok(Exit::OutOfMemory)) => Ok(137),
+        Some(Ok(Exit::OutOfMemory { peak })) => {
+            let used = peak.map(|bytes| format!(" (it used {} KiB)", bytes >> 10)).unwrap_or_default();
+            super::say(&format!("killed: out of memory{used}\n"));
+            Ok(137)
+        }
         Some(Err(error)) => {
             Err(Failure::from_error(builder::error::Category::Host, &error).with_code(code_of(&error)))
         }

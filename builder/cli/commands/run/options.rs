@@ -39,6 +39,7 @@ pub fn options(args: &RunArgs, environment: &Environment) -> Result<RunOptions, 
         capabilities: Capabilities::DEFAULT.changed(&args.cap_add, &args.cap_drop).map_err(Failure::usage)?,
         no_new_privs: args.security.last() == Some(&PrivilegeArg::NoNew),
         rlimits: rlimits(args)?,
+        limits: crate::commands::limits::limits(&args.limits)?,
         shm_size: args.shm_size.unwrap_or(DEFAULT_SHM_SIZE),
         extra_hosts: hosts
             .map(|host| graph::ExtraHost { name: host.name.clone(), address: host.address })

@@ -1,0 +1,192 @@
+//! The control group of a step, one directory in each hierarchy that a limit needs.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use super::hierarchies::Hierarchies;
+use crate::limits::{Limits, Setting, Version};
+use crate::running::Exit;
+
+const PREFIX: &str = "rbuild-";
+
+/// A group, removed when this is dropped: it has to be empty by then.
+pub(super) struct Group {
+    name: String,
+    made: Vec<(Version, PathBuf)>,
+    /// Limits that could not be set, and why.
+    pub(super) unmet: Vec<String>,
+}
+
+impl Group {
+    /// Makes a group with these limits; those that cannot be had are `unmet`. Groups whose makers are
+    /// gone are removed on the way.
+    pub(super) fn make(limits: &Limits) -> Group {
+        let own = std::process::id();
+        let mut group = Group {
+            name: format!("{PREFIX}{own}-{}", start_of(own).unwrap_or_default()),
+            made: Vec::new(),
+            unmet: Vec::new(),
+        };
+        let hierarchies = match Hierarchies::own() {
+            Ok(hierarchies) => hierarchies,
+            Err(error) => {
+                group.unmet.push(format!("limits: control groups cannot be read: {error}"));
+                return group;
+            }
+        };
+        hierarchies.parents().for_each(sweep);
+        group.limit(&hierarchies, limits);
+        group
+    }
+
+    fn limit(&mut self, hierarchies: &Hierarchies, limits: &Limits) {
+        // A controller is in one hierarchy, so what the versions share stands in one list each.
+        for version in [Version::One, Version::Two] {
+            for setting in limits.settings(version) {
+                match hierarchies.of(setting.controller) {
+                    Some((found, parent)) if found == version => {
+                        if let Err(reason) = self.set(version, parent, &setting) {
+                            self.unmet.push(format!("{} is not limited: {reason}", setting.file));
+                        }
+                    }
+                    Some(_) => {}
+                    None if has_controller(hierarchies, setting.controller) => {}
+                    None if version == Version::Two => self.unmet.push(format!(
+                        "{} is not limited: this host has no controller {:?} for it",
+                        setting.file, setting.controller
+                    )),
+                    None => {}
+                }
+            }
+        }
+    }
+
+    fn set(&mut self, version: Version, parent: &Path, setting: &Setting) -> Result<(), String> {
+        let directory = parent.join(&self.name);
+        let failed = |path: &Path, error: io::Error| format!("{}: {error}", path.display());
+        if version == Version::Two {
+            enable(parent, setting.controller).map_err(|error| failed(parent, error))?;
+        }
+        if !self.made.iter().any(|(_, made)| *made == directory) {
+            fs::create_dir(&directory).map_err(|error| failed(&directory, error))?;
+            self.made.push((version, directory.clone()));
+            prepare(parent, &directory, setting.controller);
+        }
+        let file = directory.join(setting.file);
+        write(&file, &setting.value).map_err(|error| failed(&file, error))
+    }
+
+    /// Puts a process into the group, with all that it will start.
+    pub(super) fn take(&self, pid: u32) -> io::Result<()> {
+        self.made
+            .iter()
+            .try_for_each(|(_, directory)| write(&directory.join("cgroup.procs"), &pid.to_string()))
+    }
+
+    /// A step that failed after the kernel killed in this group for memory.
+    pub(super) fn explain(&self, exit: Exit) -> Option<Exit> {
+        let read = |file: &str| {
+            self.made.iter().find_map(|(_, directory)| fs::read_to_string(directory.join(file)).ok())
+        };
+        let events = read("memory.events").or_else(|| read("memory.oom_control"))?;
+        let kills: u64 = events.lines().find_map(|line| line.strip_prefix("oom_kill ")?.parse().ok())?;
+        let peak = read("memory.peak").or_else(|| read("memory.max_usage_in_bytes"));
+        let peak = peak.and_then(|text| text.trim().parse().ok());
+        match exit {
+            Exit::Code(0) => Some(exit),
+            Exit::Code(_) | Exit::Signal(_) if kills > 0 => Some(Exit::OutOfMemory { peak }),
+            Exit::Code(_) | Exit::Signal(_) | Exit::OutOfMemory { .. } => Some(exit),
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        for (_, directory) in &self.made {
+            // One that cannot be removed is swept by the next step with limits.
+            let _ = fs::remove_dir(directory);
+        }
+    }
+}
+
+fn has_controller(hierarchies: &Hierarchies, controller: &str) -> bool {
+    let twin = match controller {
+        "blkio" => "io",
+        "io" => "blkio",
+        same => same,
+    };
+    hierarchies.of(controller).is_some() || hierarchies.of(twin).is_some()
+}
+
+/// A new set of processors of the first version takes no process before it has memory to use.
+fn prepare(parent: &Path, directory: &Path, controller: &str) {
+    if controller == "cpuset"
+        && let Ok(mems) = fs::read_to_string(parent.join("cpuset.mems"))
+    {
+        // Where that fails, so does the limit, and says so.
+        let _ = write(&directory.join("cpuset.mems"), mems.trim());
+    }
+}
+
+/// Lets groups below `parent` use a controller.
+fn enable(parent: &Path, controller: &str) -> io::Result<()> {
+    let file = parent.join("cgroup.subtree_control");
+    if fs::read_to_string(&file)?.split_whitespace().any(|known| known == controller) {
+        return Ok(());
+    }
+    write(&file, &format!("+{controller}"))
+}
+
+fn write(file: &Path, value: &str) -> io::Result<()> {
+    OpenOptions::new().write(true).open(file)?.write_all(value.as_bytes())
+}
+
+/// Removes groups whose makers are gone.
+fn sweep(parent: &Path) {
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        if name.to_str().is_some_and(is_orphan) {
+            // One with processes in it stays, and so does one that another step has removed already.
+            let _ = fs::remove_dir(entry.path());
+        }
+    }
+}
+
+fn is_orphan(name: &str) -> bool {
+    let Some((pid, start)) = name.strip_prefix(PREFIX).and_then(|rest| rest.split_once('-')) else {
+        return false;
+    };
+    pid.parse().is_ok_and(|pid| start_of(pid).is_none_or(|found| found != start))
+}
+
+/// When a process was started: what tells it from a later one with its number.
+fn start_of(pid: u32) -> Option<String> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_whitespace().nth(19).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_of_the_living_are_no_orphans() {
+        let own = std::process::id();
+        let start = start_of(own).unwrap();
+        assert!(!is_orphan(&format!("{PREFIX}{own}-{start}")));
+        assert!(is_orphan(&format!("{PREFIX}{own}-0")));
+        assert!(is_orphan(&format!("{PREFIX}4194305-1")));
+        assert!(!is_orphan("user.slice"));
+    }
+
+    #[test]
+    fn orphans_are_swept() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["rbuild-4194305-1", "other"] {
+            fs::create_dir(dir.path().join(name)).unwrap();
+        }
+        sweep(dir.path());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+}
