@@ -5,8 +5,8 @@ mod call;
 mod csv;
 mod edit;
 mod history;
-mod login;
 mod limits;
+mod login;
 mod manifest;
 mod output;
 mod registry;
@@ -24,8 +24,8 @@ pub use build::{NetworkArg, ProgressArg, PullArg};
 pub use call::{CallArg, Format, Method, Status};
 pub use edit::{AppendArgs, AttachArgs, DiscoverArgs, EditTarget, FlattenArgs, MutateArgs, RebaseArgs};
 pub use history::{ExplainArgs, HistoryCommand, HistoryLsArgs, HistoryShowArgs, LogsArgs};
-pub use login::{AuthCheckArgs, AuthCommand, LoginArgs, LogoutArgs};
 pub use limits::{LimitArgs, RateArg};
+pub use login::{AuthCheckArgs, AuthCommand, LoginArgs, LogoutArgs};
 pub use manifest::{
     ManifestAnnotateArgs, ManifestCommand, ManifestCreateArgs, ManifestInspectArgs, ManifestPushArgs,
     ValidateArgs,
