@@ -4,6 +4,7 @@
 use graph::Span;
 
 use crate::instruction::{Instruction, InstructionKind};
+use crate::lower::mount_source;
 use crate::suggest::nearest;
 
 /// What one target takes.
@@ -86,8 +87,7 @@ fn images(instruction: &Instruction) -> Vec<String> {
     } else if let InstructionKind::Copy(copy) = &instruction.kind {
         copy.from.iter().map(|from| from.value.clone()).collect()
     } else if let InstructionKind::Run(run) = &instruction.kind {
-        let fields = run.mounts.iter().flat_map(|mount| mount.value.split(','));
-        fields.filter_map(|field| field.strip_prefix("from=")).map(str::to_owned).collect()
+        run.mounts.iter().filter_map(|mount| mount_source(mount).ok().flatten()).collect()
     } else {
         Vec::new()
     }

@@ -37,8 +37,13 @@ impl<'a> Remark<'a> {
 pub fn remarks(instructions: &[Instruction]) -> Vec<Remark<'_>> {
     let mut remarks: Vec<Remark<'_>> = instructions.iter().flat_map(about_one).collect();
     remarks.extend(casing::keywords(instructions));
-    remarks.extend(own::remarks(instructions));
     remarks
+}
+
+/// What rules of our own say. All of them are experimental, and they read the whole file: to be asked
+/// only where somebody wants them.
+pub fn own_remarks(instructions: &[Instruction]) -> Vec<Remark<'_>> {
+    own::remarks(instructions)
 }
 
 fn about_one(instruction: &Instruction) -> Vec<Remark<'_>> {

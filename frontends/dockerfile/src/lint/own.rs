@@ -1,7 +1,8 @@
 //! Rules of our own. All have to be asked for: each is a matter of taste in some file.
 
 use super::Remark;
-use crate::instruction::{CommandForm, Copy, From, Instruction, InstructionKind, Run};
+use crate::instruction::{Copy, From, Instruction, InstructionKind, Run, Script};
+use crate::lower::mount_source;
 
 /// Programs that install what a project depends on, and their words for it.
 const INSTALLERS: [(&str, &[&str]); 13] = [
@@ -167,9 +168,7 @@ fn uses(stage: &Stage<'_>, number: usize, name: Option<&str>) -> bool {
             if let InstructionKind::Copy(copy) = &instruction.kind {
                 copy.from.as_ref().is_some_and(|from| is_it(&from.value))
             } else if let InstructionKind::Run(run) = &instruction.kind {
-                run.mounts.iter().any(|mount| {
-                    mount.value.split(',').filter_map(|field| field.strip_prefix("from=")).any(&is_it)
-                })
+                run.mounts.iter().any(|mount| matches!(mount_source(mount), Ok(Some(from)) if is_it(&from)))
             } else if let InstructionKind::OnBuild(onbuild) = &instruction.kind {
                 onbuild.trigger.split(['=', ',', ' ']).any(&is_it)
             } else {
@@ -178,17 +177,13 @@ fn uses(stage: &Stage<'_>, number: usize, name: Option<&str>) -> bool {
         })
 }
 
-/// The command with its heredocs.
+/// The command as it is run.
 fn text_of(run: &Run) -> String {
-    let mut text = match &run.form {
-        CommandForm::Shell(text) => text.clone(),
-        CommandForm::Exec(args) => args.join(" "),
-    };
-    for heredoc in &run.heredocs {
-        text.push('\n');
-        text.push_str(&heredoc.content);
+    match run.script() {
+        Script::Exec(args) => args.join(" "),
+        Script::Shell(text) => text,
+        Script::File { content, .. } => content,
     }
-    text
 }
 
 /// Whether an instruction can use an argument: the program of a `RUN` by its name, all else as a

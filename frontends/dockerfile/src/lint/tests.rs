@@ -5,9 +5,7 @@ use crate::instruction::parse;
 /// Rule, message and marked text of each remark.
 fn found(text: &str) -> Vec<(&'static str, String, String)> {
     let file = parse(text.as_bytes()).unwrap();
-    let origin = |rule| super::rules::rule(rule).map(|rule| rule.origin);
     let remarks = super::remarks(&file.instructions).into_iter().map(|remark| remark.diagnostic);
-    let remarks = remarks.filter(|one| one.rule.and_then(origin) != Some(super::rules::Origin::Own));
     let row = |d: graph::Diagnostic| {
         let span = d.span.unwrap();
         (d.rule.unwrap(), d.message, text[span.start..span.end].to_owned())
@@ -73,15 +71,11 @@ fn descriptions() {
 /// Rules of our own that find something.
 fn own(text: &str) -> Vec<(&'static str, usize)> {
     let file = parse(text.as_bytes()).unwrap();
-    let own = super::remarks(&file.instructions).into_iter().filter(|remark| {
-        remark
-            .diagnostic
-            .rule
-            .and_then(super::rules::rule)
-            .is_some_and(|rule| rule.origin == super::rules::Origin::Own)
-    });
+    let own = super::own_remarks(&file.instructions).into_iter();
     own.map(|remark| {
         assert!(remark.experimental, "rules of our own have to be asked for");
+        let rule = remark.diagnostic.rule.and_then(super::rules::rule);
+        assert_eq!(rule.map(|rule| rule.origin), Some(super::rules::Origin::Own));
         let line = 1 + text[..remark.diagnostic.span.unwrap().start].matches('\n').count();
         (remark.diagnostic.rule.unwrap(), line)
     })

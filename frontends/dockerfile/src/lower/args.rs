@@ -56,20 +56,31 @@ pub(crate) fn globals(
     overrides: &BTreeMap<String, String>,
     escape: EscapeChar,
 ) -> Result<Env, Diagnostic> {
-    for ArgDecl { name, default } in leading(instructions) {
-        let value = match (overrides.get(&name.value), default) {
-            (Some(value), _) => value.clone(),
-            (None, None) => continue,
-            (None, Some(default)) => {
-                let values = |name: &str| env.get(name).map(str::to_owned);
-                crate::expand(&default.value, &values, escape)
-                    .map_err(|error| Diagnostic::error(error.to_string(), default.span))?
-                    .text
-            }
-        };
-        env.set(&name.value, &value);
+    for declared in leading(instructions) {
+        declare(&mut env, declared, overrides, escape)?;
     }
     Ok(env)
+}
+
+/// Gives an argument its value: a build argument's, else its default; without either it has none.
+pub(crate) fn declare(
+    env: &mut Env,
+    ArgDecl { name, default }: &ArgDecl,
+    overrides: &BTreeMap<String, String>,
+    escape: EscapeChar,
+) -> Result<(), Diagnostic> {
+    let value = match (overrides.get(&name.value), default) {
+        (Some(value), _) => value.clone(),
+        (None, None) => return Ok(()),
+        (None, Some(default)) => {
+            let values = |name: &str| env.get(name).map(str::to_owned);
+            crate::expand(&default.value, &values, escape)
+                .map_err(|error| Diagnostic::error(error.to_string(), default.span))?
+                .text
+        }
+    };
+    env.set(&name.value, &value);
+    Ok(())
 }
 
 /// The names declared before the first `FROM`.

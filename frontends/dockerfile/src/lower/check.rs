@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use graph::{Diagnostic, Span};
 
+use crate::instruction::Instruction;
 use crate::mount::go_bool;
 
 /// `# check=skip=Rule,…;error=true;experimental=…`.
@@ -109,6 +110,14 @@ impl Lint {
         if !self.muted && !remark.rule.is_some_and(|rule| self.here.skip.contain(rule)) {
             self.found.push(remark);
         }
+    }
+
+    /// Whether any rule that is off by default may be switched on, for the file or an instruction of it.
+    pub(crate) fn may_want_experiments(&self, instructions: &[Instruction]) -> bool {
+        let rules = &self.options.experimental;
+        let above =
+            |instruction: &Instruction| instruction.comments.iter().any(|line| line.contains("experimental"));
+        rules.all || !rules.names.is_empty() || instructions.iter().any(above)
     }
 
     /// Whether a rule that is off by default was switched on.

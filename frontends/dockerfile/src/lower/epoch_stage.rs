@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use graph::{Diagnostic, Remote};
 use oci::Digest;
 
-use super::args::EPOCH;
+use super::args::{self, EPOCH};
 use super::contexts;
 use super::env::Env;
 use super::git_remote;
 use super::pass::World;
 use super::remote::{file_name, is_http};
 use super::stages::SCRATCH;
-use crate::instruction::{Add, ArgDecl, Instruction, InstructionKind};
+use crate::instruction::{Add, Instruction, InstructionKind};
 use crate::syntax::{EscapeChar, Word};
 
 /// The one remote source that a stage, given from its `FROM` on, fetches. `None`: its commit was
@@ -24,7 +24,7 @@ pub(crate) fn source(
     escape: EscapeChar,
     world: &mut World<'_>,
 ) -> Result<Option<Remote>, Diagnostic> {
-    let mut stage = Stage { env: globals, arguments, escape };
+    let mut stage = Stage { env: globals, escape };
     let mut adds = Vec::new();
     for (position, instruction) in instructions.iter().enumerate() {
         match &instruction.kind {
@@ -34,7 +34,11 @@ pub(crate) fn source(
                 }
             }
             InstructionKind::From(_) => break,
-            InstructionKind::Arg(declared) => stage.declare(declared)?,
+            InstructionKind::Arg(declared) => {
+                for one in declared {
+                    args::declare(&mut stage.env, one, arguments, escape)?;
+                }
+            }
             InstructionKind::Add(add) => adds.push((add, instruction, stage.env.clone())),
             InstructionKind::Cmd(_)
             | InstructionKind::Copy(_)
@@ -70,30 +74,17 @@ fn refuse<T>(message: &str, at: &Instruction) -> Result<T, Diagnostic> {
 }
 
 /// What is in scope of the stage's instructions.
-struct Stage<'a> {
+struct Stage {
     env: Env,
-    arguments: &'a BTreeMap<String, String>,
     escape: EscapeChar,
 }
 
-impl Stage<'_> {
+impl Stage {
     fn expand(&self, word: &Word) -> Result<String, Diagnostic> {
         let values = |name: &str| self.env.get(name).map(str::to_owned);
         crate::expand(&word.value, &values, self.escape)
             .map(|expanded| expanded.text)
             .map_err(|error| Diagnostic::error(error.to_string(), word.span))
-    }
-
-    fn declare(&mut self, declared: &[ArgDecl]) -> Result<(), Diagnostic> {
-        for ArgDecl { name, default } in declared {
-            let value = match (self.arguments.get(&name.value), default) {
-                (Some(value), _) => value.clone(),
-                (None, Some(default)) => self.expand(default)?,
-                (None, None) => continue,
-            };
-            self.env.set(&name.value, &value);
-        }
-        Ok(())
     }
 
     fn remote(

@@ -47,6 +47,7 @@ use pass::{Pass, Scope, World};
 use source::Ignore;
 use stages::Stages;
 
+pub(crate) use mounts::source_name as mount_source;
 pub use options::{Coverage, NamedContext, NoCache, Options};
 
 use crate::instruction::{File, Instruction, InstructionKind};
@@ -144,7 +145,9 @@ fn target_info(instruction: &Instruction) -> Option<TargetInfo> {
 /// Remarks that need nothing but the text of the file.
 fn remark_on_text(file: &File, lint: &mut Lint) {
     file.warnings.iter().for_each(|warning| lint.take(warning.clone()));
-    for remark in crate::lint::remarks(&file.instructions) {
+    let wanted = lint.may_want_experiments(&file.instructions);
+    let own = if wanted { crate::lint::own_remarks(&file.instructions) } else { Vec::new() };
+    for remark in crate::lint::remarks(&file.instructions).into_iter().chain(own) {
         lint.at(remark.comments);
         let wanted = remark.diagnostic.rule.is_some_and(|rule| lint.experimental(rule));
         if wanted || !remark.experimental {
