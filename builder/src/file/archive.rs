@@ -56,6 +56,15 @@ impl Form {
 }
 
 impl Archive {
+    /// A file in the form that its first bytes tell.
+    fn of(file: OpenFile) -> io::Result<Self> {
+        let mut archive = Self { file, form: Form::Plain };
+        let mut start = Vec::new();
+        archive.stream()?.take(10).read_to_end(&mut start)?;
+        archive.form = Form::of(&start);
+        Ok(archive)
+    }
+
     /// The tar stream from its beginning.
     fn stream(&self) -> io::Result<Box<dyn Read + '_>> {
         match &self.file {
@@ -74,10 +83,7 @@ fn from_start(mut file: &File) -> io::Result<io::BufReader<&File>> {
 /// Whether the file at a real path is an archive: its first header must be one of a tar.
 pub(super) fn detect(tree: &Tree, path: &Path) -> Result<Option<Archive>, FileError> {
     let failed = |source| FileError::Read { path: shown(path), source };
-    let mut archive = Archive { file: tree.open_file(path)?, form: Form::Plain };
-    let mut start = Vec::new();
-    archive.stream().map_err(failed)?.take(10).read_to_end(&mut start).map_err(failed)?;
-    archive.form = Form::of(&start);
+    let archive = Archive::of(tree.open_file(path)?).map_err(failed)?;
     let begins = match archive.stream() {
         Ok(stream) => matches!(TarReader::new(stream).next_entry(), Ok(Some(_))),
         Err(_) => false,
@@ -88,10 +94,7 @@ pub(super) fn detect(tree: &Tree, path: &Path) -> Result<Option<Archive>, FileEr
 /// The time of the newest file in an archive, plain or compressed. `None`: it is no archive, or a
 /// damaged one, or has no file.
 pub(crate) fn newest_in_archive(file: File) -> Option<i64> {
-    let mut archive = Archive { file: OpenFile::Stored(file), form: Form::Plain };
-    let mut start = Vec::new();
-    archive.stream().ok()?.take(10).read_to_end(&mut start).ok()?;
-    archive.form = Form::of(&start);
+    let archive = Archive::of(OpenFile::Stored(file)).ok()?;
     let mut reader = TarReader::new(archive.stream().ok()?);
     let mut newest = None;
     while let Some(entry) = reader.next_entry().ok()? {

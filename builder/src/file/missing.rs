@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use graph::edit_distance;
 use layer_store::Kind;
 
 use super::FileError;
@@ -59,7 +60,7 @@ fn similar(tree: &Tree, path: &Path) -> Result<Vec<String>, FileError> {
                 .read_dir(&directory)?
                 .iter()
                 .map(|(name, _)| name.to_string_lossy().into_owned())
-                .map(|name| (distance(&wanted, &name.to_lowercase()), name))
+                .map(|name| (edit_distance(&wanted, &name.to_lowercase()), name))
                 .filter(|(distance, _)| *distance <= 1 + wanted.chars().count() / 4)
                 .collect();
             close.sort();
@@ -69,38 +70,4 @@ fn similar(tree: &Tree, path: &Path) -> Result<Vec<String>, FileError> {
         directory = next;
     }
     Ok(Vec::new())
-}
-
-/// How many characters have to be added, removed or replaced.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, left) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, right) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(left != *right);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::distance;
-
-    #[test]
-    fn distances() {
-        for (a, b, expected) in [
-            ("", "", 0),
-            ("a", "", 1),
-            ("abc", "abc", 0),
-            ("requirments", "requirements", 1),
-            ("ab", "ba", 2),
-        ] {
-            assert_eq!(distance(a, b), expected, "{a} {b}");
-        }
-    }
 }

@@ -78,15 +78,9 @@ pub(crate) fn names(graph: &Graph, order: &[VertexId], locals: &LocalReads) -> B
             .enumerate()
             .map(|(position, input)| match input {
                 None => Named::Empty,
-                Some(edge) => match &graph.vertex(edge.vertex).op {
-                    Op::Local(_) => Named::Local(locals.get(&(id, position)).cloned().unwrap_or_default()),
-                    Op::Image(_)
-                    | Op::Git(_)
-                    | Op::Http(_)
-                    | Op::Exec(_)
-                    | Op::File(_)
-                    | Op::Merge
-                    | Op::Diff => Named::Step(all[&edge.vertex].key, edge.output),
+                Some(edge) => match graph.vertex(edge.vertex).op.local() {
+                    Some(_) => Named::Local(locals.get(&(id, position)).cloned().unwrap_or_default()),
+                    None => Named::Step(all[&edge.vertex].key, edge.output),
                 },
             })
             .collect();

@@ -157,18 +157,9 @@ impl Run<'_> {
         let selects = !needs_layers(&self.graph.vertex(id).op);
         let tree = |input: &graph::Input| match input {
             None => Tree::Empty,
-            Some(edge) => match &self.graph.vertex(edge.vertex).op {
-                Op::Local(source) if selects => Tree::Local(Arc::new(source.clone())),
-                Op::Local(_) => solution.snapshot(*edge).cloned().map_or(Tree::Empty, Tree::Snapshot),
-                Op::Image(_)
-                | Op::Git(_)
-                | Op::Http(_)
-                | Op::Exec(_)
-                | Op::File(_)
-                | Op::Merge
-                | Op::Diff => {
-                    solution.snapshot(*edge).map_or(Tree::Empty, |snapshot| Tree::Snapshot(snapshot.clone()))
-                }
+            Some(edge) => match self.graph.vertex(edge.vertex).op.local() {
+                Some(source) if selects => Tree::Local(Arc::new(source.clone())),
+                Some(_) | None => solution.snapshot(*edge).cloned().map_or(Tree::Empty, Tree::Snapshot),
             },
         };
         self.graph.vertex(id).inputs.iter().map(tree).collect()

@@ -24,5 +24,5 @@ pub use instruction::{File, Instruction, InstructionKind, parse, parse_instructi
 pub use lint::rules::{Origin, RULES, Rule, Status, rule};
 pub use lower::git_remote::{GitRemote, parse as parse_git_remote};
 pub use lower::{Coverage, NamedContext, NoCache, Options, lower, lower_with_outline, targets};
-pub use mount::{MountSpec, parse_mount};
+pub use mount::{MountSpec, go_bool, parse_mount};
 pub use syntax::{EscapeChar, Spanned, Word};

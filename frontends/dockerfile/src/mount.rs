@@ -264,7 +264,7 @@ fn boolean(key: &str, value: &str) -> Result<bool, String> {
 }
 
 /// The words that Go takes for a truth value.
-pub(crate) fn go_bool(value: &str) -> Option<bool> {
+pub fn go_bool(value: &str) -> Option<bool> {
     match value {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),

@@ -1,12 +1,14 @@
 //! Guesses at what was meant.
 
+use graph::edit_distance;
+
 /// Names as far away as this, or farther, are not meant.
 const TOO_FAR: usize = 3;
 
 /// The nearest of the known names, if one is near.
 pub(crate) fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let written = written.to_lowercase();
-    let near = known.into_iter().map(|name| (distance(&written, &name.to_lowercase()), name));
+    let near = known.into_iter().map(|name| (edit_distance(&written, &name.to_lowercase()), name));
     near.filter(|(far, _)| (1..TOO_FAR).contains(far)).min_by_key(|(far, _)| *far).map(|(_, name)| name)
 }
 
@@ -20,22 +22,6 @@ pub(crate) fn with_guess<'a>(
         Some(name) => format!("{message} (did you mean {name}?)"),
         None => message,
     }
-}
-
-/// Levenshtein distance.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, to) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(from != *to);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]

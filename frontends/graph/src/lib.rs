@@ -16,6 +16,7 @@
 //! and anything about Dockerfiles.
 
 mod diagnostic;
+mod distance;
 mod exec;
 mod file;
 mod frontend;
@@ -27,6 +28,7 @@ mod pattern;
 mod source;
 
 pub use diagnostic::{Diagnostic, Severity, Span};
+pub use distance::edit_distance;
 pub use exec::{
     CacheSharing, DeviceGrant, DeviceRequest, ExecOp, ExtraHost, Mount, MountKind, Network, ProxyEnv,
     SecretEnv, Security, Ulimit,

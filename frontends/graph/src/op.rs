@@ -29,6 +29,16 @@ pub enum Op {
 }
 
 impl Op {
+    /// The directory of the caller that it is, if it is one.
+    pub fn local(&self) -> Option<&LocalSource> {
+        match self {
+            Op::Local(source) => Some(source),
+            Op::Image(_) | Op::Git(_) | Op::Http(_) | Op::Exec(_) | Op::File(_) | Op::Merge | Op::Diff => {
+                None
+            }
+        }
+    }
+
     /// The bytes that stand for this op in identities and keys: JSON with fields in declaration
     /// order. Fields that must not count (proxies, addresses of extra hosts) are not in it.
     pub fn canonical(&self) -> Vec<u8> {
