@@ -53,8 +53,7 @@ fn hosts(environment: &Environment) -> Result<Hosts, RegistryError> {
     if let Some(named) = environment.path("CONTAINERS_REGISTRIES_CONF") {
         return Hosts::load(Some(&named), &[]);
     }
-    let config = environment.path("XDG_CONFIG_HOME").or_else(|| Some(environment.home()?.join(".config")));
-    let user = config.map(|config| config.join("containers"));
+    let user = environment.config_dir().map(|config| config.join("containers"));
     let file = user
         .as_ref()
         .map(|dir| dir.join("registries.conf"))
@@ -73,9 +72,7 @@ fn upload_notes(environment: &Environment) -> Option<PathBuf> {
 
 /// The directories that hold certificates by host.
 fn certificates(hosts: Hosts, environment: &Environment) -> Hosts {
-    let home = environment.home();
-    let config = environment.path("XDG_CONFIG_HOME").or_else(|| Some(home.as_ref()?.join(".config")));
-    let docker = environment.path("DOCKER_CONFIG").or_else(|| Some(home?.join(".docker")));
+    let (config, docker) = (environment.config_dir(), environment.docker_dir());
     let own = [
         config.as_ref().map(|dir| dir.join("containers/certs.d")),
         config.map(|dir| dir.join("docker/certs.d")),
@@ -97,9 +94,8 @@ fn credentials(global: &Global, environment: &Environment) -> Result<Credentials
         Some(named) => vec![named],
         None => {
             let runtime = environment.path("XDG_RUNTIME_DIR").map(|dir| dir.join("containers/auth.json"));
-            let home = environment.home();
-            let user = home.as_ref().map(|home| home.join(".config/containers/auth.json"));
-            let docker = environment.path("DOCKER_CONFIG").or_else(|| Some(home?.join(".docker")));
+            let user = environment.home().map(|home| home.join(".config/containers/auth.json"));
+            let docker = environment.docker_dir();
             runtime.into_iter().chain(user).chain(docker.map(|dir| dir.join("config.json"))).collect()
         }
     };

@@ -40,6 +40,16 @@ impl Environment {
         self.path("HOME")
     }
 
+    /// Where users keep settings.
+    pub fn config_dir(&self) -> Option<PathBuf> {
+        self.path("XDG_CONFIG_HOME").or_else(|| Some(self.home()?.join(".config")))
+    }
+
+    /// Where Docker keeps a user's settings.
+    pub fn docker_dir(&self) -> Option<PathBuf> {
+        self.path("DOCKER_CONFIG").or_else(|| Some(self.home()?.join(".docker")))
+    }
+
     /// Where the store is when no option says it.
     pub fn default_root(&self, is_root: bool) -> Option<PathBuf> {
         if let Some(data) = self.path("XDG_DATA_HOME") {

@@ -12,6 +12,7 @@ use runtime_exec::Stage;
 use rustix::io::Errno;
 
 use crate::environment::Environment;
+use crate::failure::Failure;
 
 /// The build file, as far as it was read.
 #[derive(Clone, Debug, Default)]
@@ -35,8 +36,13 @@ pub fn colour(environment: &Environment) -> Colour {
     if wanted && std::io::stderr().is_terminal() { Colour::Yes } else { Colour::No }
 }
 
+/// The failure of a build, with its exit code.
+pub fn build_failure(error: &BuildError, file: &BuildFile, colour: Colour) -> Failure {
+    Failure { code: error.category().exit_code(), text: build_error(error, file, colour) }
+}
+
 /// Renders the failure of a build.
-pub fn build_error(error: &BuildError, file: &BuildFile, colour: Colour) -> String {
+fn build_error(error: &BuildError, file: &BuildFile, colour: Colour) -> String {
     match error {
         BuildError::Diagnostics(all) => all.iter().map(|one| diagnostic(one, file, colour)).collect(),
         BuildError::Step(failure) => {

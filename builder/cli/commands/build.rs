@@ -91,10 +91,7 @@ fn build(args: &BuildArgs, global: &Global, environment: &Environment) -> Result
     let build_file = build_file.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let outcome = result.map_err(|stop| match stop {
         Stop::Before(failure) => failure,
-        Stop::Build(error) => Failure {
-            code: error.category().exit_code(),
-            text: report::build_error(&error, &build_file, report::colour(environment)),
-        },
+        Stop::Build(error) => report::build_failure(&error, &build_file, report::colour(environment)),
     })?;
     finish(&outcome, form, &build_file, report::colour(environment));
     Ok(())
@@ -190,7 +187,7 @@ fn options(args: &BuildArgs, environment: &Environment) -> Result<Options, Failu
 }
 
 fn is_true(value: Option<&str>) -> bool {
-    matches!(value, Some("1" | "true" | "t" | "T" | "TRUE" | "True"))
+    value.and_then(dockerfile::go_bool) == Some(true)
 }
 
 /// Proxies and `SOURCE_DATE_EPOCH` of the caller, then what the command line says.

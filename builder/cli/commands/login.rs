@@ -165,10 +165,7 @@ fn probe(registry: &str) -> Result<Reference, Failure> {
 
 /// The file that passwords are kept in: the named one, else Docker's.
 fn file(global: &Global, environment: &Environment) -> Result<PathBuf, Failure> {
-    let docker = || {
-        let home = || Some(environment.home()?.join(".docker"));
-        Some(environment.path("DOCKER_CONFIG").or_else(home)?.join("config.json"))
-    };
+    let docker = || Some(environment.docker_dir()?.join("config.json"));
     let named = global.authfile.clone().or_else(|| environment.path("REGISTRY_AUTH_FILE"));
     named
         .or_else(docker)

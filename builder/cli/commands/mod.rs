@@ -118,13 +118,18 @@ fn platform(text: Option<&str>) -> Result<oci::Platform, Failure> {
 
 /// Rows as a table, each column as wide as its widest cell.
 fn columns<const N: usize>(rows: &[[String; N]]) -> String {
+    columns_apart(rows, 3)
+}
+
+/// The same, with that many blanks between columns.
+fn columns_apart<const N: usize>(rows: &[[String; N]], gap: usize) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..N).map(width).collect();
     let mut text = String::new();
     for row in rows {
         let mut line = String::new();
         for (cell, width) in row.iter().zip(&widths) {
-            let _ = write!(line, "{cell:width$}   ");
+            let _ = write!(line, "{cell:width$}{:gap$}", "");
         }
         let _ = writeln!(text, "{}", line.trim_end());
     }

@@ -2,12 +2,11 @@
 
 use std::fmt::Write;
 
-use base64::Engine as _;
 use builder::BuildError;
 use graph::Diagnostic;
 use serde_json::{Value, json};
 
-use super::place::{excerpt, json_location};
+use super::place::{base64_text, excerpt, json_location};
 use crate::report::BuildFile;
 
 /// What a check found.
@@ -68,8 +67,7 @@ impl Found {
     /// As BuildKit's `frontend.lint` answers.
     pub(super) fn json(&self, file: &BuildFile) -> Value {
         let warnings: Vec<Value> = self.violations.iter().map(|one| warning(one, file)).collect();
-        let data = file.text.as_deref().unwrap_or_default();
-        let data = base64::engine::general_purpose::STANDARD.encode(data);
+        let data = base64_text(file);
         let sources = json!([{ "filename": file.name, "language": "Dockerfile", "data": data }]);
         let mut all = json!({ "warnings": warnings, "sources": sources });
         if let Some(error) = self.errors.first() {

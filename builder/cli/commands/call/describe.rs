@@ -1,57 +1,40 @@
 //! Outlines and targets, as text and as JSON.
 
-use dockerfile::survey::{Outline, Taken, TargetInfo};
+use dockerfile::survey::{Argument, Outline, Taken, TargetInfo};
 use serde_json::{Map, Value, json};
 
-use super::place::json_location;
+use super::place::{base64_text, json_location};
+use crate::commands::{columns, columns_apart};
 use crate::report::BuildFile;
-
-/// Columns padded to the widest cell, `gap` blanks apart.
-fn table(rows: &[Vec<&str>], gap: usize) -> String {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| {
-        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..columns).map(width).collect();
-    let mut out = String::new();
-    for row in rows {
-        let mut line = String::new();
-        for (cell, width) in row.iter().zip(&widths) {
-            line.push_str(&format!("{cell:<width$}{}", " ".repeat(gap)));
-        }
-        out.push_str(line.trim_end());
-        out.push('\n');
-    }
-    out
-}
 
 /// What a target takes.
 pub(super) fn outline_text(outline: &Outline) -> String {
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
     let mut out = String::new();
     if outline.name.is_some() || outline.description.is_some() {
-        let mut rows = vec![vec!["TARGET:", outline.name.as_deref().unwrap_or("(default)")]];
-        rows.extend(outline.description.as_deref().map(|text| vec!["DESCRIPTION:", text]));
-        out += &(table(&rows, 1) + "\n");
+        let name = outline.name.clone().unwrap_or_else(|| "(default)".to_owned());
+        let mut rows = vec![["TARGET:".to_owned(), name]];
+        rows.extend(outline.description.clone().map(|text| ["DESCRIPTION:".to_owned(), text]));
+        out += &(columns_apart(&rows, 1) + "\n");
     }
     if !outline.arguments.is_empty() {
-        let mut rows = vec![vec!["BUILD ARG", "VALUE", "DESCRIPTION"]];
-        rows.extend(outline.arguments.iter().map(|argument| {
-            let value = argument.value.as_deref().unwrap_or_default();
-            vec![argument.name.as_str(), value, argument.description.as_deref().unwrap_or_default()]
-        }));
-        out += &(table(&rows, 3) + "\n");
+        let mut rows = vec![["BUILD ARG", "VALUE", "DESCRIPTION"].map(str::to_owned)];
+        let row = |one: &Argument| [one.name.clone(), text(&one.value), text(&one.description)];
+        rows.extend(outline.arguments.iter().map(row));
+        out += &(columns(&rows) + "\n");
     }
     for (title, all) in [("SECRET", &outline.secrets), ("SSH", &outline.agents)] {
         if !all.is_empty() {
-            let mut rows = vec![vec![title, "REQUIRED"]];
-            rows.extend(all.iter().map(|one| vec![one.id.as_str(), if one.required { "true" } else { "" }]));
-            out += &(table(&rows, 3) + "\n");
+            let mut rows = vec![[title, "REQUIRED"].map(str::to_owned)];
+            let required = |one: &Taken| if one.required { "true" } else { "" }.to_owned();
+            rows.extend(all.iter().map(|one| [one.id.clone(), required(one)]));
+            out += &(columns(&rows) + "\n");
         }
     }
     if !outline.caches.is_empty() {
-        let mut rows = vec![vec!["CACHE"]];
-        rows.extend(outline.caches.iter().map(|one| vec![one.id.as_str()]));
-        out += &(table(&rows, 3) + "\n");
+        let mut rows = vec![["CACHE".to_owned()]];
+        rows.extend(outline.caches.iter().map(|one| [one.id.clone()]));
+        out += &(columns(&rows) + "\n");
     }
     out
 }
@@ -84,15 +67,9 @@ pub(super) fn targets_text(targets: &[TargetInfo]) -> String {
         (Some(name), true) => format!("{name} (default)"),
         (name, false) => name.clone().unwrap_or_default(),
     };
-    let names: Vec<String> = targets.iter().map(name).collect();
-    let mut rows = vec![vec!["TARGET", "DESCRIPTION"]];
-    rows.extend(
-        targets
-            .iter()
-            .zip(&names)
-            .map(|(target, name)| vec![name.as_str(), target.description.as_deref().unwrap_or_default()]),
-    );
-    table(&rows, 1)
+    let mut rows = vec![["TARGET", "DESCRIPTION"].map(str::to_owned)];
+    rows.extend(targets.iter().map(|target| [name(target), target.description.clone().unwrap_or_default()]));
+    columns_apart(&rows, 1)
 }
 
 /// As BuildKit's `frontend.targets` answers.
@@ -137,7 +114,5 @@ fn taken(all: &[Taken], key: &str, file: &BuildFile) -> Vec<Value> {
 }
 
 fn sources(file: &BuildFile) -> Value {
-    use base64::Engine as _;
-    let text = file.text.as_deref().unwrap_or_default();
-    json!([base64::engine::general_purpose::STANDARD.encode(text)])
+    json!([base64_text(file)])
 }

@@ -13,9 +13,9 @@ use dockerfile::survey::{Outline, TargetInfo};
 use dockerfile::{Coverage, Options};
 use graph::Diagnostic;
 
-use crate::args::{Format, Method, Status};
+use crate::args::{CallArg, Format, Method, Status};
 use crate::failure::Failure;
-use crate::report::BuildFile;
+use crate::report::{BuildFile, Colour, build_failure};
 
 /// What the frontend found out besides the graph.
 #[derive(Clone, Debug, Default)]
@@ -50,7 +50,7 @@ pub fn frontend(method: Method, options: Options, answers: Arc<Mutex<Answers>>) 
 
 /// Prints the answer. `result` holds the remarks of the frontend.
 pub fn answer(
-    call: crate::args::CallArg,
+    call: CallArg,
     result: Result<Vec<Diagnostic>, BuildError>,
     answers: &Answers,
     file: &BuildFile,
@@ -60,10 +60,7 @@ pub fn answer(
         Method::Check => return check(call, result, file),
         Method::Build | Method::Outline | Method::Targets => {}
     }
-    if let Err(error) = result {
-        let text = crate::report::build_error(&error, file, crate::report::Colour::No);
-        return Err(Failure { code: error.category().exit_code(), text });
-    }
+    result.map_err(|error| build_failure(&error, file, Colour::No))?;
     match (call.method, call.format) {
         (Method::Outline, Format::Json) => json(describe::outline_json(&answers.outline, file)),
         (Method::Outline, Format::Text | Format::Sarif) => {
@@ -79,14 +76,11 @@ pub fn answer(
 }
 
 fn check(
-    call: crate::args::CallArg,
+    call: CallArg,
     result: Result<Vec<Diagnostic>, BuildError>,
     file: &BuildFile,
 ) -> Result<(), Failure> {
-    let found = check::Found::of(result).map_err(|error| {
-        let text = crate::report::build_error(&error, file, crate::report::Colour::No);
-        Failure { code: error.category().exit_code(), text }
-    })?;
+    let found = check::Found::of(result).map_err(|error| build_failure(&error, file, Colour::No))?;
     match call.format {
         Format::Text => super::print(&found.text(file)),
         Format::Json => super::print(&format!("{:#}\n", found.json(file))),

@@ -29,6 +29,12 @@ pub(super) fn place(span: Span, file: &BuildFile) -> Option<Place> {
     Some(Place { first: position(span.start), last: position(span.start + marked.len()) })
 }
 
+/// The whole text, as BuildKit's answers carry it.
+pub(super) fn base64_text(file: &BuildFile) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.encode(file.text.as_deref().unwrap_or_default())
+}
+
 /// As BuildKit's API has it. Whole lines where a remark is about instructions.
 pub(super) fn json_location(span: Option<Span>, file: &BuildFile) -> Value {
     let range = |place: Place| {
