@@ -47,6 +47,8 @@ struct Inner {
     patience: http::retry::Patience,
     /// By host, how much of a blob it takes in one request, where that was seen to be limited.
     pieces: std::sync::Mutex<std::collections::HashMap<String, u64>>,
+    /// Held while an index of referrers is read, changed and written: registries cannot compare and swap.
+    changing_index: tokio::sync::Mutex<()>,
 }
 
 impl Client {
@@ -56,7 +58,8 @@ impl Client {
         let auth = auth::Auth::new(options.credentials.clone());
         let patience = http::retry::Patience::new(options.retry.clone());
         let pieces = std::sync::Mutex::default();
-        Ok(Self(Arc::new(Inner { options, transport, auth, patience, pieces })))
+        let changing_index = tokio::sync::Mutex::default();
+        Ok(Self(Arc::new(Inner { options, transport, auth, patience, pieces, changing_index })))
     }
 }
 

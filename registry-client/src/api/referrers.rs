@@ -137,7 +137,9 @@ impl Client {
         Ok(has)
     }
 
-    /// Reads, changes, writes, and reads again: who wrote in between may have lost our change.
+    /// Reads, changes, writes, and reads again: who wrote in between may have lost our change. Changes by
+    /// this client take turns. Another process that read before our write and writes after our last look can
+    /// still take it away.
     async fn change_index(
         &self,
         endpoint: &Endpoint,
@@ -146,6 +148,7 @@ impl Client {
         change: Change<'_>,
     ) -> Result<(), RegistryError> {
         let tag = referrers_tag(repository, subject)?;
+        let _turn = self.0.changing_index.lock().await;
         for _ in 0..MOST_ROUNDS {
             let mut index = self.referrers_by_tag(endpoint, repository, subject).await?;
             let there = |digest: &Digest| index.manifests.iter().any(|entry| entry.digest == *digest);
