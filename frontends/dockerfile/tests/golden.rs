@@ -157,3 +157,45 @@ fn sorted(value: Value) -> Value {
     pairs.sort_by(|a, b| a.0.cmp(&b.0));
     pairs.into_iter().collect()
 }
+
+/// The facts in an expected message: its words that are the user's own, and names that it suggests.
+fn facts<'a>(expected: &'a str, written: &str) -> Vec<&'a str> {
+    let name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let suggested = expected.split_once("did you mean ").map(|(_, name)| name.trim_end_matches(['?', ')']));
+    let words = expected.split(|c: char| !name(c)).filter(|word| word.len() > 1);
+    let own = |word: &&str| written.split(|c: char| !name(c)).any(|written| written == *word);
+    words.filter(own).chain(suggested).collect()
+}
+
+#[test]
+#[allow(clippy::print_stderr)]
+fn refusals_carry_the_facts_that_are_expected_of_them() {
+    let Some(root) = conformance() else {
+        eprintln!("skipped: no ../shared/conformance");
+        return;
+    };
+    let images = Images::load(&root);
+    let (mut count, mut wrong) = (0, Vec::new());
+    for case in SUITES.iter().flat_map(|suite| Case::all(&root, suite)) {
+        let (expected, written) = (case.expected_error(), case.written());
+        if expected.is_empty() || case.failed_while_building() {
+            continue;
+        }
+        count += 1;
+        match answer_all(&case, &images) {
+            Ok(_) => wrong.push(format!("{}: not refused", case.name)),
+            Err(found) => {
+                let said =
+                    |one: &Diagnostic| one.message.clone() + "; " + one.help.as_deref().unwrap_or_default();
+                let said = found.iter().map(said).collect::<String>();
+                let missing = expected.iter().flat_map(|text| facts(text, &written));
+                let missing: Vec<&str> = missing.filter(|fact| !said.contains(fact)).collect();
+                if !missing.is_empty() {
+                    wrong.push(format!("{}: {missing:?} not in {said:?}", case.name));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(count > 8, "{count} cases");
+}

@@ -65,6 +65,7 @@ fn answer(need: Need, case: &Value, known: &mut Known) {
     }
 }
 
+/// Rule, message and line.
 type Row = (String, String, u64);
 
 fn found(diagnostics: &[Diagnostic], text: &str) -> BTreeSet<Row> {

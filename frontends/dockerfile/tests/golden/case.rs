@@ -40,6 +40,18 @@ impl Case {
         (self.golden["ok"] == true).then(|| self.golden["images"].as_array().cloned().unwrap_or_default())
     }
 
+    /// Parts of the message that the source of the case expects.
+    pub fn expected_error(&self) -> Vec<&str> {
+        self.spec["expect_error"].as_array().into_iter().flatten().filter_map(Value::as_str).collect()
+    }
+
+    /// What the user wrote: the Dockerfile, and the target.
+    pub fn written(&self) -> String {
+        let text = std::fs::read(self.dockerfile()).unwrap_or_default();
+        let target = self.spec["target"].as_str().unwrap_or_default();
+        format!("{} {target}", String::from_utf8_lossy(&text))
+    }
+
     /// Why BuildKit failed.
     pub fn failure(&self) -> String {
         self.golden.to_string()
