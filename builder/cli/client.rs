@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use registry_client::{
     AuthFile, Client, ClientOptions, Credential, Credentials, HelperName, HelperOutput, HelperRunner, Hosts,
-    Proxies, RegistryError,
+    Proxies, RegistryError, Verify,
 };
 use runtime_exec::{OutsideCommand, OutsideHelper};
 
@@ -21,7 +21,7 @@ pub fn open(
     helper: OutsideHelper,
 ) -> Result<Client, RegistryError> {
     let credentials = credentials(global, environment)?.with_helpers(runner(helper));
-    with(environment, credentials)
+    with(global, environment, credentials)
 }
 
 /// The same with one credential that wins over all others.
@@ -33,12 +33,16 @@ pub fn with_login(
     credential: &Credential,
 ) -> Result<Client, RegistryError> {
     let credentials = credentials(global, environment)?.with_helpers(runner(helper));
-    with(environment, credentials.with(registry, credential.clone()))
+    with(global, environment, credentials.with(registry, credential.clone()))
 }
 
-fn with(environment: &Environment, credentials: Credentials) -> Result<Client, RegistryError> {
+fn with(
+    global: &Global,
+    environment: &Environment,
+    credentials: Credentials,
+) -> Result<Client, RegistryError> {
     let options = ClientOptions {
-        hosts: certificates(hosts(environment)?, environment),
+        hosts: certificates(hosts(environment)?, environment).verifying(verify(global)),
         credentials,
         ca_bundles: environment.path("SSL_CERT_FILE").into_iter().collect(),
         proxies: proxies(environment),
@@ -46,6 +50,14 @@ fn with(environment: &Environment, credentials: Credentials) -> Result<Client, R
         ..ClientOptions::default()
     };
     Client::new(options)
+}
+
+fn verify(global: &Global) -> Verify {
+    match global.tls_verify {
+        None => Verify::BySettings,
+        Some(true) => Verify::Always,
+        Some(false) => Verify::Never,
+    }
 }
 
 /// `registries.conf`: the named one alone, else the user's, else the system's; with their drop-ins.

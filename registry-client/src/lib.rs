@@ -30,8 +30,8 @@ pub use auth::helper::{HelperName, HelperOutput, HelperRunner};
 pub use auth::secret::Secret;
 pub use auth::storage::{AuthStorage, KeptIn};
 pub use error::{Refusal, RegistryError};
-pub use hosts::Hosts;
-pub use options::{ClientOptions, PlainHttp, Proxies, RetryPolicy};
+pub use hosts::{Hosts, Verify};
+pub use options::{ClientOptions, Proxies, RetryPolicy};
 pub use url::Url;
 
 use std::sync::Arc;

@@ -1,6 +1,5 @@
 //! The settings of a client.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,12 +8,10 @@ use crate::{Credentials, Hosts};
 /// Everything a client is told from outside.
 #[derive(Clone, Debug)]
 pub struct ClientOptions {
-    /// Mirrors, rewrites and blocked registries.
+    /// Mirrors, rewrites, blocked registries, and how much is asked of each.
     pub hosts: Hosts,
     /// Who we are, and where.
     pub credentials: Credentials,
-    /// Where plain HTTP is spoken.
-    pub plain_http: PlainHttp,
     /// The `User-Agent` header.
     pub user_agent: String,
     /// PEM files of trusted authorities (`SSL_CERT_FILE`); empty means the system's bundle.
@@ -37,7 +34,6 @@ impl Default for ClientOptions {
         Self {
             hosts: Hosts::default(),
             credentials: Credentials::default(),
-            plain_http: PlainHttp::default(),
             user_agent: concat!("rbuild/", env!("CARGO_PKG_VERSION")).to_owned(),
             ca_bundles: Vec::new(),
             proxies: Proxies::default(),
@@ -46,21 +42,6 @@ impl Default for ClientOptions {
             connect_timeout: Duration::from_secs(15),
             idle_timeout: Duration::from_secs(60),
         }
-    }
-}
-
-/// Where plain HTTP is spoken.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PlainHttp {
-    /// `localhost`, 127.0.0.0/8 and `::1` are asked by HTTP first, then by HTTPS.
-    pub loopback: bool,
-    /// Hosts, with port, that are only ever asked by HTTP.
-    pub hosts: BTreeSet<String>,
-}
-
-impl Default for PlainHttp {
-    fn default() -> Self {
-        Self { loopback: true, hosts: BTreeSet::new() }
     }
 }
 

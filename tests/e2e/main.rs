@@ -32,3 +32,4 @@ mod login;
 mod outputs;
 mod registry_verbs;
 mod road;
+mod tls;

@@ -1,13 +1,14 @@
 //! Debian's docker-registry on loopback, ended with the test.
 
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 /// A running registry.
 pub struct Registry {
     child: Child,
-    port: u16,
+    address: SocketAddr,
     dir: tempfile::TempDir,
 }
 
@@ -19,11 +20,34 @@ pub enum Access<'a> {
     Basic { htpasswd: &'a str },
 }
 
+/// How it is spoken to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Wire {
+    /// Plain HTTP on loopback.
+    Plain,
+    /// TLS on loopback with a certificate that nobody vouches for.
+    OwnCertificate,
+    /// Plain HTTP at an address that is no loopback one, in a network of its own.
+    OtherHost,
+}
+
 impl Registry {
-    /// Starts one on a free port.
+    /// Starts one on a free port of loopback.
     pub fn start(access: Access<'_>) -> Self {
+        Self::speaking(Wire::Plain, access)
+    }
+
+    /// Starts one that is spoken to in another way.
+    pub fn speaking(wire: Wire, access: Access<'_>) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let port = free_port();
+        let address = match wire {
+            Wire::Plain | Wire::OwnCertificate => free_address(),
+            Wire::OtherHost => SocketAddr::from((Ipv4Addr::new(10, 87, 0, 1), 5000)),
+        };
+        let tls = match wire {
+            Wire::OwnCertificate => certificate(dir.path()),
+            Wire::Plain | Wire::OtherHost => String::new(),
+        };
         let auth = match access {
             Access::Open => String::new(),
             Access::Basic { htpasswd } => {
@@ -33,35 +57,54 @@ impl Registry {
             }
         };
         let config = format!(
-            "version: 0.1\nlog:\n  level: error\nstorage:\n  filesystem:\n    rootdirectory: {}\n  delete:\n    enabled: true\nhttp:\n  addr: 127.0.0.1:{port}\n{auth}",
+            "version: 0.1\nlog:\n  level: error\nstorage:\n  filesystem:\n    rootdirectory: {}\n  delete:\n    enabled: true\nhttp:\n  addr: {address}\n{tls}{auth}",
             dir.path().join("data").display(),
         );
         let file = dir.path().join("config.yml");
         std::fs::write(&file, config).unwrap();
-        let child = Command::new("docker-registry")
-            .arg("serve")
-            .arg(&file)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let registry = Self { child, port, dir };
+        let serve = format!("exec docker-registry serve {}", file.display());
+        let mut command = Command::new("sh");
+        if wire == Wire::OtherHost {
+            command = Command::new("unshare");
+            command.args(["--net", "sh"]);
+        }
+        let network = match wire {
+            Wire::OtherHost => format!("ip link set lo up && ip addr add {}/32 dev lo && ", address.ip()),
+            Wire::Plain | Wire::OwnCertificate => String::new(),
+        };
+        command.arg("-c").arg(network + &serve).stdout(Stdio::null()).stderr(Stdio::null());
+        let registry = Self { child: command.spawn().unwrap(), address, dir };
         for _ in 0..200 {
-            if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            if registry.listens() {
                 return registry;
             }
             std::thread::sleep(Duration::from_millis(50));
         }
-        panic!("docker-registry does not answer on port {port}");
+        panic!("docker-registry does not answer at {address}");
     }
 
     /// An image name at this registry.
     pub fn name(&self, path: &str) -> String {
-        format!("127.0.0.1:{}/{path}", self.port)
+        format!("{}/{path}", self.address)
+    }
+
+    /// The network namespace it runs in.
+    pub fn network(&self) -> PathBuf {
+        format!("/proc/{}/ns/net", self.child.id()).into()
+    }
+
+    /// Whether its network namespace has a socket that listens on its port.
+    fn listens(&self) -> bool {
+        let sockets = std::fs::read_to_string(format!("/proc/{}/net/tcp", self.child.id()));
+        let port = format!(":{:04X}", self.address.port());
+        sockets.is_ok_and(|sockets| {
+            let mut rows = sockets.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+            rows.any(|row| row.get(1).is_some_and(|at| at.ends_with(&port)) && row.get(3) == Some(&"0A"))
+        })
     }
 
     /// The directory the registry keeps its data in.
-    pub fn data(&self) -> std::path::PathBuf {
+    pub fn data(&self) -> PathBuf {
         self.dir.path().join("data")
     }
 }
@@ -73,6 +116,31 @@ impl Drop for Registry {
     }
 }
 
-fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+fn free_address() -> SocketAddr {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
+}
+
+/// Makes a certificate for loopback, signed by itself, and gives the lines of the configuration for it.
+fn certificate(dir: &Path) -> String {
+    let (certificate, key) = (dir.join("cert.pem"), dir.join("key.pem"));
+    let made = Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-days",
+            "2",
+        ])
+        .args(["-subj", "/CN=loopback", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout"])
+        .arg(&key)
+        .arg("-out")
+        .arg(&certificate)
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
+    format!("  tls:\n    certificate: {}\n    key: {}\n", certificate.display(), key.display())
 }

@@ -51,7 +51,7 @@ pub struct Global {
     /// Directory of the store [default: $XDG_DATA_HOME/rbuild, for root /var/lib/rbuild]
     #[arg(long, global = true, value_name = "DIR")]
     pub root: Option<PathBuf>,
-    /// Require HTTPS and verify certificates; `false` for plain HTTP or unknown certificates
+    /// Require HTTPS and verify certificates of registries; `false` takes plain HTTP and unknown certificates
     #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub tls_verify: Option<bool>,
     /// Credentials file (containers auth.json or Docker config.json)

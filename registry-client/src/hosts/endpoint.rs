@@ -7,12 +7,14 @@ use reqwest::header::HeaderMap;
 
 use super::certificates::Certificates;
 
-/// Whether a certificate must be good.
+/// How much is asked of a host before it is spoken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Trust {
-    /// It must.
+    /// HTTPS and a good certificate, on this machine too.
+    Strict,
+    /// The same; plain HTTP is spoken to this machine, and where settings name it.
     Verified,
-    /// Any will do, and so will plain HTTP.
+    /// Any certificate will do, and so will plain HTTP.
     Insecure,
 }
 
@@ -64,6 +66,19 @@ impl Endpoint {
         match self.extra.root.as_deref().unwrap_or("v2") {
             "" => path.to_owned(),
             root => format!("{root}/{path}"),
+        }
+    }
+
+    /// What it may speak, in the order of trying.
+    pub(crate) fn schemes(&self) -> &'static [Scheme] {
+        let near = is_loopback(self.authority());
+        match (self.trust, self.extra.scheme) {
+            (Trust::Strict, _) => &[Scheme::Https],
+            (Trust::Verified | Trust::Insecure, Some(Scheme::Http)) => &[Scheme::Http],
+            (Trust::Verified | Trust::Insecure, Some(Scheme::Https)) => &[Scheme::Https],
+            (Trust::Verified | Trust::Insecure, None) if near => &[Scheme::Http, Scheme::Https],
+            (Trust::Insecure, None) => &[Scheme::Https, Scheme::Http],
+            (Trust::Verified, None) => &[Scheme::Https],
         }
     }
 

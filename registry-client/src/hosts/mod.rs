@@ -7,7 +7,6 @@ pub(crate) mod endpoint;
 mod hosts_toml;
 mod registries_conf;
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -23,8 +22,21 @@ use registries_conf::{MirrorUse, Rule};
 #[derive(Clone, Debug, Default)]
 pub struct Hosts {
     rules: Vec<Rule>,
-    insecure: BTreeSet<String>,
+    verify: Verify,
     directories: Vec<PathBuf>,
+}
+
+/// Whose word decides how much is asked of registries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Verify {
+    /// The settings': HTTPS with a good certificate, except for this machine and what they call insecure.
+    #[default]
+    BySettings,
+    /// HTTPS with a good certificate, whatever the settings say, this machine included.
+    Always,
+    /// Any certificate will do, and plain HTTP where no TLS is spoken, for all registries and for the
+    /// places they lead to.
+    Never,
 }
 
 /// Whether something is asked for by a name that may move.
@@ -74,7 +86,7 @@ impl Hosts {
     pub fn and(mut self, later: Self) -> Self {
         self.rules.retain(|rule| later.rules.iter().all(|other| other.prefix != rule.prefix));
         self.rules.extend(later.rules);
-        self.insecure.extend(later.insecure);
+        self.verify = later.verify;
         self.directories.extend(later.directories);
         self
     }
@@ -91,11 +103,20 @@ impl Hosts {
         certificates::find(&self.directories, host)
     }
 
-    /// Takes any certificate of this host (with its port), and plain HTTP where it speaks no TLS.
+    /// The same places, with this word on how much is asked of them.
     #[must_use]
-    pub fn allow_insecure(mut self, host: &str) -> Self {
-        self.insecure.insert(host.to_owned());
+    pub fn verifying(mut self, verify: Verify) -> Self {
+        self.verify = verify;
         self
+    }
+
+    /// What is asked of a place for which the settings ask this much.
+    pub(crate) fn trust(&self, configured: Trust) -> Trust {
+        match self.verify {
+            Verify::BySettings => configured,
+            Verify::Always => Trust::Strict,
+            Verify::Never => Trust::Insecure,
+        }
     }
 
     /// Where to read a repository, in the order of trying.
@@ -114,9 +135,9 @@ impl Hosts {
         };
         let mirrors = rule.mirrors.iter().filter(|mirror| suits(mirror.usage));
         let mut endpoints: Vec<Endpoint> = mirrors
-            .map(|mirror| self.endpoint(&rule.rewrite(&mirror.location, repository), mirror.insecure))
+            .map(|mirror| self.endpoint(&rule.rewrite(&mirror.location, repository), mirror.trust))
             .collect();
-        endpoints.push(self.endpoint(&rule.rewrite(&rule.location, repository), rule.insecure));
+        endpoints.push(self.endpoint(&rule.rewrite(&rule.location, repository), rule.trust));
         Ok(endpoints)
     }
 
@@ -127,11 +148,7 @@ impl Hosts {
             let server = server.filter(|server| server.host == self.plain(repository).authority());
             return Ok(server.map_or_else(|| self.plain(repository), |server| self.at(server, repository)));
         };
-        let mut endpoint = self.plain(repository);
-        if rule.insecure {
-            endpoint.trust = Trust::Insecure;
-        }
-        Ok(endpoint)
+        Ok(self.endpoint(&repository.to_string(), rule.trust))
     }
 
     /// A registry itself, for what is about no repository.
@@ -142,7 +159,7 @@ impl Hosts {
         }
         match self.rules.iter().find(|rule| rule.prefix == host) {
             Some(rule) if rule.blocked => Err(RegistryError::BlockedRegistry { host: host.to_owned() }),
-            rule => Ok(self.endpoint(host, rule.is_some_and(|rule| rule.insecure))),
+            rule => Ok(self.endpoint(host, rule.map_or(Trust::Verified, |rule| rule.trust))),
         }
     }
 
@@ -179,21 +196,17 @@ impl Hosts {
         // credentials of a registry are kept under its own name, however its host is called
         let own = self.plain(repository);
         let host = if place.host == own.authority() { own.host.clone() } else { place.host };
-        let trust = if place.trust == Trust::Insecure { place.trust } else { self.trust(&host) };
+        let trust = self.trust(place.trust);
         Endpoint { host, path: repository.path.clone(), trust, extra: Arc::new(place.extra) }
     }
 
-    fn trust(&self, host: &str) -> Trust {
-        if self.insecure.contains(host) { Trust::Insecure } else { Trust::Verified }
-    }
-
     fn plain(&self, repository: &Repository) -> Endpoint {
-        self.endpoint(&repository.to_string(), false)
+        self.endpoint(&repository.to_string(), Trust::Verified)
     }
 
-    fn endpoint(&self, place: &str, insecure: bool) -> Endpoint {
+    fn endpoint(&self, place: &str, configured: Trust) -> Endpoint {
         let (host, path) = place.split_once('/').unwrap_or((place, ""));
-        let trust = if insecure { Trust::Insecure } else { self.trust(host) };
+        let trust = self.trust(configured);
         Endpoint { host: host.to_owned(), path: path.to_owned(), trust, extra: Arc::default() }
     }
 }

@@ -3,6 +3,8 @@
 use oci::Repository;
 use serde::Deserialize;
 
+use super::endpoint::Trust;
+
 /// One `[[registry]]` table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Rule {
@@ -10,7 +12,7 @@ pub(crate) struct Rule {
     pub(crate) prefix: String,
     /// What the prefix becomes; empty means itself.
     pub(crate) location: String,
-    pub(crate) insecure: bool,
+    pub(crate) trust: Trust,
     pub(crate) blocked: bool,
     pub(crate) mirrors: Vec<Mirror>,
 }
@@ -19,7 +21,7 @@ pub(crate) struct Rule {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Mirror {
     pub(crate) location: String,
-    pub(crate) insecure: bool,
+    pub(crate) trust: Trust,
     pub(crate) usage: MirrorUse,
 }
 
@@ -95,7 +97,7 @@ fn rule(raw: RawRule) -> Result<Rule, String> {
     Ok(Rule {
         prefix,
         location,
-        insecure: raw.insecure,
+        trust: trust(raw.insecure),
         blocked: raw.blocked,
         mirrors: mirrors.collect::<Result<_, _>>()?,
     })
@@ -113,8 +115,12 @@ fn mirror(raw: RawMirror, by_digest_only: bool) -> Result<Mirror, String> {
     let location = location(&raw.location)?;
     match location.is_empty() {
         true => Err("a mirror has no location".to_owned()),
-        false => Ok(Mirror { location, insecure: raw.insecure, usage }),
+        false => Ok(Mirror { location, trust: trust(raw.insecure), usage }),
     }
+}
+
+fn trust(insecure: bool) -> Trust {
+    if insecure { Trust::Insecure } else { Trust::Verified }
 }
 
 /// Host and path; a scheme is a mistake, for the flags say how a host is spoken to.

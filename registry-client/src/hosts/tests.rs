@@ -146,3 +146,34 @@ fn loopback_is_known_without_asking() {
         assert!(!is_loopback(no), "{no}");
     }
 }
+
+#[test]
+fn what_a_host_may_speak_after_whose_word_counts() {
+    use endpoint::Scheme::{Http, Https};
+    let toml = tempfile::tempdir().expect("a directory");
+    let folder = toml.path().join("plain.example.org");
+    std::fs::create_dir(&folder).expect("made");
+    std::fs::write(folder.join("hosts.toml"), "server = \"http://plain.example.org\"\n").expect("written");
+    let check = |verify: Verify, name: &str, expected: &[endpoint::Scheme]| {
+        let repository: Repository = name.parse().expect("a good name");
+        let hosts = hosts().with_directory(toml.path()).verifying(verify);
+        let read = hosts.for_pull(&repository, PullBy::Tag).expect("not blocked");
+        let written = hosts.for_push(&repository).expect("not blocked");
+        let registry = hosts.for_registry(&written.host).expect("a host");
+        assert_eq!(read.last().expect("a place").schemes(), expected, "{verify:?} {name}");
+        assert_eq!(written.schemes(), expected, "{verify:?} {name}");
+        if !name.starts_with("plain") {
+            assert_eq!(registry.schemes(), expected, "{verify:?} {name}");
+        }
+    };
+    for (name, by_settings, never) in [
+        ("far.example.org/x", &[Https][..], &[Https, Http][..]),
+        ("127.0.0.1:5055/x", &[Http, Https], &[Http, Https]),
+        ("localhost:9/x", &[Http, Https], &[Http, Https]),
+        ("plain.example.org/x", &[Http], &[Http]),
+    ] {
+        check(Verify::BySettings, name, by_settings);
+        check(Verify::Never, name, never);
+        check(Verify::Always, name, &[Https]);
+    }
+}

@@ -12,7 +12,7 @@ use super::reach::Reach;
 use super::tls::{Roots, Terms, configuration};
 use crate::error::is_certificate_error;
 use crate::hosts::certificates::Certificates;
-use crate::hosts::endpoint::{Endpoint, Scheme, Trust, is_loopback};
+use crate::hosts::endpoint::{Endpoint, Scheme, Trust};
 use crate::{ClientOptions, RegistryError};
 
 const NEVER_BY_PROXY: &str = "localhost,127.0.0.0/8,::1";
@@ -93,8 +93,8 @@ impl Transport {
         self.pool(Kind { tls, purpose: Purpose::Asking, reach: None })
     }
 
-    /// The pool for a place that a server named: its certificate must be good, and its addresses within
-    /// reach.
+    /// The pool for a place that a server named: its certificate must be good unless the user asks for no
+    /// verifying at all, and its addresses within reach.
     pub(crate) fn foreign(
         &self,
         url: &Url,
@@ -105,7 +105,10 @@ impl Transport {
             RegistryError::protocol(&authority_of(url), "connecting", format!("it leads to {reason}"))
         })?;
         let tls = match url.scheme() {
-            "https" => Some((Trust::Verified, Some(self.options.hosts.certificates(&authority_of(url))?))),
+            "https" => {
+                let trust = self.options.hosts.trust(Trust::Verified);
+                Some((trust, Some(self.options.hosts.certificates(&authority_of(url))?)))
+            }
             _ => None,
         };
         self.pool(Kind { tls, purpose, reach: Some(reach) })
@@ -156,7 +159,7 @@ impl Transport {
     pub(crate) async fn base(&self, endpoint: &Endpoint) -> Result<Url, RegistryError> {
         let authority = endpoint.authority();
         let known = self.schemes().get(authority).copied().filter(|_| endpoint.extra.scheme.is_none());
-        let scheme = match (known, self.candidates(endpoint)) {
+        let scheme = match (known, endpoint.schemes()) {
             (Some(scheme), _) => scheme,
             (None, [only]) => *only,
             (None, candidates) => {
@@ -182,21 +185,6 @@ impl Transport {
 
     fn schemes(&self) -> std::sync::MutexGuard<'_, HashMap<String, Scheme>> {
         self.schemes.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What a host may speak, in the order of trying.
-    fn candidates(&self, endpoint: &Endpoint) -> &'static [Scheme] {
-        let plain = &self.options.plain_http;
-        let loopback = is_loopback(endpoint.authority());
-        match endpoint.trust {
-            _ if endpoint.extra.scheme == Some(Scheme::Http) => &[Scheme::Http],
-            _ if endpoint.extra.scheme == Some(Scheme::Https) => &[Scheme::Https],
-            _ if plain.hosts.contains(&endpoint.host) => &[Scheme::Http],
-            Trust::Insecure if loopback => &[Scheme::Http, Scheme::Https],
-            Trust::Insecure => &[Scheme::Https, Scheme::Http],
-            Trust::Verified if loopback && plain.loopback => &[Scheme::Http, Scheme::Https],
-            Trust::Verified => &[Scheme::Https],
-        }
     }
 
     /// The first scheme in which the host answers; no credential is shown.
@@ -247,7 +235,7 @@ fn pool(options: &ClientOptions, kind: &Kind, lookup: Lookup) -> Result<reqwest:
         Some((trust, certificates)) => {
             let own = certificates.as_ref().map_or(&[][..], |found| &found.authorities[..]);
             let roots = match trust {
-                Trust::Verified => Roots::Bundles { named, own },
+                Trust::Strict | Trust::Verified => Roots::Bundles { named, own },
                 Trust::Insecure => Roots::Any,
             };
             let client = certificates.as_ref().and_then(|found| found.client.as_ref());
