@@ -138,18 +138,45 @@ impl AsyncRead for Exact {
         let polled = Pin::new(&mut self.reader).poll_read(context, &mut part);
         let got = part.filled().len();
         if let Poll::Ready(Ok(())) = &polled {
-            buffer.advance(got);
-            let got = got as u64;
+            // A reader that fails must have handed out nothing.
             let fail =
                 |what: &str| Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, what.to_owned())));
             if got == 0 && self.left > 0 {
                 return fail("it is shorter than its descriptor says");
             }
-            match self.left.checked_sub(got) {
+            match self.left.checked_sub(got as u64) {
                 Some(left) => self.left = left,
                 None => return fail("it is longer than its descriptor says"),
             }
+            buffer.advance(got);
         }
         polled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_source_of_another_length_is_an_error_and_no_panic() {
+        for (given, left, ends, expected) in [
+            (5, 5, true, Ok(5)),
+            (9, 5, false, Ok(5)),
+            (9, 5, true, Err("longer")),
+            (3, 5, true, Err("shorter")),
+            (3, 5, false, Err("shorter")),
+        ] {
+            let reader: BoxedRead = Box::new(io::Cursor::new(vec![7; given]));
+            let mut bytes = Vec::new();
+            let read = Exact { reader, left, ends }.read_to_end(&mut bytes).await;
+            match expected {
+                Ok(count) => assert_eq!(read.map_err(|error| error.to_string()), Ok(count)),
+                Err(word) => {
+                    let error = read.expect_err("another length").to_string();
+                    assert!(error.contains(word), "{given} of {left}: {error}");
+                }
+            }
+        }
     }
 }
