@@ -118,8 +118,10 @@ impl Open {
 
     /// Closes everything and waits until all progress is drawn.
     pub fn close(self) {
+        let events = self.session.events.clone();
         drop(self.session);
         drop(self.runtime);
+        events.end_blocking();
         drop(self.drawer.join());
     }
 }

@@ -47,7 +47,7 @@ pub struct HostFacts {
 /// The sending end of the event channel. Clones share it.
 #[derive(Clone, Debug)]
 pub struct EventSink {
-    sender: mpsc::Sender<Event>,
+    sender: mpsc::Sender<Message>,
     tails: Arc<Tails>,
     recorder: Arc<Mutex<Option<Recorder>>>,
 }
@@ -55,7 +55,15 @@ pub struct EventSink {
 /// The receiving end of the event channel, for the one drawer.
 #[derive(Debug)]
 pub struct EventStream {
-    receiver: mpsc::Receiver<Event>,
+    receiver: mpsc::Receiver<Message>,
+}
+
+/// What goes through the channel.
+#[derive(Debug)]
+enum Message {
+    Event(Event),
+    /// Nothing that matters follows.
+    End,
 }
 
 impl EventSink {
@@ -68,7 +76,7 @@ impl EventSink {
     /// Sends from async code, waiting for room. Without a drawer the event is dropped.
     pub async fn send(&self, event: Event) {
         self.note(&event);
-        let _ = self.sender.send(event).await;
+        let _ = self.sender.send(Message::Event(event)).await;
     }
 
     /// Sends from a blocking thread, waiting for room: the way of log bytes, none of which is lost.
@@ -77,13 +85,13 @@ impl EventSink {
     /// When called in async code.
     pub fn send_blocking(&self, event: Event) {
         self.note(&event);
-        let _ = self.sender.blocking_send(event);
+        let _ = self.sender.blocking_send(Message::Event(event));
     }
 
     /// Sends if there is room: for progress, where the next event says more. `false`: dropped.
     pub fn offer(&self, event: Event) -> bool {
         self.note(&event);
-        match self.sender.try_send(event) {
+        match self.sender.try_send(Message::Event(event)) {
             Ok(()) => true,
             Err(TrySendError::Full(_) | TrySendError::Closed(_)) => false,
         }
@@ -91,6 +99,15 @@ impl EventSink {
 }
 
 impl EventSink {
+    /// Says that no more is to be drawn, whoever still holds a sink: the stream ends behind what was sent
+    /// so far.
+    ///
+    /// # Panics
+    /// When called in async code.
+    pub fn end_blocking(&self) {
+        let _ = self.sender.blocking_send(Message::End);
+    }
+
     /// Lets a recorder hear all that is sent from now on; `None`: nobody.
     pub(crate) fn record(&self, recorder: Option<Recorder>) {
         *self.recorder.lock().unwrap_or_else(PoisonError::into_inner) = recorder;
@@ -111,9 +128,10 @@ impl EventSink {
 }
 
 impl EventStream {
-    /// The next event; `None` once every sink is gone.
+    /// The next event; `None` once every sink is gone, or one said that this is the end.
     pub async fn next(&mut self) -> Option<Event> {
-        self.receiver.recv().await
+        let message = self.receiver.recv().await;
+        self.event(message)
     }
 
     /// The next event, from a thread of its own.
@@ -121,6 +139,37 @@ impl EventStream {
     /// # Panics
     /// When called in async code.
     pub fn next_blocking(&mut self) -> Option<Event> {
-        self.receiver.blocking_recv()
+        let message = self.receiver.blocking_recv();
+        self.event(message)
+    }
+
+    fn event(&mut self, message: Option<Message>) -> Option<Event> {
+        match message? {
+            Message::Event(event) => Some(event),
+            Message::End => {
+                self.receiver.close();
+                None
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stream_ends_when_told_though_a_sink_lives() {
+        let (sink, mut stream) = EventSink::channel(4);
+        let forgotten = sink.clone();
+        let started = || Event::Started { step: StepId(1) };
+        assert!(sink.offer(started()));
+        sink.end_blocking();
+        assert!(matches!(stream.next_blocking(), Some(Event::Started { .. })));
+        assert!(stream.next_blocking().is_none());
+        assert!(!forgotten.offer(started()), "nobody draws it any more");
+        // Neither waits for a drawer.
+        forgotten.send_blocking(started());
+        forgotten.end_blocking();
     }
 }
