@@ -137,7 +137,8 @@ fn default_jobs() -> usize {
     std::thread::available_parallelism().map_or(4, |processors| processors.get() * 2)
 }
 
-fn store_root(global: &Global, environment: &Environment) -> Result<PathBuf, Failure> {
+/// Where the store is.
+pub fn store_root(global: &Global, environment: &Environment) -> Result<PathBuf, Failure> {
     let is_root = rustix::process::getuid().is_root();
     let root = global.root.clone().or_else(|| environment.default_root(is_root));
     let root = root.ok_or_else(|| Failure::usage("no place for the store: set HOME, or give --root DIR"))?;

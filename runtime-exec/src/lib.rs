@@ -32,6 +32,7 @@ mod running;
 mod seccomp;
 mod spec;
 mod step;
+mod survey;
 mod sys;
 
 pub use capabilities::{Capabilities, UnknownCapability};
@@ -47,4 +48,7 @@ pub use running::{Exit, Killer, Running, StepIo, spawn};
 pub use spec::{
     Confinement, DEFAULT_PATH, DEFAULT_SHM_SIZE, DNS_RELAY, EtcFiles, MountSource, MountSpec, NetworkMode,
     ProcessSpec, ReadOnly, Resource, Rlimit, Root, StepUser, Terminal,
+};
+pub use survey::{
+    Asker, Diagnosis, EnteredMode, Finding, Refusal, Severity, StorePlace, Surroundings, Survey, Topic, Trial,
 };

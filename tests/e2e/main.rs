@@ -22,6 +22,7 @@ mod contexts;
 mod copy;
 mod debian;
 mod devices;
+mod doctor;
 mod edits;
 mod epoch;
 mod explain;

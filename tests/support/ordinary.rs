@@ -21,6 +21,15 @@ pub struct Ordinary {
 impl Ordinary {
     /// Writes the account files.
     pub fn new() -> Self {
+        Self::with("builder:3000000:65536\n")
+    }
+
+    /// The same without subordinate ids.
+    pub fn without_ids() -> Self {
+        Self::with("")
+    }
+
+    fn with(ids: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         open_to_all(dir.path());
         let write = |name: &str, line: &str| {
@@ -30,8 +39,8 @@ impl Ordinary {
         };
         write("passwd", &format!("builder:x:{UID}:{UID}::{}:/bin/sh\n", dir.path().join("home").display()));
         write("group", &format!("builder:x:{UID}:\n"));
-        write("subuid", "builder:3000000:65536\n");
-        write("subgid", "builder:3000000:65536\n");
+        write("subuid", ids);
+        write("subgid", ids);
         std::fs::create_dir(dir.path().join("home")).unwrap();
         chown(dir.path().join("home"), Some(UID), Some(UID)).unwrap();
         Self { dir }

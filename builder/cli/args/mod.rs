@@ -126,6 +126,8 @@ pub enum Command {
     /// Look at a build context
     #[command(subcommand)]
     Context(ContextCommand),
+    /// Say what this host offers to builds, what it refuses, and what to change
+    Doctor(DoctorArgs),
 }
 
 #[derive(Debug, Args)]
@@ -195,6 +197,20 @@ pub struct LayersArgs {
     /// Platform, of an image for several
     #[arg(long, value_name = "OS/ARCH")]
     pub platform: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// `text` or `json`
+    #[arg(long, value_enum, default_value_t = ReportForm::Text)]
+    pub format: ReportForm,
+}
+
+/// How a report is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ReportForm {
+    Text,
+    Json,
 }
 
 #[derive(Debug, Args)]

@@ -6,6 +6,7 @@ mod build;
 mod call;
 mod context;
 mod copy;
+mod doctor;
 mod edit;
 mod history;
 mod images;
@@ -58,6 +59,7 @@ pub fn dispatch(cli: &Cli, environment: &Environment) -> Result<u8, Failure> {
         Command::Validate(args) => manifest::validate(args, global, environment)?,
         Command::Layers(args) => layers::run(args, global, environment)?,
         Command::Context(command) => context::run(command)?,
+        Command::Doctor(args) => return doctor::run(args, global, environment),
         Command::Run(args) => return run::run(args, global, environment),
     }
     Ok(0)

@@ -12,6 +12,7 @@ use rustix::thread::{CapabilitySet, UnshareFlags};
 
 pub use helper::{OutsideCommand, OutsideHelper, OutsideOutput};
 pub use id_map::{IdMapping, IdRange};
+pub(crate) use user_namespace::{refusing_settings, subordinate_ranges, user_name};
 
 use crate::error::HostError;
 use crate::overlay::{self, OverlaySupport};
@@ -91,7 +92,7 @@ fn own_mounts() -> std::io::Result<()> {
 }
 
 /// Uid 0 inside a container often lacks this right.
-fn may_mount() -> bool {
+pub(crate) fn may_mount() -> bool {
     rustix::process::geteuid().is_root()
         && rustix::thread::capabilities(None)
             .is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_ADMIN))

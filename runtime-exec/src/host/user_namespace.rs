@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rustix::process::{getegid, geteuid, getpid};
 use rustix::thread::UnshareFlags;
@@ -45,23 +45,31 @@ fn become_root() -> Result<(), HostError> {
 
 fn own_ranges() -> Result<(Vec<IdRange>, Vec<IdRange>), HostError> {
     let uid = geteuid().as_raw();
-    let name = user_name(uid).unwrap_or_else(|| uid.to_string());
     let ranges = |file: &'static str, own: u32| {
-        let text = match fs::read_to_string(file) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-            Err(source) => return Err(HostError::Read { path: PathBuf::from(file), source }),
-        };
-        let subordinate = id_map::subordinate(&text, &name, uid);
+        let subordinate = subordinate_ranges(Path::new(file), uid)
+            .map_err(|source| HostError::Read { path: PathBuf::from(file), source })?;
         if subordinate.is_empty() {
-            return Err(HostError::NoSubordinateIds { file, user: name.clone() });
+            let user = user_name(uid).unwrap_or_else(|| uid.to_string());
+            return Err(HostError::NoSubordinateIds { file, user });
         }
         Ok(id_map::rootless(own, &subordinate))
     };
     Ok((ranges("/etc/subuid", uid)?, ranges("/etc/subgid", getegid().as_raw())?))
 }
 
-fn user_name(uid: u32) -> Option<String> {
+/// The ranges that a file gives to a user, as (first, count); none where it is absent.
+pub(crate) fn subordinate_ranges(file: &Path, uid: u32) -> io::Result<Vec<(u32, u32)>> {
+    let text = match fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(error),
+    };
+    let name = user_name(uid).unwrap_or_else(|| uid.to_string());
+    Ok(id_map::subordinate(&text, &name, uid))
+}
+
+/// The name of a user in `/etc/passwd`.
+pub(crate) fn user_name(uid: u32) -> Option<String> {
     let text = fs::read_to_string("/etc/passwd").ok()?;
     text.lines().find_map(|line| {
         let mut fields = line.split(':');
@@ -72,18 +80,23 @@ fn user_name(uid: u32) -> Option<String> {
 
 /// Names the setting that refuses, where one is known to.
 pub(super) fn refused(source: io::Error) -> HostError {
+    let reason = match refusing_settings().next() {
+        Some((name, value)) => format!("sysctl {name} is {value}"),
+        None if source.raw_os_error() == Some(libc::EINVAL) => "this process already has threads".to_owned(),
+        None => "no sysctl says so; a container's system call filter may".to_owned(),
+    };
+    HostError::UserNamespace { reason, source }
+}
+
+/// The settings of this kernel that refuse user namespaces, with the value that does.
+pub(crate) fn refusing_settings() -> impl Iterator<Item = (String, &'static str)> {
     const SETTINGS: [(&str, &str); 3] = [
         ("user/max_user_namespaces", "0"),
         ("kernel/unprivileged_userns_clone", "0"),
         ("kernel/apparmor_restrict_unprivileged_userns", "1"),
     ];
-    let found = SETTINGS.iter().find(|(name, refusing)| {
-        fs::read_to_string(format!("/proc/sys/{name}")).is_ok_and(|value| value.trim() == *refusing)
-    });
-    let reason = match found {
-        Some((name, value)) => format!("sysctl {} is {value}", name.replace('/', ".")),
-        None if source.raw_os_error() == Some(libc::EINVAL) => "this process already has threads".to_owned(),
-        None => "no sysctl says so; a container's system call filter may".to_owned(),
+    let refuses = |(name, value): &(&str, &str)| {
+        fs::read_to_string(format!("/proc/sys/{name}")).is_ok_and(|found| found.trim() == *value)
     };
-    HostError::UserNamespace { reason, source }
+    SETTINGS.into_iter().filter(refuses).map(|(name, value)| (name.replace('/', "."), value))
 }

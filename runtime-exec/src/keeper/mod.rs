@@ -31,6 +31,17 @@ use crate::step::resolve::Stub;
 use crate::step::{self, At, Report, Start, StepFds};
 use crate::sys::clone::{Forked, fork_into};
 
+/// The controllers that limits need, each with the directory in which groups with it are made.
+pub(crate) fn controllers() -> io::Result<Vec<(&'static str, Option<PathBuf>)>> {
+    let own = hierarchies::Hierarchies::own()?;
+    let find = |name: &str| own.of(name).map(|(_, parent)| parent.to_owned());
+    Ok(["memory", "cpu", "cpuset", "pids"]
+        .into_iter()
+        .map(|name| (name, find(name)))
+        .chain([("io", find("io").or_else(|| find("blkio")))])
+        .collect())
+}
+
 /// Keeps one sandbox; returns the exit code of the keeper itself.
 pub(crate) fn run(channel: Channel) -> i32 {
     // The terminal's signals are for the main process, which ends steps in its own way.

@@ -18,8 +18,10 @@ pub enum OverlaySupport {
     Works,
     /// It does not.
     Refused {
-        /// The call or the behaviour that failed, and what the kernel said.
-        what: String,
+        /// What failed: a call, or something that overlayfs should do.
+        what: &'static str,
+        /// What the kernel said; 0 where it said nothing.
+        errno: i32,
         /// What is likely to be the cause.
         hint: &'static str,
     },
@@ -104,5 +106,5 @@ fn refused(dir: &Path, what: Step, error: &io::Error) -> OverlaySupport {
         }
         _ => "no known cause",
     };
-    OverlaySupport::Refused { what: format!("{what}: {error}"), hint }
+    OverlaySupport::Refused { what, errno: error.raw_os_error().unwrap_or(0), hint }
 }

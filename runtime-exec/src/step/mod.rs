@@ -13,7 +13,7 @@ mod mounts;
 mod program;
 pub(crate) mod resolve;
 mod terminal;
-mod tree;
+pub(crate) mod tree;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

@@ -14,7 +14,7 @@ pub(super) fn receive_only() -> rustix::io::Result<()> {
 }
 
 /// A new file system; options are `key=value` or a bare key.
-pub(super) fn new(kind: &str, options: &[&str], attributes: MountAttrFlags) -> rustix::io::Result<OwnedFd> {
+pub(crate) fn new(kind: &str, options: &[&str], attributes: MountAttrFlags) -> rustix::io::Result<OwnedFd> {
     let context = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)?;
     fsconfig_set_string(&context, "source", kind)?;
     for option in options {

@@ -62,6 +62,14 @@ pub(crate) fn close_others_on_exec() -> io::Result<()> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
+/// The version of Landlock that the kernel has.
+pub(crate) fn landlock_version() -> io::Result<u32> {
+    const VERSION: c_ulong = 1;
+    // SAFETY: with this flag the call takes no attributes, and returns a number.
+    let result = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, 0, 0 as c_ulong, VERSION) };
+    u32::try_from(result).map_err(|_| io::Error::last_os_error())
+}
+
 /// Ends this process without running anything more of it.
 pub(crate) fn exit_now(code: i32) -> ! {
     // SAFETY: `_exit` never returns and touches no memory of ours.
