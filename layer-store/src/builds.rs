@@ -3,7 +3,7 @@
 //! A build is written below the lease of its process and gets its name when it ended, so that one which
 //! was killed leaves nothing. Listings are named after the digest that stands for them in keys.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -52,6 +52,15 @@ impl std::fmt::Display for BuildId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// A build or a listing of the journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JournalEntry {
+    /// Where.
+    pub path: PathBuf,
+    /// Bytes that it takes on disk.
+    pub bytes: u64,
 }
 
 /// A build that goes on. Dropping it leaves nothing.
@@ -160,25 +169,44 @@ impl Store {
         self.at(DIRECTORY).join(LISTED).join(name.as_str())
     }
 
+    /// Everything in the journal with its size, what was written longest ago first.
+    pub(crate) fn journal(&self) -> Vec<JournalEntry> {
+        let top = self.at(DIRECTORY);
+        let builds = paths(&top).into_iter().filter(|path| !path.ends_with(LISTED));
+        let mut aged: Vec<_> =
+            builds.chain(paths(&top.join(LISTED))).map(|path| (written(&path), path)).collect();
+        aged.sort_unstable();
+        let mut seen = HashSet::new();
+        let entry = |path: PathBuf| JournalEntry { bytes: crate::usage::du(&path, &mut seen), path };
+        aged.into_iter().map(|(_, path)| path).map(entry).collect()
+    }
+
     fn trim_builds(&self) -> Result<()> {
         for id in self.builds()?.iter().skip(BUILDS) {
             self.discard(&self.at(DIRECTORY).join(id.as_str()))?;
         }
-        let Ok(entries) = std::fs::read_dir(self.at(DIRECTORY).join(LISTED)) else { return Ok(()) };
-        let paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-        if paths.len() <= LISTINGS {
+        let listings = paths(&self.at(DIRECTORY).join(LISTED));
+        let surplus = listings.len().saturating_sub(LISTINGS);
+        if surplus == 0 {
             return Ok(());
         }
-        let age = |path: &PathBuf| std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
-        let mut aged: Vec<(Option<SystemTime>, PathBuf)> =
-            paths.into_iter().map(|path| (age(&path), path)).collect();
+        let mut aged: Vec<_> = listings.into_iter().map(|path| (written(&path), path)).collect();
         aged.sort_unstable();
-        let surplus = aged.len() - LISTINGS;
         for (_, path) in aged.into_iter().take(surplus) {
             remove_tree(&path)?;
         }
         Ok(())
     }
+}
+
+/// What is in a directory; nothing where it cannot be read.
+fn paths(dir: &Path) -> Vec<PathBuf> {
+    std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+}
+
+/// When something was written last.
+fn written(path: &Path) -> Option<SystemTime> {
+    std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
 }
 
 fn read(path: &Path) -> Result<Option<Vec<u8>>> {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::error::Result;
-use crate::{CacheKey, Collected, Keep, LayerId, ResultId, Store, lease};
+use crate::{CacheKey, Collected, JournalEntry, Keep, LayerId, Record, Store, lease};
 
 /// What an eviction is to reach. What images or live processes use always stays.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -12,6 +12,8 @@ pub struct Quota {
     pub most: Option<u64>,
     /// Unix time: results last used before it go in any case.
     pub unused_since: Option<i64>,
+    /// Unix time: results last used at or after it stay, whatever the store takes.
+    pub keep_since: Option<i64>,
 }
 
 /// A result that goes.
@@ -19,7 +21,7 @@ pub struct Quota {
 pub struct Victim {
     /// Its keys.
     pub keys: Vec<CacheKey>,
-    /// Bytes that only it uses, or its share of them.
+    /// Bytes of the layers that it added. They become free when nothing that was made upon them is left.
     pub bytes: u64,
     /// How long it took to make, in milliseconds.
     pub millis: u64,
@@ -32,7 +34,9 @@ pub struct Victim {
 pub struct EvictionPlan {
     /// Results of steps: long unused, large and cheap ones first.
     pub victims: Vec<Victim>,
-    /// Whether cache mounts that nobody uses go, too: without them the rest would still be too large.
+    /// Parts of the journal of builds, the oldest first, where the results are not enough.
+    pub journal: Vec<JournalEntry>,
+    /// Whether cache mounts that nobody uses go, too, where the journal is not enough either.
     pub mounts: MountsGo,
     /// Bytes that the store takes now.
     pub before: u64,
@@ -51,12 +55,18 @@ pub enum MountsGo {
 /// What became of a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Evicted {
-    /// Other processes use the store: nothing went, since they may need it.
-    InUse,
+    /// Other processes use the store, and may need what is there: results were forgotten, and what they
+    /// take goes with the next collection.
+    InUse {
+        /// How many keys were forgotten.
+        records: usize,
+    },
     /// It was done.
     Done {
         /// What went.
         gone: Collected,
+        /// Parts of the journal that went.
+        journal: usize,
         /// Cache mounts that went.
         mounts: usize,
         /// Bytes that the store takes now.
@@ -67,7 +77,29 @@ pub enum Evicted {
 /// A result that may go.
 struct Candidate {
     victim: Victim,
+    /// All layers that its records name.
     layers: HashSet<LayerId>,
+    /// Those that each of its records names: what it added.
+    own: HashSet<LayerId>,
+    /// Its share of the bytes of all its layers that no image has.
+    share: u64,
+}
+
+/// What makes two records those of one result: the topmost layers. A record under a definition key has the
+/// layers below as well, one under a result key has not.
+#[derive(PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Tops {
+    Layers(Vec<LayerId>),
+    /// It added none.
+    Nothing(CacheKey),
+}
+
+impl Tops {
+    fn of(key: &CacheKey, record: &Record) -> Self {
+        let tops: Vec<LayerId> =
+            record.outputs.iter().filter_map(|snapshot| snapshot.0.last().cloned()).collect();
+        if tops.is_empty() { Tops::Nothing(*key) } else { Tops::Layers(tops) }
+    }
 }
 
 impl Store {
@@ -82,17 +114,20 @@ impl Store {
         }
         let size = |layer: &LayerId| usage.layers.get(layer).copied().unwrap_or(0);
         for candidate in &mut candidates {
-            let own = candidate.layers.iter().filter(|layer| !kept.contains(*layer));
-            candidate.victim.bytes = own.map(|layer| size(layer) / users[layer].max(1)).sum();
+            let freed = candidate.layers.iter().filter(|layer| !kept.contains(*layer));
+            candidate.share = freed.map(|layer| size(layer) / users[layer].max(1)).sum();
+            candidate.victim.bytes = candidate.own.iter().map(size).sum();
         }
-        candidates.sort_by(|one, other| weight(&other.victim, now).total_cmp(&weight(&one.victim, now)));
+        candidates.sort_by(|one, other| weight(other, now).total_cmp(&weight(one, now)));
         // What nothing refers to goes by itself.
         let idle = usage.layers.iter().filter(|(id, _)| !kept.contains(*id) && !users.contains_key(*id));
         let mut left = usage.total - idle.map(|(_, size)| size).sum::<u64>().min(usage.total);
         let mut plan = EvictionPlan { before: usage.total, ..EvictionPlan::default() };
         for candidate in candidates {
-            let old = quota.unused_since.is_some_and(|time| candidate.victim.used < time);
-            if !old && quota.most.is_none_or(|most| left <= most) {
+            let used = candidate.victim.used;
+            let old = quota.unused_since.is_some_and(|time| used < time);
+            let fits = quota.most.is_none_or(|most| left <= most);
+            if quota.keep_since.is_some_and(|time| used >= time) || (fits && !old) {
                 continue;
             }
             for layer in &candidate.layers {
@@ -104,27 +139,39 @@ impl Store {
             }
             plan.victims.push(candidate.victim);
         }
-        if usage.mounts > 0 && quota.most.is_some_and(|most| left > most) {
+        let Some(most) = quota.most else { return Ok(plan) };
+        for entry in self.journal() {
+            if left <= most {
+                break;
+            }
+            left = left.saturating_sub(entry.bytes);
+            plan.journal.push(entry);
+        }
+        if usage.mounts > 0 && left > most {
             plan.mounts = MountsGo::Yes;
         }
         Ok(plan)
     }
 
-    /// Does what a plan says, unless other processes use the store.
+    /// Does what a plan says, as far as no other process uses the store.
     pub fn evict(&self, plan: &EvictionPlan) -> Result<Evicted> {
+        let keys: Vec<CacheKey> = plan.victims.iter().flat_map(|victim| victim.keys.clone()).collect();
+        let records = self.forget_records(&keys)?;
         lease::sweep_dead(self)?;
         if lease::any_alive(self)? {
-            return Ok(Evicted::InUse);
+            return Ok(Evicted::InUse { records });
         }
-        let keys: Vec<CacheKey> = plan.victims.iter().flat_map(|victim| victim.keys.clone()).collect();
-        self.forget_records(&keys)?;
         let mut gone = self.collect(Keep::AllRecords)?;
-        gone.records = keys.len();
+        gone.records = records;
+        for entry in &plan.journal {
+            self.discard(&entry.path)?;
+        }
         let mounts = match plan.mounts {
             MountsGo::Yes => self.remove_cache_mounts()?,
             MountsGo::No => 0,
         };
-        Ok(Evicted::Done { gone, mounts, after: self.usage()?.total })
+        let (journal, after) = (plan.journal.len(), self.usage()?.total);
+        Ok(Evicted::Done { gone, journal, mounts, after })
     }
 
     fn layers_of_images(&self) -> Result<HashSet<LayerId>> {
@@ -136,25 +183,30 @@ impl Store {
     /// One for each result, whatever the number of its keys.
     fn candidates(&self) -> Result<Vec<Candidate>> {
         let used: HashMap<CacheKey, i64> = self.last_uses()?.into_iter().collect();
-        let mut found: BTreeMap<ResultId, Candidate> = BTreeMap::new();
+        let mut found: BTreeMap<Tops, Candidate> = BTreeMap::new();
         for (key, record) in self.every_record()? {
             let last = used.get(&key).copied().unwrap_or(record.created);
-            let candidate = found.entry(record.result).or_insert_with(|| Candidate {
+            let layers: HashSet<LayerId> =
+                record.outputs.iter().flat_map(|snapshot| snapshot.0.clone()).collect();
+            let candidate = found.entry(Tops::of(&key, &record)).or_insert_with(|| Candidate {
                 victim: Victim { keys: Vec::new(), bytes: 0, millis: record.millis, used: last },
                 layers: HashSet::new(),
+                own: layers.clone(),
+                share: 0,
             });
             candidate.victim.keys.push(key);
             candidate.victim.used = candidate.victim.used.max(last);
             candidate.victim.millis = candidate.victim.millis.max(record.millis);
-            candidate.layers.extend(record.outputs.into_iter().flat_map(|snapshot| snapshot.0));
+            candidate.own.retain(|layer| layers.contains(layer));
+            candidate.layers.extend(layers);
         }
         Ok(found.into_values().collect())
     }
 }
 
 /// How much is won for what it would cost to make it again: bytes times idle seconds by seconds of work.
-fn weight(victim: &Victim, now: i64) -> f64 {
-    let idle = (now - victim.used).max(1) as f64;
-    let cost = (victim.millis as f64 / 1000.0).max(0.1);
-    victim.bytes as f64 * idle / cost
+fn weight(candidate: &Candidate, now: i64) -> f64 {
+    let idle = (now - candidate.victim.used).max(1) as f64;
+    let cost = (candidate.victim.millis as f64 / 1000.0).max(0.1);
+    candidate.share as f64 * idle / cost
 }

@@ -47,7 +47,7 @@ mod writer;
 pub use active::ActiveLayer;
 pub use attributes::{Attributes, Entry, Kind, Time};
 pub use blobs::BlobWriter;
-pub use builds::{BuildId, UnfinishedBuild};
+pub use builds::{BuildId, JournalEntry, UnfinishedBuild};
 pub use cache_mount::{CacheMount, Sharing};
 pub use check::{Damage, Repair};
 pub use claim::Claim;

@@ -108,13 +108,15 @@ impl Store {
         Ok(rows.into_iter().filter_map(|(key, used)| Some((CacheKey(key.try_into().ok()?), used))).collect())
     }
 
-    pub(crate) fn forget_records(&self, keys: &[CacheKey]) -> Result<()> {
+    /// Forgets records. Returns how many there were.
+    pub(crate) fn forget_records(&self, keys: &[CacheKey]) -> Result<usize> {
         self.0.index.write(|connection| {
             let mut forget = connection.prepare_cached("DELETE FROM record WHERE key = ?1")?;
+            let mut forgotten = 0;
             for key in keys {
-                forget.execute(params![key.0.as_slice()])?;
+                forgotten += forget.execute(params![key.0.as_slice()])?;
             }
-            Ok(())
+            Ok(forgotten)
         })
     }
 }

@@ -16,6 +16,8 @@ pub struct Usage {
     pub blobs: u64,
     /// All cache mounts.
     pub mounts: u64,
+    /// The journal of builds.
+    pub journal: u64,
     /// The whole store, with what is unfinished.
     pub total: u64,
 }
@@ -34,14 +36,15 @@ impl Store {
         }
         usage.blobs = du(&self.at("blobs"), &mut seen);
         usage.mounts = du(&self.at("mounts"), &mut seen);
-        usage.total =
-            usage.layers.values().sum::<u64>() + usage.blobs + usage.mounts + du(self.root(), &mut seen);
+        usage.journal = du(&self.at("builds"), &mut seen);
+        let parts = usage.layers.values().sum::<u64>() + usage.blobs + usage.mounts + usage.journal;
+        usage.total = parts + du(self.root(), &mut seen);
         Ok(usage)
     }
 }
 
 /// The blocks of everything below a path that was not seen before.
-fn du(top: &Path, seen: &mut HashSet<(u64, u64)>) -> u64 {
+pub(crate) fn du(top: &Path, seen: &mut HashSet<(u64, u64)>) -> u64 {
     let mut total = 0;
     let mut left = vec![top.to_owned()];
     while let Some(path) = left.pop() {

@@ -11,6 +11,7 @@ mod manifest;
 mod output;
 mod registry;
 mod run;
+mod store;
 mod values;
 
 use std::ffi::OsString;
@@ -33,6 +34,7 @@ pub use manifest::{
 pub use output::parse_output;
 pub use registry::{CopyArgs, DeleteArgs, DigestArgs, InspectArgs, TagsArgs};
 pub use run::{PrivilegeArg, RunArgs, RunNetwork};
+pub use store::{CatArgs, CheckArgs, DiffArgs, DuArgs, LookArgs, PruneArgs, StoreCommand};
 pub use values::{LabelArg, SecretFrom, UlimitArg};
 
 /// Builds container images from Dockerfiles and moves them between registries, without a daemon.
@@ -123,6 +125,17 @@ pub enum Command {
     Tag(TagArgs),
     /// Remove what no image uses
     Prune(PruneArgs),
+    /// List a directory of an image
+    Ls(LookArgs),
+    /// List everything in an image, or below one of its directories
+    Tree(LookArgs),
+    /// Print a file of an image
+    Cat(CatArgs),
+    /// Show what differs between two images: files and config
+    Diff(DiffArgs),
+    /// Check the store, or show what it takes
+    #[command(subcommand)]
+    Store(StoreCommand),
     /// Look at a build context
     #[command(subcommand)]
     Context(ContextCommand),
@@ -229,13 +242,6 @@ pub struct TagArgs {
     pub image: String,
     /// Its further name
     pub name: String,
-}
-
-#[derive(Debug, Args)]
-pub struct PruneArgs {
-    /// Remove the results of steps as well: the next build runs everything
-    #[arg(short, long)]
-    pub all: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -87,7 +87,11 @@ fn build(args: &BuildArgs, global: &Global, environment: &Environment) -> Result
             () = super::interrupted() => Err(Stop::Build(builder::BuildError::Cancelled)),
         }
     });
+    let store = open.session.store.clone();
     open.close();
+    if let Some(most) = args.max_used_space {
+        super::prune::keep_within(&store, most)?;
+    }
     let build_file = build_file.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let outcome = result.map_err(|stop| match stop {
         Stop::Before(failure) => failure,

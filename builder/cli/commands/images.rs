@@ -1,11 +1,11 @@
-//! `rbuild images`, `rbuild tag`, `rbuild rm` and `rbuild prune`.
+//! `rbuild images`, `rbuild tag` and `rbuild rm`.
 
 use builder::error::Category;
-use layer_store::{Keep, StoreError, StoredImage};
+use layer_store::{StoreError, StoredImage};
 use oci::Reference;
 use serde_json::json;
 
-use crate::args::{Global, ImagesArgs, ListForm, PruneArgs, RmArgs, TagArgs};
+use crate::args::{Global, ImagesArgs, ListForm, RmArgs, TagArgs};
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::host::{self, Local};
@@ -47,18 +47,6 @@ pub fn remove(args: &RmArgs, global: &Global, environment: &Environment) -> Resu
     Ok(())
 }
 
-/// Removes what no image uses.
-pub fn prune(args: &PruneArgs, global: &Global, environment: &Environment) -> Result<(), Failure> {
-    let local = host::open_local(global, environment)?;
-    let keep = if args.all { Keep::NoRecords } else { Keep::AllRecords };
-    let gone = local.store.collect(keep).map_err(local_failure)?;
-    super::print(&format!(
-        "removed {} layers, {} blobs, {} records\n",
-        gone.layers, gone.blobs, gone.records
-    ));
-    Ok(())
-}
-
 fn find(local: &Local, name: &Reference) -> Result<StoredImage, Failure> {
     local.store.image(name).map_err(local_failure)?.ok_or_else(|| no_such(name))
 }
@@ -67,8 +55,9 @@ fn no_such(name: &Reference) -> Failure {
     Failure::new(Category::Local, format!("no image {} in the store", name.familiar()))
 }
 
+/// A failure of the store.
 #[allow(clippy::needless_pass_by_value, reason = "the shape that map_err takes")]
-fn local_failure(error: StoreError) -> Failure {
+pub fn local_failure(error: StoreError) -> Failure {
     Failure::from_error(Category::Local, &error)
 }
 

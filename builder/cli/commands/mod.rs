@@ -14,9 +14,12 @@ mod inspect;
 mod layers;
 mod limits;
 mod login;
+mod look;
 mod manifest;
 mod places;
+mod prune;
 mod run;
+mod store;
 mod tags;
 mod transfer;
 
@@ -41,7 +44,7 @@ pub fn dispatch(cli: &Cli, environment: &Environment) -> Result<u8, Failure> {
         Command::Images(args) => images::list(args, global, environment)?,
         Command::Rm(args) => images::remove(args, global, environment)?,
         Command::Tag(args) => images::tag(args, global, environment)?,
-        Command::Prune(args) => images::prune(args, global, environment)?,
+        Command::Prune(args) => prune::run(args, global, environment)?,
         Command::Inspect(args) => inspect::run(args, global, environment)?,
         Command::Digest(args) => inspect::digest(args, global, environment)?,
         Command::Tags(args) => tags::list(args, global, environment)?,
@@ -58,6 +61,11 @@ pub fn dispatch(cli: &Cli, environment: &Environment) -> Result<u8, Failure> {
         Command::Auth(command) => login::auth(command, global, environment)?,
         Command::Validate(args) => manifest::validate(args, global, environment)?,
         Command::Layers(args) => layers::run(args, global, environment)?,
+        Command::Ls(args) => look::ls(args, global, environment)?,
+        Command::Tree(args) => look::tree(args, global, environment)?,
+        Command::Cat(args) => look::cat(args, global, environment)?,
+        Command::Diff(args) => look::diff(args, global, environment)?,
+        Command::Store(command) => store::run(command, global, environment)?,
         Command::Context(command) => context::run(command)?,
         Command::Doctor(args) => return doctor::run(args, global, environment),
         Command::Run(args) => return run::run(args, global, environment),

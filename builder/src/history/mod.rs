@@ -10,6 +10,7 @@ mod align;
 mod cause;
 mod describe;
 mod explain;
+mod known;
 mod listing;
 mod recorder;
 mod text;
@@ -20,6 +21,7 @@ use std::collections::BTreeMap;
 use layer_store::{BuildId, Component, Result, Store};
 use serde::{Deserialize, Serialize};
 
+pub use known::{KnownStep, known_steps};
 pub(crate) use listing::{Listed, Listing};
 pub(crate) use recorder::Recorder;
 pub use trace::{critical_path, trace};

@@ -44,25 +44,29 @@ fn what_is_cheap_large_and_idle_goes_first() {
     let image = StoredImage { created: 1, index: None, variants: vec![variant] };
     place.store.tag(&"kept".parse().unwrap(), &image).unwrap();
     let before = place.store.usage().unwrap().total;
-    let quota = Quota { most: Some(before - 100_000), unused_since: None };
+    let quota = Quota { most: Some(before - 100_000), ..Quota::default() };
     let plan = place.store.plan_eviction(quota, now).unwrap();
     assert_eq!(plan.victims[0].keys.len(), 2);
     let order: Vec<u8> = plan.victims.iter().map(|victim| victim.keys[0].0[0] % 100).collect();
     assert_eq!(order, [2]);
     // A process that uses the store keeps everything.
-    assert_eq!(place.store.evict(&plan).unwrap(), Evicted::InUse);
+    assert_eq!(place.store.evict(&plan).unwrap(), Evicted::InUse { records: 2 });
     assert!(place.store.layer(&cheap).unwrap().is_some());
     let store = place.store.clone();
     drop(place.lease);
     let Evicted::Done { gone, after, .. } = store.evict(&plan).unwrap() else { panic!("in use") };
-    assert_eq!((gone.layers, gone.records), (1, 2));
+    assert_eq!((gone.layers, gone.records), (1, 0));
     assert!(after <= before - 100_000, "{after} of {before}");
     for (id, there) in [(&dear, true), (&cheap, false), (&recent, true), (&small, true), (&used, true)] {
         assert_eq!(store.layer(id).unwrap().is_some(), there, "{id}");
     }
-    let nothing = Quota { most: Some(0), unused_since: None };
+    // What was used lately may be kept from it.
+    let most = Quota { most: Some(0), unused_since: None, keep_since: Some(now - 10) };
+    store.evict(&store.plan_eviction(most, now).unwrap()).unwrap();
+    assert!(store.layer(&recent).unwrap().is_some() && store.layer(&dear).unwrap().is_none());
+    let nothing = Quota { most: Some(0), ..Quota::default() };
     store.evict(&store.plan_eviction(nothing, now).unwrap()).unwrap();
-    assert!(store.layer(&used).unwrap().is_some() && store.layer(&dear).unwrap().is_none());
+    assert!(store.layer(&used).unwrap().is_some() && store.layer(&recent).unwrap().is_none());
 }
 
 #[test]
@@ -75,11 +79,11 @@ fn age_alone_and_cache_mounts() {
     drop(mount);
     let store = place.store.clone();
     drop(place.lease);
-    let quota = Quota { most: None, unused_since: Some(500) };
+    let quota = Quota { unused_since: Some(500), ..Quota::default() };
     store.evict(&store.plan_eviction(quota, 1000).unwrap()).unwrap();
     assert!(store.layer(&old).unwrap().is_none() && store.layer(&new).unwrap().is_some());
     assert!(store.usage().unwrap().mounts > 100_000);
-    let quota = Quota { most: Some(1000), unused_since: None };
+    let quota = Quota { most: Some(1000), ..Quota::default() };
     let Evicted::Done { mounts, .. } = store.evict(&store.plan_eviction(quota, 1000).unwrap()).unwrap()
     else {
         panic!("in use")
@@ -98,4 +102,31 @@ fn sizes_agree_with_du() {
     let du: u64 = text.split_whitespace().next().unwrap().parse().unwrap();
     let ours = place.store.usage().unwrap().total;
     assert!(ours.abs_diff(du) * 100 <= du, "{ours} and {du}");
+}
+
+#[test]
+fn the_journal_counts_and_its_oldest_parts_go_before_cache_mounts() {
+    let place = place();
+    let mut builds = Vec::new();
+    for _ in 0..4 {
+        let build = place.lease.begin_build().unwrap();
+        build.append(1, &[b'x'; 200_000]).unwrap();
+        builds.push(build.finish(b"{}").unwrap());
+        // File systems count time in ticks of some milliseconds.
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let mount = place.lease.cache_mount("m", Sharing::Shared).unwrap();
+    std::fs::write(mount.dir().join("f"), [1; 100_000]).unwrap();
+    drop(mount);
+    let store = place.store.clone();
+    drop(place.lease);
+    let usage = store.usage().unwrap();
+    assert!(usage.journal > 800_000 && usage.total > usage.journal, "{usage:?}");
+    let quota = Quota { most: Some(usage.total - 300_000), ..Quota::default() };
+    let plan = store.plan_eviction(quota, 1000).unwrap();
+    let Evicted::Done { journal, mounts, after, .. } = store.evict(&plan).unwrap() else { panic!("in use") };
+    assert_eq!((journal, mounts), (2, 0));
+    assert!(after <= usage.total - 300_000, "{after}");
+    builds.reverse();
+    assert_eq!(store.builds().unwrap(), builds[..2]);
 }

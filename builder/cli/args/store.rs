@@ -1,0 +1,141 @@
+//! Options of the commands that look into the store and keep it small.
+
+use clap::{Args, Subcommand};
+
+use super::ListForm;
+use super::values::bytes;
+
+#[derive(Debug, Args)]
+pub struct PruneArgs {
+    /// Remove the results of steps as well, those that other options choose or else all of them
+    #[arg(short, long)]
+    pub all: bool,
+    /// Remove results that were not used for so long: `until=24h` or `unused-for=24h`
+    #[arg(long = "filter", value_name = "FILTER", value_parser = filter)]
+    pub filters: Vec<i64>,
+    /// Remove results until the store takes no more (`10GB`); large, cheap and long unused ones go first
+    #[arg(long, value_name = "BYTES", value_parser = bytes, visible_alias = "keep-storage")]
+    pub max_used_space: Option<u64>,
+    /// Keep results that were used within that time (`24h`), whatever the store takes
+    #[arg(long, value_name = "DURATION", value_parser = duration, visible_alias = "keep-duration")]
+    pub keep: Option<i64>,
+    /// Accepted for compatibility: nothing is asked
+    #[arg(short, long)]
+    pub force: bool,
+    /// Remove nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Say what goes, and why
+    #[arg(long)]
+    pub explain: bool,
+}
+
+/// The seconds of `until=24h` or `unused-for=24h`.
+fn filter(text: &str) -> Result<i64, String> {
+    let known = text.strip_prefix("until=").or_else(|| text.strip_prefix("unused-for="));
+    duration(known.ok_or("known filters are until=DURATION and unused-for=DURATION")?)
+}
+
+/// The seconds of a duration.
+fn duration(text: &str) -> Result<i64, String> {
+    seconds(text).ok_or_else(|| format!("{text:?} is no duration such as 24h or 1h30m"))
+}
+
+/// A duration as Go writes it: `1h30m`, `45s`.
+fn seconds(text: &str) -> Option<i64> {
+    let mut total = 0i64;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let end = rest.find(|letter: char| !letter.is_ascii_digit())?;
+        let number: i64 = rest[..end].parse().ok()?;
+        let unit = match &rest[end..=end] {
+            "h" => 3600,
+            "m" => 60,
+            "s" => 1,
+            _ => return None,
+        };
+        total = total.checked_add(number.checked_mul(unit)?)?;
+        rest = &rest[end + 1..];
+    }
+    (!text.is_empty()).then_some(total)
+}
+
+#[derive(Debug, Subcommand)]
+pub enum StoreCommand {
+    /// Compare everything in the store with what it should be
+    Check(CheckArgs),
+    /// Show how much space the store takes
+    Du(DuArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Remove what is damaged: it will be made or pulled anew
+    #[arg(long)]
+    pub repair: bool,
+    /// `table` or `json`
+    #[arg(long, value_enum, default_value_t = ListForm::Table)]
+    pub format: ListForm,
+}
+
+#[derive(Debug, Args)]
+pub struct DuArgs {
+    /// `table` or `json`
+    #[arg(long, value_enum, default_value_t = ListForm::Table)]
+    pub format: ListForm,
+}
+
+#[derive(Debug, Args)]
+pub struct LookArgs {
+    /// Name of the image in the store
+    pub image: String,
+    /// Path inside the image
+    #[arg(default_value = "/")]
+    pub path: std::path::PathBuf,
+    /// `table` or `json`
+    #[arg(long, value_enum, default_value_t = ListForm::Table)]
+    pub format: ListForm,
+    /// Platform, of an image for several
+    #[arg(long, value_name = "OS/ARCH")]
+    pub platform: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct CatArgs {
+    /// Name of the image in the store
+    pub image: String,
+    /// Path of a file inside the image; links are followed
+    pub path: std::path::PathBuf,
+    /// Platform, of an image for several
+    #[arg(long, value_name = "OS/ARCH")]
+    pub platform: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct DiffArgs {
+    /// Name of an image in the store
+    pub old: String,
+    /// Name of the image it is compared with
+    pub new: String,
+    /// `table` or `json`
+    #[arg(long, value_enum, default_value_t = ListForm::Table)]
+    pub format: ListForm,
+    /// Platform, of images for several
+    #[arg(long, value_name = "OS/ARCH")]
+    pub platform: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters() {
+        assert_eq!(filter("until=24h"), Ok(86_400));
+        assert_eq!(filter("unused-for=1h30m5s"), Ok(5405));
+        assert_eq!(filter("until=0s"), Ok(0));
+        for wrong in ["until=", "until=5", "until=5d", "label=x", "until=-5h", "until=5hx", "until=5é"] {
+            assert!(filter(wrong).is_err(), "{wrong}");
+        }
+    }
+}

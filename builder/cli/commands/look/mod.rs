@@ -1,0 +1,172 @@
+//! `rbuild ls`, `rbuild tree`, `rbuild cat` and `rbuild diff`: the files of images of the store.
+
+mod rows;
+
+use std::fmt::Write;
+use std::path::Path;
+
+use builder::error::{Categorised, Category};
+use builder::toolchain::{self, ChangedFile, Difference, StoredTree};
+use layer_store::{Attributes, Entry, Kind, Lease, Walk};
+use serde_json::{Value, json};
+
+use self::rows::{Rows, changes, row, shown};
+use super::images::local_failure;
+use crate::args::{CatArgs, DiffArgs, Global, ListForm, LookArgs};
+use crate::environment::Environment;
+use crate::failure::Failure;
+use crate::host;
+
+/// Images of the store, which a lease keeps while they are looked at.
+struct Looking {
+    _lease: Lease,
+    trees: Vec<StoredTree>,
+}
+
+fn open(
+    names: &[&str],
+    platform: Option<&str>,
+    global: &Global,
+    environment: &Environment,
+) -> Result<Looking, Failure> {
+    let names = names.iter().map(|name| super::name(name)).collect::<Result<Vec<_>, _>>()?;
+    let platform = super::platform(platform)?;
+    let local = host::open_local(global, environment)?;
+    let lease = local.store.lease().map_err(local_failure)?;
+    let tree = |name| {
+        toolchain::stored_tree(&local.store, name, &platform)
+            .map_err(|error| Failure::from_error(error.category(), &error))
+    };
+    Ok(Looking { _lease: lease, trees: names.iter().map(tree).collect::<Result<_, _>>()? })
+}
+
+/// Lists a directory, or shows one file.
+pub fn ls(args: &LookArgs, global: &Global, environment: &Environment) -> Result<(), Failure> {
+    let looking = open(&[&args.image], args.platform.as_deref(), global, environment)?;
+    for tree in &looking.trees {
+        let (path, entry) = found(tree, &args.path)?;
+        let entries = match entry.attributes.is_dir() {
+            true => tree.view.read_dir(&path).map_err(local_failure)?,
+            false => vec![(path.into_os_string(), entry)],
+        };
+        let mut rows = Rows::begin(args.format);
+        for (name, entry) in &entries {
+            rows.add(Path::new(name), &entry.attributes);
+        }
+        rows.end();
+    }
+    Ok(())
+}
+
+/// Lists everything below a directory.
+pub fn tree(args: &LookArgs, global: &Global, environment: &Environment) -> Result<(), Failure> {
+    let looking = open(&[&args.image], args.platform.as_deref(), global, environment)?;
+    for tree in &looking.trees {
+        let (path, _) = found(tree, &args.path)?;
+        let mut rows = Rows::begin(args.format);
+        let walked = tree.view.walk(&path, &mut |path, entry| {
+            rows.add(path, &entry.attributes);
+            Ok(Walk::Continue)
+        });
+        rows.end();
+        walked.map_err(local_failure)?;
+    }
+    Ok(())
+}
+
+/// Prints a file.
+pub fn cat(args: &CatArgs, global: &Global, environment: &Environment) -> Result<(), Failure> {
+    let looking = open(&[&args.image], args.platform.as_deref(), global, environment)?;
+    for tree in &looking.trees {
+        let (path, _) = found(tree, &args.path)?;
+        let mut file = tree.view.open(&path).map_err(local_failure)?;
+        match std::io::copy(&mut file, &mut std::io::stdout().lock()) {
+            // A reader that went away is no failure.
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                return Err(Failure::new(Category::Local, format!("{}: {error}", path.display())));
+            }
+            Err(_) | Ok(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Shows what differs between two images: files, and the parts of their configs.
+pub fn diff(args: &DiffArgs, global: &Global, environment: &Environment) -> Result<(), Failure> {
+    let looking = open(&[&args.old, &args.new], args.platform.as_deref(), global, environment)?;
+    let [old, new] = &looking.trees[..] else { return Ok(()) };
+    let files =
+        toolchain::differences(old, new).map_err(|error| Failure::from_error(error.category(), &error))?;
+    let settings = settings(&json!(old.config), &json!(new.config));
+    super::print(&match args.format {
+        ListForm::Json => {
+            let settings: serde_json::Map<_, _> =
+                settings.into_iter().map(|(key, old, new)| (key, json!({"old": old, "new": new}))).collect();
+            let files: Vec<_> = files.iter().map(changed_row).collect();
+            format!("{:#}\n", json!({"files": files, "config": settings}))
+        }
+        ListForm::Table => {
+            let mut text: String = files.iter().map(changed_line).collect();
+            for (key, old, new) in settings {
+                let _ = writeln!(text, "config    {key}: {old} -> {new}");
+            }
+            text
+        }
+    });
+    Ok(())
+}
+
+fn changed_line(file: &ChangedFile) -> String {
+    let how = match (&file.before, &file.after) {
+        (Some(before), Some(after)) => changes(before, after),
+        (Some(_) | None, None) | (None, Some(_)) => String::new(),
+    };
+    let colon = if how.is_empty() { "" } else { ": " };
+    format!("{:<9} /{}{colon}{how}\n", word(file.difference), shown(&file.path))
+}
+
+fn changed_row(file: &ChangedFile) -> Value {
+    let side = |attributes: &Option<Attributes>| attributes.as_ref().map(|one| row(&file.path, one));
+    json!({
+        "path": file.path.to_string_lossy(), "change": word(file.difference),
+        "old": side(&file.before), "new": side(&file.after),
+    })
+}
+
+fn word(difference: Difference) -> &'static str {
+    match difference {
+        Difference::Added => "added",
+        Difference::Removed => "removed",
+        Difference::Content => "content",
+        Difference::Metadata => "metadata",
+    }
+}
+
+/// What differs between two configs: what a container would get, and what the image is for.
+fn settings(old: &Value, new: &Value) -> Vec<(String, Value, Value)> {
+    // The first three differ with every change of a file or of the time.
+    const ELSEWHERE: &[&str] = &["created", "history", "rootfs", "config"];
+    let mut all = changed(old, new);
+    all.retain(|(key, _, _)| !ELSEWHERE.contains(&key.as_str()));
+    all.extend(changed(&old["config"], &new["config"]));
+    all
+}
+
+/// The members of two objects that differ.
+fn changed(old: &Value, new: &Value) -> Vec<(String, Value, Value)> {
+    let keys = |value: &Value| value.as_object().map(|it| it.keys().cloned().collect::<Vec<_>>());
+    let all: std::collections::BTreeSet<String> = [old, new].into_iter().filter_map(keys).flatten().collect();
+    all.into_iter()
+        .filter(|key| old.get(key) != new.get(key))
+        .map(|key| (key.clone(), old[&key].clone(), new[&key].clone()))
+        .collect()
+}
+
+fn found(tree: &StoredTree, path: &Path) -> Result<(std::path::PathBuf, Entry), Failure> {
+    if path.components().all(|part| !matches!(part, std::path::Component::Normal(_))) {
+        let root = Attributes::new(Kind::Directory, 0o755);
+        return Ok((Default::default(), Entry { attributes: root, identity: (0, 0), links: 1 }));
+    }
+    let absent = || Failure::new(Category::Local, format!("the image has no {}", path.display()));
+    tree.view.resolve(path).map_err(local_failure)?.ok_or_else(absent)
+}

@@ -1,0 +1,128 @@
+//! `rbuild prune`, and the quota of a build.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+
+use builder::history::{self, KnownStep};
+use layer_store::{Evicted, EvictionPlan, MountsGo, Quota, Store, Victim};
+
+use super::images::local_failure;
+use crate::args::{Global, PruneArgs};
+use crate::environment::Environment;
+use crate::failure::Failure;
+use crate::host;
+use crate::progress;
+
+/// Removes what no image uses, and results of steps as the options say.
+pub fn run(args: &PruneArgs, global: &Global, environment: &Environment) -> Result<(), Failure> {
+    let store = host::open_local(global, environment)?.store;
+    let now = now();
+    let plan = store.plan_eviction(quota(args, now), now).map_err(local_failure)?;
+    if args.explain || args.dry_run {
+        let steps = history::known_steps(&store).map_err(local_failure)?;
+        super::print(&explained(&plan, &steps, now));
+    }
+    if args.dry_run {
+        return Ok(());
+    }
+    let evicted = store.evict(&plan).map_err(local_failure)?;
+    super::print(&told(evicted));
+    Ok(())
+}
+
+fn quota(args: &PruneArgs, now: i64) -> Quota {
+    let age = args.filters.iter().max();
+    let all = args.all && age.is_none() && args.max_used_space.is_none();
+    Quota {
+        most: args.max_used_space,
+        unused_since: if all { Some(i64::MAX) } else { age.map(|age| now.saturating_sub(*age)) },
+        keep_since: args.keep.map(|age| now.saturating_sub(age)),
+    }
+}
+
+fn told(evicted: Evicted) -> String {
+    match evicted {
+        Evicted::InUse { records } => format!(
+            "removed {records} records; other processes use the store, so layers, blobs and cache mounts stay\n"
+        ),
+        Evicted::Done { gone, journal, mounts, after } => {
+            let mut text = format!(
+                "removed {} layers, {} blobs, {} records, {mounts} cache mounts",
+                gone.layers, gone.blobs, gone.records
+            );
+            if journal > 0 {
+                let _ = write!(text, ", {journal} parts of the journal of builds");
+            }
+            let _ = writeln!(text, "; the store takes {}", progress::bytes(after));
+            text
+        }
+    }
+}
+
+/// Keeps a store within what it may take. Called when a build no longer uses it; while other builds do,
+/// what has to go is only forgotten, and the last of them makes room.
+pub fn keep_within(store: &Store, most: u64) -> Result<(), Failure> {
+    let quota = Quota { most: Some(most), ..Quota::default() };
+    let plan = store.plan_eviction(quota, now()).map_err(local_failure)?;
+    if plan.before <= most {
+        return Ok(());
+    }
+    match store.evict(&plan).map_err(local_failure)? {
+        Evicted::Done { after, .. } if after > most => super::say(&format!(
+            "warning: {} takes {}, more than --max-used-space: what is left belongs to images; remove some with `rbuild rm`\n",
+            store.root().display(),
+            progress::bytes(after)
+        )),
+        Evicted::Done { .. } | Evicted::InUse { .. } => {}
+    }
+    Ok(())
+}
+
+fn explained(plan: &EvictionPlan, steps: &HashMap<String, KnownStep>, now: i64) -> String {
+    let mut text = format!("the store takes {}\n", progress::bytes(plan.before));
+    for victim in &plan.victims {
+        let _ = writeln!(text, "{}", victim_line(victim, steps, now));
+    }
+    if !plan.journal.is_empty() {
+        let bytes = plan.journal.iter().map(|entry| entry.bytes).sum();
+        let _ = writeln!(
+            text,
+            "journal of builds: its {} oldest parts, {}: the rest would still be too large",
+            plan.journal.len(),
+            progress::bytes(bytes)
+        );
+    }
+    match plan.mounts {
+        MountsGo::Yes => text += "cache mounts: the rest would still be too large\n",
+        MountsGo::No => {}
+    }
+    text
+}
+
+/// What a result is, and what spoke for its going.
+fn victim_line(victim: &Victim, steps: &HashMap<String, KnownStep>, now: i64) -> String {
+    let keys: Vec<String> = victim.keys.iter().map(ToString::to_string).collect();
+    let title = keys.iter().find_map(|key| steps.get(key)).map(|step| step.title.as_str());
+    let key = keys.first().map(|key| key[..key.len().min(12)].to_owned()).unwrap_or_default();
+    let took = format!("{}.{:03} s", victim.millis / 1000, victim.millis % 1000);
+    format!(
+        "result {key}: {}, unused for {}, took {took}: {}",
+        progress::bytes(victim.bytes),
+        age(now.saturating_sub(victim.used)),
+        progress::printable(title.unwrap_or("of a build that is no longer in the journal").as_bytes())
+    )
+}
+
+/// A time span in its largest unit. Uses are noted to the minute.
+pub fn age(seconds: i64) -> String {
+    match seconds {
+        ..60 => "less than a minute".to_owned(),
+        60..3600 => format!("{} min", seconds / 60),
+        3600..86_400 => format!("{} h", seconds / 3600),
+        86_400.. => format!("{} days", seconds / 86_400),
+    }
+}
+
+fn now() -> i64 {
+    jiff::Timestamp::now().as_second()
+}

@@ -1,0 +1,129 @@
+//! The store as a whole: what it takes, what goes, and what is damaged.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::road::BUSYBOX;
+use crate::support::workspace::Workspace;
+use crate::support::{has, is_root};
+
+fn du(path: &Path) -> u64 {
+    let output = Command::new("du").args(["-s", "-B1"]).arg(path).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().split_whitespace().next().unwrap().parse().unwrap()
+}
+
+fn usage(workspace: &Workspace) -> serde_json::Value {
+    serde_json::from_str(&workspace.ok(&["store", "du", "--format=json"]).out).unwrap()
+}
+
+/// A build with a large cheap step, a small slow one and a cache mount.
+fn built() -> Workspace {
+    let workspace = Workspace::with(&format!(
+        "{BUSYBOX}FROM base AS large\nRUN dd if=/dev/zero of=/large bs=1M count=8\nFROM base AS slow\n\
+         RUN sleep 1; echo slow > /slow\nFROM base\nRUN --mount=type=cache,id=c,target=/c dd if=/dev/zero of=/c/f bs=1M count=2\n\
+         COPY --from=slow /slow /\nRUN --mount=from=large,target=/l test -s /l/large\n"
+    ));
+    workspace.build(&["-t", "app:1"]);
+    workspace
+}
+
+#[test]
+fn what_the_store_takes_is_what_du_says() {
+    if !(is_root() && has("busybox")) {
+        return;
+    }
+    let workspace = built();
+    let found = usage(&workspace);
+    let (ours, theirs) = (found["total"].as_u64().unwrap(), du(&workspace.store()));
+    assert!(ours.abs_diff(theirs) * 100 <= theirs, "{ours} and {theirs}");
+    let mounts = found["cacheMounts"].as_u64().unwrap();
+    assert!(mounts.abs_diff(du(&workspace.store().join("mounts"))) <= 8192, "{found}");
+    assert!(workspace.ok(&["store", "du"]).out.contains("cache mounts"), "no table");
+}
+
+#[test]
+fn large_and_cheap_results_go_first_and_images_stay() {
+    if !(is_root() && has("busybox")) {
+        return;
+    }
+    let workspace = built();
+    let before = usage(&workspace)["total"].as_u64().unwrap();
+    let most = format!("{}", before - 4_000_000);
+    let quota = ["prune", "--max-used-space", most.as_str()];
+    let said = workspace.ok(&[&quota[..], &["--dry-run"]].concat()).out;
+    let victims: Vec<&str> = said.lines().filter(|line| line.starts_with("result ")).collect();
+    assert!(victims.len() == 1 && victims[0].contains("dd if=/dev/zero of=/large"), "{said}");
+    assert_eq!(usage(&workspace)["total"], before);
+    // What was used within an hour may be kept.
+    workspace.ok(&[&quota[..], &["--keep", "1h"]].concat());
+    assert_eq!(workspace.build(&[]).steps().0, 0);
+    workspace.ok(&[&quota[..], &["--explain"]].concat());
+    assert!(usage(&workspace)["total"].as_u64().unwrap() <= before - 4_000_000);
+    let again = workspace.build(&[]);
+    assert!(again.steps().0 <= 1, "the dear ones are still there: {again:?}");
+
+    // An age that nothing has, with and without the word for all.
+    for words in [&["prune", "--filter", "until=1h"][..], &["prune", "-a", "--filter", "unused-for=1h"]] {
+        workspace.ok(words);
+        assert_eq!(workspace.build(&[]).steps().0, 0, "{words:?}");
+    }
+    workspace.ok(&["prune", "-a", "-f"]);
+    assert_eq!(workspace.ok(&["run", "app:1", "cat", "/slow"]).out, "slow\n");
+    workspace.ok(&["rm", "app:1"]);
+    workspace.ok(&["prune", "--max-used-space=0"]);
+    let left = usage(&workspace);
+    assert_eq!(left["layers"], 0, "{left}");
+    assert!(
+        left["cacheMounts"].as_u64().unwrap() < 10_000 && left["journal"].as_u64().unwrap() < 10_000,
+        "{left}"
+    );
+    for wrong in [&["prune", "--filter", "label=x"][..], &["prune", "--keep", "5"], &["prune", "--nope"]] {
+        workspace.fails(2, wrong);
+    }
+}
+
+#[test]
+fn a_build_keeps_to_its_quota() {
+    if !(is_root() && has("busybox")) {
+        return;
+    }
+    let workspace = built();
+    let before = usage(&workspace)["total"].as_u64().unwrap();
+    workspace.file("Dockerfile", "FROM app:1\nRUN dd if=/dev/zero of=/more bs=1M count=3\nRUN rm /more\n");
+    let most = before - 3_000_000;
+    workspace.build(&["-t", "app:2", "--max-used-space", &most.to_string()]);
+    let after = usage(&workspace)["total"].as_u64().unwrap();
+    assert!(after <= most, "{after} of {most}");
+    // What images take cannot go. It is said, and the build has still worked.
+    let said = workspace.build(&["-t", "app:2", "--max-used-space=1MB"]);
+    assert!(said.err.contains("warning: ") && said.err.contains("belongs to images"), "{said:?}");
+    assert_eq!(workspace.ok(&["run", "app:2", "cat", "/slow"]).out, "slow\n");
+}
+
+fn first(dir: PathBuf) -> PathBuf {
+    let mut all: Vec<_> = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+    all.sort();
+    all.into_iter().next().unwrap()
+}
+
+#[test]
+fn damage_is_named_and_repaired() {
+    if !(is_root() && has("busybox")) {
+        return;
+    }
+    let workspace = built();
+    assert_eq!(workspace.ok(&["store", "check"]).out, "nothing is damaged\n");
+    let blob = first(workspace.store().join("blobs/sha256"));
+    let mut bytes = std::fs::read(&blob).unwrap();
+    bytes[0] ^= 1;
+    std::fs::write(&blob, bytes).unwrap();
+    let said = workspace.fails(5, &["store", "check"]);
+    assert!(said.out.contains(blob.file_name().unwrap().to_str().unwrap()), "{said:?}");
+    let found = workspace.run(&["store", "check", "--format=json"]);
+    let found: serde_json::Value = serde_json::from_slice(&found.stdout).unwrap();
+    assert!(found[0]["reason"].as_str().unwrap().contains("has the content of"), "{found}");
+    workspace.ok(&["store", "check", "--repair"]);
+    assert_eq!(workspace.ok(&["store", "check"]).out, "nothing is damaged\n");
+    workspace.build(&["-t", "app:1"]);
+    assert_eq!(workspace.ok(&["run", "app:1", "cat", "/slow"]).out, "slow\n");
+}
