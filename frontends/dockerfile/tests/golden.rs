@@ -5,8 +5,7 @@ mod golden {
     pub mod case;
     pub mod images;
 }
-
-use std::path::{Path, PathBuf};
+mod suite;
 
 use dockerfile::lower;
 use golden::case::Case;
@@ -16,18 +15,10 @@ use serde_json::{Value, json};
 
 const SUITES: [&str; 4] = ["buildkit", "buildah", "imagebuilder", "podman"];
 
-fn conformance() -> Option<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/conformance");
-    root.is_dir().then_some(root)
-}
-
 #[test]
 #[allow(clippy::print_stderr)]
 fn configs_and_histories() {
-    let Some(root) = conformance() else {
-        eprintln!("skipped: no ../shared/conformance");
-        return;
-    };
+    let Some(root) = suite::conformance() else { return };
     let images = Images::load(&root);
     let (mut equal, mut wrong) = (0, Vec::new());
     for suite in SUITES {
@@ -168,12 +159,8 @@ fn facts<'a>(expected: &'a str, written: &str) -> Vec<&'a str> {
 }
 
 #[test]
-#[allow(clippy::print_stderr)]
 fn refusals_carry_the_facts_that_are_expected_of_them() {
-    let Some(root) = conformance() else {
-        eprintln!("skipped: no ../shared/conformance");
-        return;
-    };
+    let Some(root) = suite::conformance() else { return };
     let images = Images::load(&root);
     let (mut count, mut wrong) = (0, Vec::new());
     for case in SUITES.iter().flat_map(|suite| Case::all(&root, suite)) {

@@ -15,6 +15,8 @@ mod statement;
 mod words;
 
 #[cfg(test)]
+mod round_trip;
+#[cfg(test)]
 mod tests;
 
 pub use directives::{Directives, detect_syntax};
