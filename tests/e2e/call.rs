@@ -128,3 +128,26 @@ fn targets_are_listed_with_their_descriptions() {
         workspace.fails(2, &["build", bad, context]);
     }
 }
+
+#[test]
+fn build_arguments_that_nothing_takes_are_named() {
+    let workspace = Workspace::with("ARG VERSION\nFROM scratch\nLABEL a=b\n");
+    for progress in ["--progress=plain", "--progress=tty"] {
+        let words = [
+            "build",
+            progress,
+            "--build-arg=VERSOIN=1",
+            "--build-arg=X=2",
+            "--build-arg=VERSION=3",
+            "context",
+        ];
+        let said = workspace.ok(&words);
+        let expected = "warning: One or more build-args [VERSOIN X] were not consumed\n\
+                        help: no ARG declares VERSOIN; did you mean VERSION?\n";
+        assert!(said.err.contains(expected), "{said:?}");
+    }
+    let said = workspace.build(&["--build-arg=VERSION=3", "--build-arg=https_proxy=x"]);
+    assert!(!said.err.contains("not consumed"), "{said:?}");
+    let said = workspace.ok(&["build", "--check", "--build-arg=X=2", "context"]);
+    assert_eq!(said.out, "Check complete, no warnings found.\n");
+}

@@ -142,6 +142,7 @@ fn image(name: &str, platform: &Platform) -> ImageFacts {
     .expect("a descriptor");
     let run = match name {
         "onbuild" => json!({"OnBuild": ["COPY src /src", "RUN make", "COPY --from=tools /t /t"]}),
+        "onarg" => json!({"OnBuild": ["ARG from_trigger"]}),
         "badtrigger" => json!({"OnBuild": ["FROM busybox"]}),
         "shell" => {
             json!({"Shell": ["/bin/bash", "-c"], "User": "app", "WorkingDir": "srv", "Cmd": ["serve"]})

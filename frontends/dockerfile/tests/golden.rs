@@ -186,3 +186,55 @@ fn refusals_carry_the_facts_that_are_expected_of_them() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(count > 8, "{count} cases");
 }
+
+/// A remark: rule, message, line, page, and level (BuildKit has one for all of them).
+type Remark = (String, String, u64, String, u64);
+
+fn recorded(case: &Case) -> Vec<Remark> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let number = |value: &Value| value.as_u64().unwrap_or_default();
+    let remark = |one: &Value| {
+        let (rule, detail) = (text(&one["RuleName"]), text(&one["Detail"]));
+        let known = dockerfile::rule(&rule).map(|rule| rule.description);
+        assert_eq!(known, one["Description"].as_str(), "{}: {rule}", case.name);
+        (rule, detail, number(&one["Line"]), text(&one["URL"]), number(&one["Level"]))
+    };
+    case.lint().iter().map(remark).collect()
+}
+
+fn remarked(case: &Case, images: &Images) -> Vec<Remark> {
+    let found = match answer_all(case, images) {
+        Ok(lowered) => lowered.warnings,
+        Err(found) => found,
+    };
+    let text = case.text();
+    let remark = |one: &Diagnostic| {
+        let line = one.span.map_or(0, |span| text[..span.start].matches('\n').count() as u64 + 1);
+        let rule = dockerfile::rule(one.rule?).expect("a rule of the catalogue");
+        let level = u64::from(one.severity == graph::Severity::Warning);
+        Some((rule.name.to_owned(), one.message.clone(), line, rule.url().unwrap_or_default(), level))
+    };
+    found.iter().filter_map(remark).collect()
+}
+
+#[test]
+fn remarks_are_those_that_the_cases_record() {
+    let Some(root) = suite::conformance() else { return };
+    let images = Images::load(&root);
+    let (mut count, mut wrong) = (0, Vec::new());
+    for case in SUITES.iter().flat_map(|suite| Case::all(&root, suite)) {
+        let mut expected = recorded(&case);
+        if expected.is_empty() {
+            continue;
+        }
+        count += expected.len();
+        let mut found = remarked(&case, &images);
+        expected.sort();
+        found.sort();
+        if found != expected {
+            wrong.push(format!("{}: {found:#?}, not {expected:#?}", case.name));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(count > 40, "{count} remarks");
+}

@@ -5,7 +5,8 @@
 pub struct Rule {
     /// Its name, as in `# check=skip=NAME`.
     pub name: &'static str,
-    /// What it asks for, in one line.
+    /// What it asks for, in one line. Where BuildKit's is recorded in the conformance cases it is that
+    /// one, since programs read it; where not, it is our own.
     pub description: &'static str,
     /// When it applies.
     pub status: Status,
@@ -77,30 +78,48 @@ const fn own(name: &'static str, description: &'static str) -> Rule {
 
 /// All rules: BuildKit's in its order, then our own.
 pub const RULES: &[Rule] = &[
-    on("StageNameCasing", "names of stages are written in lower case"),
-    on("FromAsCasing", "FROM and AS are written in the same case"),
+    on("StageNameCasing", "Stage names should be lowercase"),
+    on("FromAsCasing", "The 'as' keyword should match the case of the 'from' keyword"),
     on("NoEmptyContinuation", "a continued line is not followed by an empty one"),
-    on("ConsistentInstructionCasing", "all instructions are written in the same case"),
-    on("DuplicateStageName", "each stage has a name of its own"),
+    on(
+        "ConsistentInstructionCasing",
+        "All commands within the Dockerfile should use the same casing (either upper or lower)",
+    ),
+    on("DuplicateStageName", "Stage names should be unique"),
     on("ReservedStageName", "no stage is called context or scratch"),
-    on("JSONArgsRecommended", "CMD and ENTRYPOINT are JSON arrays, so that signals reach the program"),
-    on("MaintainerDeprecated", "a label says who maintains the image"),
-    on("UndefinedArgInFrom", "variables in FROM are declared before the first FROM"),
+    on(
+        "JSONArgsRecommended",
+        "JSON arguments recommended for ENTRYPOINT/CMD to prevent unintended behavior related to OS signals",
+    ),
+    on(
+        "MaintainerDeprecated",
+        "The MAINTAINER instruction is deprecated, use a label instead to define an image author",
+    ),
+    on("UndefinedArgInFrom", "FROM command must use declared ARGs"),
     on("WorkdirRelativePath", "the first WORKDIR is absolute"),
-    on("UndefinedVar", "variables are declared before they are used"),
-    on("MultipleInstructionsDisallowed", "an instruction of which only the last counts is given once"),
-    on("LegacyKeyValueFormat", "names and values are joined by an equals sign"),
+    on("UndefinedVar", "Variables should be defined before their use"),
+    on(
+        "MultipleInstructionsDisallowed",
+        "Multiple instructions of the same type should not be used in the same stage",
+    ),
+    on("LegacyKeyValueFormat", "Legacy key/value format with whitespace separator should not be used"),
     Rule {
         name: "InvalidBaseImagePlatform",
         description: "the base image is made for the platform that is built for",
         status: Status::On,
         origin: Origin::BuildKit,
     },
-    on("RedundantTargetPlatform", "FROM does not repeat the default platform"),
-    on("SecretsUsedInArgOrEnv", "secrets are given by secret mounts"),
-    on("InvalidDefaultArgInFrom", "FROM names a valid image when no argument is given"),
-    on("FromPlatformFlagConstDisallowed", "FROM takes its platform from an argument"),
-    on("CopyIgnoredFile", "what is copied is not left out by the ignore file"),
+    on(
+        "RedundantTargetPlatform",
+        "Setting platform to predefined $TARGETPLATFORM in FROM is redundant as this is the default behavior",
+    ),
+    on("SecretsUsedInArgOrEnv", "Sensitive data should not be used in the ARG or ENV commands"),
+    on(
+        "InvalidDefaultArgInFrom",
+        "Default value for global ARG results in an empty or invalid base image name",
+    ),
+    on("FromPlatformFlagConstDisallowed", "FROM --platform flag should not use a constant value"),
+    on("CopyIgnoredFile", "Attempting to Copy file that is excluded by .dockerignore"),
     Rule {
         name: "InvalidDefinitionDescription",
         description: "a comment above FROM or ARG begins with the name that it describes",

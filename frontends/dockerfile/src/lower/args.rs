@@ -49,6 +49,18 @@ pub(crate) fn predefined(
     env
 }
 
+/// Whether a build argument has a meaning without an `ARG` that declares it.
+pub(crate) fn is_predefined(name: &str) -> bool {
+    let of_platform = ["BUILD", "TARGET"]
+        .iter()
+        .filter_map(|scope| name.strip_prefix(scope))
+        .any(|part| ["PLATFORM", "OS", "OSVERSION", "ARCH", "VARIANT", "STAGE"].contains(&part));
+    of_platform
+        || name == EPOCH
+        || name.starts_with("BUILDKIT_")
+        || PROXIES.iter().any(|proxy| proxy.eq_ignore_ascii_case(name))
+}
+
 /// Adds the `ARG`s before the first `FROM` to the predefined ones.
 pub(crate) fn globals(
     mut env: Env,

@@ -34,6 +34,7 @@ mod source;
 mod stage;
 mod stages;
 mod title;
+mod unconsumed;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -98,7 +99,10 @@ pub fn lower_with_outline(options: &Options, known: &Known) -> Result<(Step, Out
         Ok(targets) => {
             let World { graph, entitlements, lint, notes, .. } = world;
             let warnings = match options.coverage {
-                Coverage::Target => lint.finish()?,
+                Coverage::Target => {
+                    let unconsumed = unconsumed::remark(options, &file, &notes);
+                    lint.finish()?.into_iter().chain(unconsumed).collect()
+                }
                 Coverage::Check => lint.into_found(),
             };
             let lowered = Lowered { graph, targets, warnings, entitlements };

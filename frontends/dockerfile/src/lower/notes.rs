@@ -70,6 +70,11 @@ impl Notes {
         self.arguments.insert(name.to_owned(), Declared { argument, uses });
     }
 
+    /// The names of all arguments so far.
+    pub(crate) fn declared(&self) -> impl Iterator<Item = &str> {
+        self.arguments.keys().map(String::as_str)
+    }
+
     /// Names that an instruction uses.
     pub(crate) fn used(&mut self, names: impl IntoIterator<Item = String>) {
         self.used.extend(names);

@@ -45,11 +45,20 @@ impl Case {
         self.spec["expect_error"].as_array().into_iter().flatten().filter_map(Value::as_str).collect()
     }
 
+    /// The remarks that the source of the case expects.
+    pub fn lint(&self) -> &[Value] {
+        self.spec["lint"].as_array().map_or(&[], Vec::as_slice)
+    }
+
+    /// The Dockerfile.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(self.dockerfile()).unwrap_or_default()).into_owned()
+    }
+
     /// What the user wrote: the Dockerfile, and the target.
     pub fn written(&self) -> String {
-        let text = std::fs::read(self.dockerfile()).unwrap_or_default();
         let target = self.spec["target"].as_str().unwrap_or_default();
-        format!("{} {target}", String::from_utf8_lossy(&text))
+        format!("{} {target}", self.text())
     }
 
     /// Why BuildKit failed.
