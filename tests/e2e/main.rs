@@ -34,5 +34,6 @@ mod look;
 mod outputs;
 mod registry_verbs;
 mod road;
+mod save;
 mod store;
 mod tls;

@@ -11,6 +11,7 @@ mod manifest;
 mod output;
 mod registry;
 mod run;
+mod save;
 mod store;
 mod values;
 
@@ -34,6 +35,7 @@ pub use manifest::{
 pub use output::parse_output;
 pub use registry::{CopyArgs, DeleteArgs, DigestArgs, InspectArgs, TagsArgs};
 pub use run::{PrivilegeArg, RunArgs, RunNetwork};
+pub use save::{LoadArgs, SaveArgs, SaveForm};
 pub use store::{CatArgs, CheckArgs, DiffArgs, DuArgs, LookArgs, PruneArgs, StoreCommand};
 pub use values::{LabelArg, SecretFrom, UlimitArg};
 
@@ -79,6 +81,10 @@ pub enum Command {
     Push(PushArgs),
     /// Copy an image between registries, the store, layouts, archives and directories
     Copy(CopyArgs),
+    /// Save images of the store as a file
+    Save(SaveArgs),
+    /// Load images from a file into the store
+    Load(LoadArgs),
     /// List the images of the store
     Images(ImagesArgs),
     /// Show an image's manifest and config as JSON

@@ -19,6 +19,7 @@ mod manifest;
 mod places;
 mod prune;
 mod run;
+mod save;
 mod store;
 mod tags;
 mod transfer;
@@ -41,6 +42,8 @@ pub fn dispatch(cli: &Cli, environment: &Environment) -> Result<u8, Failure> {
         Command::Pull(args) => transfer::pull(args, global, environment)?,
         Command::Push(args) => transfer::push(args, global, environment)?,
         Command::Copy(args) => copy::run(args, global, environment)?,
+        Command::Save(args) => save::save(args, global, environment)?,
+        Command::Load(args) => save::load(args, global, environment)?,
         Command::Images(args) => images::list(args, global, environment)?,
         Command::Rm(args) => images::remove(args, global, environment)?,
         Command::Tag(args) => images::tag(args, global, environment)?,

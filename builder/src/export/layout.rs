@@ -106,21 +106,21 @@ pub(crate) fn blob_path(digest: &Digest) -> String {
 
 /// A docker archive with one image.
 pub(crate) fn docker_files(made: &Made, image: &AssembledImage, names: &[Reference]) -> LayoutFiles {
-    let json = docker_json(image.manifest.parsed(), names);
+    let json = docker_json([(image.manifest.parsed(), names.iter().collect())]);
     LayoutFiles { docker: Some(json.into()), ..oci_files(made, names) }
 }
 
-/// `manifest.json` of a docker archive with one image.
+/// `manifest.json` of a docker archive: manifests with their names.
 pub(crate) fn docker_json<'a>(
-    manifest: &Manifest,
-    names: impl IntoIterator<Item = &'a Reference>,
+    images: impl IntoIterator<Item = (&'a Manifest, Vec<&'a Reference>)>,
 ) -> Vec<u8> {
-    let entry = DockerEntry {
+    let entry = |(manifest, names): (&Manifest, Vec<&Reference>)| DockerEntry {
         config: blob_path(&manifest.config.digest),
         repo_tags: names.into_iter().map(Reference::familiar).collect(),
         layers: manifest.layers.iter().map(|layer| blob_path(&layer.digest)).collect(),
     };
-    serde_json::to_vec(&[entry]).unwrap_or_else(|error| unreachable!("plain data: {error}"))
+    let entries: Vec<DockerEntry> = images.into_iter().map(entry).collect();
+    serde_json::to_vec(&entries).unwrap_or_else(|error| unreachable!("plain data: {error}"))
 }
 
 impl LayoutFiles {

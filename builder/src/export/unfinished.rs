@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -38,6 +39,12 @@ impl UnfinishedFile {
         std::fs::create_dir_all(&parent).map_err(failed)?;
         let (file, temporary) = beside(&parent, &destination).map_err(failed)?;
         Ok(Self { file: Some(file), temporary, destination })
+    }
+
+    /// Standard output, which has its name already.
+    pub(crate) fn stdout() -> Result<Self, ExportError> {
+        let file = io::stdout().as_fd().try_clone_to_owned().map(File::from).map_err(ExportError::Stdout)?;
+        Ok(Self { file: Some(file), temporary: PathBuf::new(), destination: "standard output".into() })
     }
 
     /// Gives it its name.

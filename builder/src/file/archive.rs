@@ -20,8 +20,9 @@ pub(super) struct Archive {
     form: Form,
 }
 
+/// How a tar is packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
+pub(crate) enum Form {
     Plain,
     Gzip,
     Bzip2,
@@ -30,7 +31,11 @@ enum Form {
 }
 
 impl Form {
-    fn of(start: &[u8]) -> Self {
+    /// As many first bytes as tell it.
+    pub(crate) const START: u64 = 10;
+
+    /// What the first ten bytes say.
+    pub(crate) fn of(start: &[u8]) -> Self {
         const MAGIC: [(&[u8], Form); 4] = [
             (&[0x1f, 0x8b, 0x08], Form::Gzip),
             (b"BZh", Form::Bzip2),
@@ -44,7 +49,8 @@ impl Form {
         MAGIC.iter().find(|(magic, _)| start.starts_with(magic)).map_or(Form::Plain, |(_, form)| *form)
     }
 
-    fn reader<'a>(self, raw: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
+    /// Unpacks.
+    pub(crate) fn reader<'a>(self, raw: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
         Ok(match self {
             Form::Plain => Box::new(raw),
             Form::Gzip => Box::new(flate2::read::MultiGzDecoder::new(raw)),
@@ -60,7 +66,7 @@ impl Archive {
     fn of(file: OpenFile) -> io::Result<Self> {
         let mut archive = Self { file, form: Form::Plain };
         let mut start = Vec::new();
-        archive.stream()?.take(10).read_to_end(&mut start)?;
+        archive.stream()?.take(Form::START).read_to_end(&mut start)?;
         archive.form = Form::of(&start);
         Ok(archive)
     }

@@ -33,7 +33,7 @@ mod sources;
 mod tests;
 mod tree;
 
-pub(crate) use archive::newest_in_archive;
+pub(crate) use archive::{Form as PackedForm, newest_in_archive};
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};

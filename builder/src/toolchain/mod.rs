@@ -24,7 +24,10 @@ pub use indexes::{EntryChange, Existing, IndexRequest, MadeIndex, annotate_index
 pub use inspect::{Inspected, InspectedConfig, digest, document, inspect};
 pub use layers::{FileReport, LayerReport, layers};
 pub use look::{ChangedFile, Difference, StoredTree, differences, stored_tree};
-pub use place::{Copied, CopyOptions, InLayout, Place, PlaceError, PlaceNameError, Referrers, copy};
+pub use place::{
+    Copied, CopyOptions, InLayout, LoadOptions, LoadSource, Place, PlaceError, PlaceNameError, Referrers,
+    SaveOptions, SaveTarget, Sink, copy, load, save,
+};
 pub use pull::{PulledImage, pull};
 pub use push::push;
 pub use run::{OnStarted, RunIo, RunOptions, run};

@@ -17,12 +17,12 @@ use super::files::{MOST, REF_NAME};
 use super::members::Members;
 use super::span::Span;
 
-const IMAGE_NAME: &str = "io.containerd.image.name";
+pub(super) const IMAGE_NAME: &str = "io.containerd.image.name";
 
 /// One image of the archive.
-#[derive(Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Entry {
+pub(super) struct Entry {
     config: String,
     #[serde(default)]
     repo_tags: Option<Vec<String>>,
@@ -36,7 +36,15 @@ pub(super) struct Synthesised {
     pub names: BTreeMap<Digest, String>,
 }
 
-fn list(members: &Members, file: &Path) -> Result<Vec<Entry>, PlaceError> {
+impl Entry {
+    /// Its names, as they are written.
+    pub(super) fn tags(&self) -> &[String] {
+        self.repo_tags.as_deref().unwrap_or_default()
+    }
+}
+
+/// All images of the archive.
+pub(super) fn list(members: &Members, file: &Path) -> Result<Vec<Entry>, PlaceError> {
     let refuse = |reason: String| PlaceError::refused(file.display(), reason);
     let span = members.find("manifest.json");
     let span =
@@ -45,7 +53,9 @@ fn list(members: &Members, file: &Path) -> Result<Vec<Entry>, PlaceError> {
     serde_json::from_slice(&raw).map_err(|error| refuse(format!("manifest.json: {error}")))
 }
 
-fn choose(mut entries: Vec<Entry>, file: &Path, name: Option<&Reference>) -> Result<Entry, PlaceError> {
+/// The image of that name, or the only one.
+pub(super) fn choose(members: &Members, file: &Path, name: Option<&Reference>) -> Result<Entry, PlaceError> {
+    let mut entries = list(members, file)?;
     let refuse = |reason: String| PlaceError::refused(file.display(), reason);
     let Some(name) = name else {
         return match entries.len() {
@@ -53,10 +63,8 @@ fn choose(mut entries: Vec<Entry>, file: &Path, name: Option<&Reference>) -> Res
             count => Err(refuse(format!("it holds {count} images: name one"))),
         };
     };
-    let fits = |entry: &Entry| {
-        let mut tags = entry.repo_tags.iter().flatten();
-        tags.any(|tag| tag.parse::<Reference>().is_ok_and(|tag| tag == *name))
-    };
+    let fits =
+        |entry: &Entry| entry.tags().iter().any(|tag| tag.parse::<Reference>().is_ok_and(|tag| tag == *name));
     let at = entries.iter().position(fits);
     at.map(|at| entries.swap_remove(at))
         .ok_or_else(|| refuse(format!("it holds no image {}", name.familiar())))
@@ -68,17 +76,9 @@ pub(super) fn tags(members: &Members, file: &Path) -> Result<Vec<String>, PlaceE
 }
 
 /// The digest under which a layout in the same archive has the image, where it has it whole.
-pub(super) fn in_layout(
-    members: &Members,
-    file: &Path,
-    name: Option<&Reference>,
-) -> Result<Option<Digest>, PlaceError> {
-    let Some(index) = members.find("index.json") else { return Ok(None) };
-    let wanted = choose(list(members, file)?, file, name)?;
-    let Ok(index) = index.read(MOST).map(|raw| serde_json::from_slice::<Index>(&raw)) else {
-        return Ok(None);
-    };
-    let Ok(index) = index else { return Ok(None) };
+pub(super) fn in_layout(members: &Members, wanted: &Entry, name: Option<&Reference>) -> Option<Digest> {
+    let raw = members.find("index.json")?.read(MOST).ok()?;
+    let index: Index = serde_json::from_slice(&raw).ok()?;
     for entry in index.manifests {
         let tagged = name.is_none_or(|name| {
             let full = entry.annotations.get(IMAGE_NAME).or_else(|| entry.annotations.get(REF_NAME));
@@ -86,11 +86,11 @@ pub(super) fn in_layout(
                 full.parse::<Reference>().is_ok_and(|full| full == *name) || name.tag() == Some(full)
             })
         });
-        if tagged && is_whole(members, &entry, &wanted) {
-            return Ok(Some(entry.digest));
+        if tagged && is_whole(members, &entry, wanted) {
+            return Some(entry.digest);
         }
     }
-    Ok(None)
+    None
 }
 
 /// Whether an entry is the wanted image and everything it names is in the archive.
@@ -107,12 +107,7 @@ fn is_whole(members: &Members, entry: &Descriptor, wanted: &Entry) -> bool {
 }
 
 /// Makes the manifest of an archive's image. Every layer is read once, for its digest.
-pub(super) fn open(
-    members: &Members,
-    file: &Path,
-    name: Option<&Reference>,
-) -> Result<Synthesised, PlaceError> {
-    let entry = choose(list(members, file)?, file, name)?;
+pub(super) fn open(members: &Members, file: &Path, entry: Entry) -> Result<Synthesised, PlaceError> {
     let absent = |name: &str| PlaceError::refused(file.display(), format!("{name} is not in it"));
     let mut names = BTreeMap::new();
     let config = members.find(&entry.config).ok_or_else(|| absent(&entry.config))?;

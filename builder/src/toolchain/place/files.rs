@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use layer_store::Lease;
-use oci::{Descriptor, Digest, ImageDocument, Index};
+use oci::{Descriptor, Digest, ImageDocument, Index, Reference};
 use registry_client::BoxedRead;
 
 use super::docker;
@@ -21,7 +21,8 @@ pub(super) const REF_NAME: &str = "org.opencontainers.image.ref.name";
 pub(super) const MOST: u64 = 8 << 20;
 
 /// Where the files are.
-enum Tree {
+#[derive(Clone)]
+pub(super) enum Tree {
     /// An OCI layout as a directory.
     Layout(PathBuf),
     /// An OCI layout in a tar.
@@ -51,14 +52,8 @@ impl FileSource {
             }
             Place::DockerArchive { file, name } => {
                 let members = Members::read(file, lease)?;
-                match docker::in_layout(&members, file, name.as_ref())? {
-                    Some(digest) => Self::layout(place, Tree::Archive(members), &InLayout::Digest(digest)),
-                    None => {
-                        let docker::Synthesised { top, names } = docker::open(&members, file, name.as_ref())?;
-                        let tree = Tree::Docker { members, names };
-                        Ok(Self { shown: place.to_string(), tree, top, entries: Vec::new() })
-                    }
-                }
+                let entry = docker::choose(&members, file, name.as_ref())?;
+                Self::docker(place, members, file, entry, name.as_ref())
             }
             Place::Directory(dir) => Self::directory(place, dir),
             Place::Registry(_) | Place::Store(_) | Place::Either(_) => {
@@ -67,7 +62,28 @@ impl FileSource {
         }
     }
 
-    fn layout(place: &Place, tree: Tree, image: &InLayout) -> Result<Self, PlaceError> {
+    /// One image of a docker archive.
+    pub(super) fn docker(
+        place: &Place,
+        members: Members,
+        file: &Path,
+        entry: docker::Entry,
+        name: Option<&Reference>,
+    ) -> Result<Self, PlaceError> {
+        if let Some(digest) = docker::in_layout(&members, &entry, name) {
+            return Self::layout(place, Tree::Archive(members), &InLayout::Digest(digest));
+        }
+        let docker::Synthesised { top, names } = docker::open(&members, file, entry)?;
+        let tree = Tree::Docker { members, names };
+        Ok(Self { shown: place.to_string(), tree, top, entries: Vec::new() })
+    }
+
+    /// Whether it has a blob or document.
+    pub(super) fn has(&self, blob: &Descriptor) -> bool {
+        self.tree.find(&self.shown, &blob.digest).is_ok()
+    }
+
+    pub(super) fn layout(place: &Place, tree: Tree, image: &InLayout) -> Result<Self, PlaceError> {
         let shown = place.to_string();
         let entries = tree.index(&shown)?;
         let chosen = match image {
@@ -131,7 +147,7 @@ pub(super) fn read_index(shown: &str, dir: &Path) -> Result<Vec<Descriptor>, Pla
 
 impl Tree {
     /// Entries of `index.json`.
-    fn index(&self, shown: &str) -> Result<Vec<Descriptor>, PlaceError> {
+    pub(super) fn index(&self, shown: &str) -> Result<Vec<Descriptor>, PlaceError> {
         let absent = || PlaceError::refused(shown, "it has no index.json, so it is no OCI layout");
         let index = self.file("index.json")?.ok_or_else(absent)?;
         let raw = index.read(MOST).map_err(|source| PlaceError::io(&index.path, source))?;

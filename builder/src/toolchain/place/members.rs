@@ -3,16 +3,16 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, BufReader, Read, Seek, Write};
 use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
 
 use layer_store::tar::TarReader;
-use layer_store::{Kind, Lease, open_layer_stream};
-use oci::Compression;
+use layer_store::{Kind, Lease};
 
 use super::error::PlaceError;
 use super::span::Span;
+use crate::file::PackedForm;
 
 /// No layout has more files.
 const MOST: usize = 1 << 20;
@@ -43,6 +43,16 @@ impl Members {
     /// Reads the headers of a tar. One that is compressed is first unpacked below the lease.
     pub(super) fn read(path: &Path, lease: &Lease) -> Result<Self, PlaceError> {
         let plain = plain(path, lease)?;
+        Self::listed(path, plain)
+    }
+
+    /// Reads a tar that comes only once; it is kept below the lease.
+    pub(super) fn of_stream(stream: impl Read, shown: &Path, lease: &Lease) -> Result<Self, PlaceError> {
+        let kept = kept(stream, lease).map_err(|source| PlaceError::io(shown, source))?;
+        Self::listed(shown, kept)
+    }
+
+    fn listed(path: &Path, plain: PathBuf) -> Result<Self, PlaceError> {
         let file = File::open(&plain).map_err(|source| PlaceError::io(path, source))?;
         let at = Rc::new(Cell::new(0));
         let mut reader =
@@ -113,20 +123,30 @@ fn plain(path: &Path, lease: &Lease) -> Result<PathBuf, PlaceError> {
         return Err(PlaceError::refused(path.display(), "it is a directory, not a tar"));
     }
     let mut file = File::open(path).map_err(failed)?;
+    if !metadata.is_file() {
+        return kept(file, lease).map_err(failed);
+    }
+    let form = PackedForm::of(&start(&mut file).map_err(failed)?);
+    if form == PackedForm::Plain {
+        return Ok(path.to_owned());
+    }
+    file.rewind().and_then(|()| kept(file, lease)).map_err(failed)
+}
+
+fn start(stream: &mut impl Read) -> io::Result<Vec<u8>> {
     let mut start = Vec::new();
-    Read::by_ref(&mut file).take(4).read_to_end(&mut start).map_err(failed)?;
-    let compression = match start.as_slice() {
-        [0x1f, 0x8b, ..] => Compression::Gzip,
-        [0x28, 0xb5, 0x2f, 0xfd] => Compression::Zstd,
-        _ if metadata.is_file() => return Ok(path.to_owned()),
-        // A pipe can be read once.
-        _ => Compression::None,
-    };
-    let copy = lease.scratch_dir()?.join("archive.tar");
-    let whole = io::Cursor::new(start).chain(file);
-    let mut tar = open_layer_stream(compression, Box::new(whole));
-    let mut out = File::create(&copy).map_err(failed)?;
-    io::copy(&mut tar, &mut out).and_then(|_| out.flush()).map_err(failed)?;
+    stream.take(PackedForm::START).read_to_end(&mut start)?;
+    Ok(start)
+}
+
+/// Unpacks a stream into a file below the lease.
+fn kept(mut stream: impl Read, lease: &Lease) -> io::Result<PathBuf> {
+    let start = start(&mut stream)?;
+    let copy = lease.scratch_dir().map_err(io::Error::other)?.join("archive.tar");
+    let mut tar = PackedForm::of(&start).reader(io::BufReader::new(io::Cursor::new(start).chain(stream)))?;
+    let mut out = File::create(&copy)?;
+    io::copy(&mut tar, &mut out)?;
+    out.flush()?;
     Ok(copy)
 }
 

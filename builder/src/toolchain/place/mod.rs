@@ -3,7 +3,8 @@
 //!
 //! - `source`: a place opened for reading, with its documents and blobs;
 //! - `content`: all that an image consists of, found by walking its documents;
-//! - `copy`: from a source to any place, byte for byte; one file for each kind of target.
+//! - `copy`: from a source to any place, byte for byte; one file for each kind of target;
+//! - `save` and `load`: several images at once, between the store and one file.
 //!
 //! Invariants: documents are never written anew; every blob is held against digest and size on its
 //! way; what makes an image visible is written last.
@@ -13,11 +14,13 @@ mod copy;
 mod docker;
 mod error;
 mod files;
+mod load;
 mod made;
 mod members;
 mod name;
 mod pipe;
 mod prune_layout;
+mod save;
 mod source;
 mod span;
 mod stored;
@@ -33,9 +36,12 @@ pub(crate) use copy::write;
 pub use copy::{Copied, CopyOptions, Referrers, copy};
 pub use error::PlaceError;
 pub(crate) use files::layout_tags;
+pub use load::{LoadOptions, LoadSource, load};
 pub(crate) use made::{MadeSource, empty_config};
 pub use name::{InLayout, Place, PlaceNameError};
 pub(crate) use pipe::into_blocking;
 pub(crate) use prune_layout::remove_from_layout;
+pub use save::{SaveOptions, SaveTarget, save};
 pub(crate) use source::Source;
+pub use to_archive::Sink;
 pub(crate) use to_store::{named as stored_image, take_in};

@@ -1,10 +1,10 @@
 //! A tar as the target: an OCI layout, with a `manifest.json` for Docker where that is wanted.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use oci::{Descriptor, ImageDocument, Reference};
+use oci::{Descriptor, Digest, ImageDocument, Manifest, Reference};
 
 use super::content::Content;
 use super::error::PlaceError;
@@ -31,8 +31,9 @@ pub(super) async fn write_layout(
     image: &InLayout,
     step: StepId,
 ) -> Result<usize, PlaceError> {
-    let index = entries(content, image, file)?;
-    write(session, source, content, file, (index, None), step).await
+    let last = Last { index: entries(content, image, file)?, docker: None };
+    write(session, &[(source, content)], &Sink::File(file.to_owned()), last, step).await?;
+    Ok(0)
 }
 
 /// Writes an image of one platform as a docker archive, which holds an OCI layout as well.
@@ -44,38 +45,84 @@ pub(super) async fn write_docker(
     name: Option<&Reference>,
     step: StepId,
 ) -> Result<usize, PlaceError> {
+    let manifest = single(content, &format!("docker-archive:{}", file.display()))?;
+    let top = content.top.descriptor();
+    let entry = name.map_or_else(|| top.clone(), |name| named_entry(top, name));
+    let docker = docker_manifest_json([(manifest, name.into_iter().collect())]);
+    let last = Last { index: vec![entry], docker: Some(docker) };
+    write(session, &[(source, content)], &Sink::File(file.to_owned()), last, step).await?;
+    Ok(0)
+}
+
+/// The manifest of an image that a docker archive can hold.
+pub(super) fn single<'a>(content: &'a Content, place: &str) -> Result<&'a Manifest, PlaceError> {
+    let refused = |reason| PlaceError::NoRoom { place: place.to_owned(), reason };
     let ImageDocument::Manifest(manifest) = &content.top else {
-        let reason = "a docker archive holds one platform: name it with --platform";
-        return Err(PlaceError::NoRoom { place: format!("docker-archive:{}", file.display()), reason });
+        return Err(refused("a docker archive holds one platform: name it with --platform"));
     };
     let manifest = manifest.parsed();
     let is_image =
         manifest.config.media_type.is_config() && manifest.layers.iter().all(|l| l.media_type.is_layer());
-    if !is_image {
-        let reason = "a docker archive holds images, and this is an artifact";
-        return Err(PlaceError::NoRoom { place: format!("docker-archive:{}", file.display()), reason });
+    if is_image {
+        return Ok(manifest);
     }
-    let top = content.top.descriptor();
-    let entry = name.map_or_else(|| top.clone(), |name| named_entry(top, name));
-    let docker = docker_manifest_json(manifest, name);
-    write(session, source, content, file, (vec![entry], Some(docker)), step).await
+    Err(refused("a docker archive holds images, and this is an artifact"))
 }
 
-async fn write(
+/// What comes last in a tar, when all that it names is there.
+pub(super) struct Last {
+    /// Entries of `index.json`.
+    pub index: Vec<Descriptor>,
+    /// `manifest.json`.
+    pub docker: Option<Vec<u8>>,
+}
+
+/// Where a tar goes.
+#[derive(Clone, Debug)]
+pub enum Sink {
+    /// Into a file, which appears when it is whole.
+    File(PathBuf),
+    /// To standard output.
+    Stdout,
+}
+
+impl Sink {
+    fn open(&self) -> Result<UnfinishedFile, PlaceError> {
+        match self {
+            Sink::File(path) => Ok(UnfinishedFile::create(path)?),
+            Sink::Stdout => Ok(UnfinishedFile::stdout()?),
+        }
+    }
+
+    fn failed(&self, error: io::Error) -> PlaceError {
+        match self {
+            Sink::File(path) => PlaceError::io(path, error),
+            Sink::Stdout => PlaceError::io(Path::new("standard output"), error),
+        }
+    }
+}
+
+/// Writes images into one tar; what several have is there once.
+pub(super) async fn write(
     session: &Session,
-    source: &Source,
-    content: &Content,
-    path: &Path,
-    (index, docker): (Vec<Descriptor>, Option<Vec<u8>>),
+    images: &[(&Source, &Content)],
+    sink: &Sink,
+    last: Last,
     step: StepId,
-) -> Result<usize, PlaceError> {
-    let failed = |error: io::Error| PlaceError::io(path, error);
+) -> Result<(), PlaceError> {
     let start = {
-        let (path, content) = (path.to_owned(), content.clone());
-        move || start(&path, &content)
+        let contents: Vec<Content> = images.iter().map(|(_, content)| (*content).clone()).collect();
+        let sink = sink.clone();
+        move || start(&sink, &contents)
     };
     let mut tar = blocking(Permit::free(), start).await?;
-    for blob in &content.blobs {
+    let mut written = BTreeSet::new();
+    for (source, blob) in
+        images.iter().flat_map(|(source, content)| content.blobs.iter().map(move |b| (source, b)))
+    {
+        if !written.insert(blob.digest.clone()) {
+            continue;
+        }
         let reader = source.told_blob(session, blob, step).await?;
         let (name, size) = (blob_path(&blob.digest), blob.size);
         let written = into_blocking(reader, move |mut incoming| {
@@ -87,38 +134,41 @@ async fn write(
         tar = written.await.map_err(|error| PlaceError::blob(&blob.digest, error))?;
     }
     let finish = move || {
-        let index = index_json(&index);
+        let index = index_json(&last.index);
         tar_file(&mut tar, "index.json", index.len() as u64, &mut index.as_slice())?;
-        if let Some(docker) = &docker {
+        if let Some(docker) = &last.docker {
             tar_file(&mut tar, "manifest.json", docker.len() as u64, &mut docker.as_slice())?;
         }
         tar_file(&mut tar, "oci-layout", LAYOUT_VERSION.len() as u64, &mut &*LAYOUT_VERSION)?;
         tar.into_inner()
     };
-    let file = blocking(Permit::free(), finish).await.map_err(failed)?;
+    let file = blocking(Permit::free(), finish).await.map_err(|error| sink.failed(error))?;
     blocking(Permit::free(), move || file.finish()).await?;
-    Ok(0)
+    Ok(())
 }
 
 /// The directories and documents, which come before the blobs.
-fn start(path: &Path, content: &Content) -> Result<Tar, PlaceError> {
-    let failed = |error: io::Error| PlaceError::io(path, error);
-    let mut tar = tar::Builder::new(UnfinishedFile::create(path)?);
-    let documents: Vec<&ImageDocument> = content.documents().chain(&content.referrers).collect();
-    let algorithms: BTreeSet<&str> = documents
+fn start(sink: &Sink, contents: &[Content]) -> Result<Tar, PlaceError> {
+    let failed = |error: io::Error| sink.failed(error);
+    let mut tar = tar::Builder::new(sink.open()?);
+    let documents: BTreeMap<&Digest, &ImageDocument> = contents
         .iter()
-        .map(|document| document.descriptor().digest.algorithm())
-        .chain(content.blobs.iter().map(|blob| blob.digest.algorithm()))
-        .map(oci::Algorithm::name)
+        .flat_map(|content| content.documents().chain(&content.referrers))
+        .map(|document| (&document.descriptor().digest, document))
+        .collect();
+    let algorithms: BTreeSet<&str> = documents
+        .keys()
+        .copied()
+        .chain(contents.iter().flat_map(|content| &content.blobs).map(|blob| &blob.digest))
+        .map(|digest| digest.algorithm().name())
         .collect();
     tar_directory(&mut tar, "blobs/").map_err(failed)?;
     for algorithm in algorithms {
         tar_directory(&mut tar, &format!("blobs/{algorithm}/")).map_err(failed)?;
     }
-    for document in documents {
+    for (digest, document) in documents {
         let raw = document.raw();
-        let name = blob_path(&document.descriptor().digest);
-        tar_file(&mut tar, &name, raw.len() as u64, &mut raw.as_ref()).map_err(failed)?;
+        tar_file(&mut tar, &blob_path(digest), raw.len() as u64, &mut raw.as_ref()).map_err(failed)?;
     }
     Ok(tar)
 }

@@ -28,7 +28,18 @@ pub(super) async fn write(
     image: &InLayout,
     step: StepId,
 ) -> Result<usize, PlaceError> {
-    let new = entries(content, image, dir)?;
+    write_as(session, source, content, dir, entries(content, image, dir)?, step).await
+}
+
+/// Writes an image into a layout under the given entries; how many blobs needed no transfer.
+pub(super) async fn write_as(
+    session: &Session,
+    source: &Source,
+    content: &Content,
+    dir: &Path,
+    new: Vec<Descriptor>,
+    step: StepId,
+) -> Result<usize, PlaceError> {
     let writes: Vec<_> = content
         .blobs
         .iter()
