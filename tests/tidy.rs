@@ -28,6 +28,7 @@ const EDGES: &[(&str, &str, &[&str])] = &[
 const DOORS: &[(&str, &[&str], &str)] = &[
     ("unsafe ", &["runtime-exec/src/sys"], "unsafe code lives behind runtime-exec's sys"),
     ("reqwest::", &["registry-client"], "registry-client is the one door to HTTP"),
+    ("hyper::", &["builder/src/serve"], "builder::serve is the one door for HTTP that comes in"),
     (
         "spawn_blocking(",
         &["builder/src/worker"],

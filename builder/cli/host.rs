@@ -93,6 +93,16 @@ impl Open {
         }
     }
 
+    /// Does work that goes on until the user asks to stop: it is told so, and ends by itself.
+    pub fn until_stopped<T, E: Categorised, F: Future<Output = Result<T, E>>>(
+        self,
+        work: impl FnOnce(std::pin::Pin<Box<dyn Future<Output = ()> + Send>>) -> F,
+    ) -> Result<T, Failure> {
+        let result = self.runtime.block_on(work(Box::pin(commands::interrupted())));
+        self.close();
+        result.map_err(|error| Failure::from_error(error.category(), &error))
+    }
+
     /// Does one piece of work that is shown as a step.
     pub fn step<T, E: Categorised, F: Future<Output = Result<T, E>>>(
         self,

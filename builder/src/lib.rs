@@ -11,7 +11,8 @@
 //! - `worker`: the doing, behind one trait, so that the solver can be tested without a host;
 //! - `context`, `file`, `image`, `git`, `exec`: the ops; `export`: the outputs;
 //! - [`history`]: what became of each build, and why a step was not found;
-//! - [`remote`]: contexts and bases that are fetched before there is a graph.
+//! - [`remote`]: contexts and bases that are fetched before there is a graph;
+//! - [`serve`]: the store as a registry.
 //!
 //! Invariants:
 //! - a step runs at most once in a build, and its result is one value everywhere in that build;
@@ -32,6 +33,7 @@ mod keys;
 pub mod plan;
 pub mod remote;
 pub mod request;
+pub mod serve;
 pub mod session;
 mod solve;
 pub mod toolchain;

@@ -35,5 +35,6 @@ mod outputs;
 mod registry_verbs;
 mod road;
 mod save;
+mod serve;
 mod store;
 mod tls;

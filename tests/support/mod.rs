@@ -5,6 +5,7 @@ pub mod http;
 pub mod leftovers;
 pub mod ordinary;
 pub mod registry;
+pub mod served;
 pub mod workspace;
 
 /// Says that a test cannot run here. In CI that is a failure: there every capability is installed.

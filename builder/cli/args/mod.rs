@@ -12,6 +12,7 @@ mod output;
 mod registry;
 mod run;
 mod save;
+mod serve;
 mod store;
 mod values;
 
@@ -36,6 +37,7 @@ pub use output::parse_output;
 pub use registry::{CopyArgs, DeleteArgs, DigestArgs, InspectArgs, TagsArgs};
 pub use run::{PrivilegeArg, RunArgs, RunNetwork};
 pub use save::{LoadArgs, SaveArgs, SaveForm};
+pub use serve::{RegistryCommand, ServeArgs};
 pub use store::{CatArgs, CheckArgs, DiffArgs, DuArgs, LookArgs, PruneArgs, StoreCommand};
 pub use values::{LabelArg, SecretFrom, UlimitArg};
 
@@ -118,6 +120,9 @@ pub enum Command {
     /// Look at credentials
     #[command(subcommand)]
     Auth(AuthCommand),
+    /// Be a registry
+    #[command(subcommand)]
+    Registry(RegistryCommand),
     /// Look whether an image is whole: documents, blobs, layers
     Validate(ValidateArgs),
     /// Show an image's layers: digest, size, instruction and files

@@ -20,6 +20,7 @@ mod places;
 mod prune;
 mod run;
 mod save;
+mod serve;
 mod store;
 mod tags;
 mod transfer;
@@ -62,6 +63,7 @@ pub fn dispatch(cli: &Cli, environment: &Environment) -> Result<u8, Failure> {
         Command::Login(args) => login::login(args, global, environment)?,
         Command::Logout(args) => login::logout(args, global, environment)?,
         Command::Auth(command) => login::auth(command, global, environment)?,
+        Command::Registry(command) => serve::run(command, global, environment)?,
         Command::Validate(args) => manifest::validate(args, global, environment)?,
         Command::Layers(args) => layers::run(args, global, environment)?,
         Command::Ls(args) => look::ls(args, global, environment)?,

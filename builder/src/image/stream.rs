@@ -8,8 +8,8 @@ use std::io::{self, Read, Write};
 
 use bytes::{Buf, Bytes};
 use futures::StreamExt;
-use layer_store::{BlobWriter, Lease, Unpacked, open_layer_stream};
-use oci::{Compression, Descriptor, DiffId, Repository};
+use layer_store::{BlobWriter, Lease, Store, Unpacked, open_layer_stream};
+use oci::{Compression, Descriptor, DiffId, Hasher, Repository};
 use tokio::sync::mpsc;
 
 use super::error::ImageError;
@@ -114,22 +114,33 @@ pub(super) async fn fetch_and_unpack(
     if let Some(file) = stored {
         let (lease, descriptor, diff) = (lease.clone(), descriptor.clone(), diff.clone());
         let unpacked = blocking(Permit::free(), move || {
-            let unpacked = unpack(&lease, &descriptor, &diff, Box::new(file));
-            if unpacked.is_err() {
+            match unpack(&lease, &descriptor, &diff, Box::new(file)) {
                 // A damaged blob counts as absent, and the registry may have it whole.
-                lease.store().forget_blob(&descriptor.digest)?;
+                Err(ImageError::Unpack { .. }) if is_damaged(lease.store(), &descriptor)? => {
+                    lease.store().forget_blob(&descriptor.digest)?;
+                    Ok(None)
+                }
+                unpacked => unpacked.map(Some),
             }
-            unpacked
         });
-        match unpacked.await {
-            Err(ImageError::Unpack { .. }) => {}
-            other => return other,
+        if let Some(unpacked) = unpacked.await? {
+            return Ok(unpacked);
         }
     }
     transfer(session, repository, blob, step, move |incoming| {
         unpack_and_store(&lease, &descriptor, &diff, incoming)
     })
     .await
+}
+
+/// Whether the store's bytes are not those of their digest. Where they are, it is the manifest that is
+/// wrong about the blob, and other images need it as it is.
+fn is_damaged(store: &Store, blob: &Descriptor) -> Result<bool, ImageError> {
+    let failed = |source| ImageError::Layer { blob: blob.clone(), source };
+    let Some(mut file) = store.open_blob(&blob.digest)? else { return Ok(true) };
+    let mut hasher = Hasher::new(blob.digest.algorithm());
+    io::copy(&mut file, &mut hasher).map_err(failed)?;
+    Ok(hasher.finish() != blob.digest)
 }
 
 /// Makes sure that a blob is in the store.

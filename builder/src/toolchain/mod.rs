@@ -24,6 +24,7 @@ pub use indexes::{EntryChange, Existing, IndexRequest, MadeIndex, annotate_index
 pub use inspect::{Inspected, InspectedConfig, digest, document, inspect};
 pub use layers::{FileReport, LayerReport, layers};
 pub use look::{ChangedFile, Difference, StoredTree, differences, stored_tree};
+pub(crate) use place::{Content, MadeSource, Source, stored_image, stored_referrers};
 pub use place::{
     Copied, CopyOptions, InLayout, LoadOptions, LoadSource, Place, PlaceError, PlaceNameError, Referrers,
     SaveOptions, SaveTarget, Sink, copy, load, save,

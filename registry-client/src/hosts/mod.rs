@@ -24,6 +24,15 @@ pub struct Hosts {
     rules: Vec<Rule>,
     verify: Verify,
     directories: Vec<PathBuf>,
+    extent: Extent,
+}
+
+/// Whether there are registries at all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Extent {
+    #[default]
+    All,
+    Nowhere,
 }
 
 /// Whose word decides how much is asked of registries.
@@ -74,6 +83,11 @@ impl Hosts {
         Ok(hosts)
     }
 
+    /// None at all, for work that must do with what is here: every registry is blocked.
+    pub fn nowhere() -> Self {
+        Self { extent: Extent::Nowhere, ..Self::default() }
+    }
+
     /// Reads a `registries.conf`; the path is for messages.
     pub fn parse(path: &Path, text: &str) -> Result<Self, RegistryError> {
         let rules = registries_conf::parse(text)
@@ -88,6 +102,9 @@ impl Hosts {
         self.rules.extend(later.rules);
         self.verify = later.verify;
         self.directories.extend(later.directories);
+        if later.extent == Extent::Nowhere {
+            self.extent = later.extent;
+        }
         self
     }
 
@@ -158,6 +175,9 @@ impl Hosts {
             return Err(RegistryError::protocol(host, "connecting", "this is no host name"));
         }
         match self.rules.iter().find(|rule| rule.prefix == host) {
+            _ if self.extent == Extent::Nowhere => {
+                Err(RegistryError::BlockedRegistry { host: host.to_owned() })
+            }
             Some(rule) if rule.blocked => Err(RegistryError::BlockedRegistry { host: host.to_owned() }),
             rule => Ok(self.endpoint(host, rule.map_or(Trust::Verified, |rule| rule.trust))),
         }
@@ -168,6 +188,9 @@ impl Hosts {
         let rules = self.rules.iter().filter_map(|rule| Some((rule.matches(repository)?, rule)));
         let best = rules.max_by_key(|(length, _)| *length).map(|(_, rule)| rule);
         match best {
+            _ if self.extent == Extent::Nowhere => {
+                Err(RegistryError::Blocked { repository: repository.clone() })
+            }
             Some(rule) if rule.blocked => Err(RegistryError::Blocked { repository: repository.clone() }),
             other => Ok(other),
         }

@@ -177,3 +177,12 @@ fn what_a_host_may_speak_after_whose_word_counts() {
         check(Verify::Always, name, &[Https]);
     }
 }
+
+#[test]
+fn nowhere_is_no_registry_at_all() {
+    let hosts = Hosts::default().and(Hosts::nowhere());
+    let repository: Repository = "127.0.0.1:5000/a".parse().expect("a name");
+    assert!(matches!(hosts.for_pull(&repository, PullBy::Digest), Err(RegistryError::Blocked { .. })));
+    assert!(matches!(hosts.for_push(&repository), Err(RegistryError::Blocked { .. })));
+    assert!(matches!(hosts.for_registry("localhost:5000"), Err(RegistryError::BlockedRegistry { .. })));
+}

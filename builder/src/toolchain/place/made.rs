@@ -8,6 +8,7 @@ use registry_client::BoxedRead;
 
 use super::error::PlaceError;
 use super::source::Source;
+use crate::image::find_document;
 
 /// New documents and small blobs, over everything that the parts have.
 pub(crate) struct MadeSource {
@@ -17,7 +18,7 @@ pub(crate) struct MadeSource {
     pub top: ImageDocument,
     /// New documents and blobs.
     pub new: BTreeMap<Digest, Bytes>,
-    /// Blobs of the store that are new as well.
+    /// A store whose documents and blobs are taken before those of the parts.
     pub stored: Option<layer_store::Store>,
     /// Where everything else is.
     pub parts: Vec<Source>,
@@ -28,6 +29,11 @@ impl MadeSource {
     pub(super) async fn document(&self, entry: &Descriptor) -> Result<Bytes, PlaceError> {
         if let Some(new) = self.new.get(&entry.digest) {
             return Ok(new.clone());
+        }
+        if let Some(store) = &self.stored
+            && let Some(stored) = find_document(store, &entry.digest)?
+        {
+            return Ok(stored);
         }
         let mut failed = None;
         for part in &self.parts {

@@ -43,5 +43,6 @@ pub(crate) use pipe::into_blocking;
 pub(crate) use prune_layout::remove_from_layout;
 pub use save::{SaveOptions, SaveTarget, save};
 pub(crate) use source::Source;
+pub(crate) use stored::referrers as stored_referrers;
 pub use to_archive::Sink;
 pub(crate) use to_store::{named as stored_image, take_in};
