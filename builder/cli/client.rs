@@ -20,8 +20,18 @@ pub fn open(
     environment: &Environment,
     helper: OutsideHelper,
 ) -> Result<Client, RegistryError> {
+    open_trusting(global, environment, helper, &[])
+}
+
+/// The same; to these hosts (with their ports) it speaks plain HTTP, too, and takes any certificate.
+pub fn open_trusting(
+    global: &Global,
+    environment: &Environment,
+    helper: OutsideHelper,
+    insecure: &[String],
+) -> Result<Client, RegistryError> {
     let credentials = credentials(global, environment)?.with_helpers(runner(helper));
-    with(global, environment, credentials)
+    with(global, environment, credentials, insecure)
 }
 
 /// The same with one credential that wins over all others.
@@ -33,16 +43,18 @@ pub fn with_login(
     credential: &Credential,
 ) -> Result<Client, RegistryError> {
     let credentials = credentials(global, environment)?.with_helpers(runner(helper));
-    with(global, environment, credentials.with(registry, credential.clone()))
+    with(global, environment, credentials.with(registry, credential.clone()), &[])
 }
 
 fn with(
     global: &Global,
     environment: &Environment,
     credentials: Credentials,
+    insecure: &[String],
 ) -> Result<Client, RegistryError> {
+    let hosts = certificates(hosts(environment)?, environment).verifying(verify(global));
     let options = ClientOptions {
-        hosts: certificates(hosts(environment)?, environment).verifying(verify(global)),
+        hosts: insecure.iter().fold(hosts, |hosts, host| hosts.allow_insecure(host)),
         credentials,
         ca_bundles: environment.path("SSL_CERT_FILE").into_iter().collect(),
         proxies: proxies(environment),

@@ -8,7 +8,7 @@ use oci::{Platform, Reference};
 use crate::error::{BuildError, Cause};
 use crate::event::{Event, StepId};
 use crate::exec::StepResources;
-use crate::export::{ExportRequest, Exported, FinishedTarget, export, write_whole};
+use crate::export::{ExportRequest, Exported, FinishedTarget, check, export, write_whole};
 use crate::git;
 use crate::history::{self, Recorder};
 use crate::image::image_facts;
@@ -49,6 +49,8 @@ async fn recorded(
     let images = Images { session, pull: request.pull };
     let planned = lower(&request, &images, &extra).await?;
     let lowered = planned.lowered;
+    let platforms: Vec<Platform> = lowered.targets.iter().map(|target| target.platform.clone()).collect();
+    check(&request, &platforms).map_err(|error| BuildError::Export(error.into()))?;
     recorder.build_file(planned.build_file);
     for warning in &lowered.warnings {
         session.events.send(Event::Diagnostic(warning.clone())).await;

@@ -5,7 +5,16 @@ use std::path::PathBuf;
 
 use graph::{Known, Step};
 use layer_store::{Snapshot, StackView};
-use oci::{Compression, Descriptor, Digest, Platform, Reference};
+use oci::{Descriptor, Digest, Platform, Reference};
+
+mod annotations;
+mod output;
+
+pub use annotations::{Annotation, AnnotationPlace, Annotations};
+pub use output::{
+    CompressionChoice, Dangling, Destination, ExtraName, ForeignLayers, ImageOutput, Keep, Layout, LocalMode,
+    Output, OutputKind, PlatformSplit, Push, TreeOptions,
+};
 
 /// The frontend: a pure function, called again with more facts.
 pub type Frontend = Box<dyn Fn(&Known) -> Result<Step, Vec<graph::Diagnostic>> + Send + Sync>;
@@ -124,102 +133,6 @@ pub enum PullPolicy {
     Always,
     /// Never ask it (`--pull=never`).
     Never,
-}
-
-/// One output (`--output`).
-#[derive(Clone, Debug)]
-pub struct Output {
-    /// What kind, and where to.
-    pub kind: OutputKind,
-    /// How new layers are packed, where they are packed.
-    pub compression: CompressionChoice,
-    /// Names of its own (`name=`), instead of the request's tags.
-    pub names: Vec<Reference>,
-    /// `true`: OCI media types; `false`: Docker's.
-    pub oci_media_types: bool,
-    /// Clamp the times in new layers to the epoch (`rewrite-timestamp=true`).
-    pub rewrite_timestamp: bool,
-    /// Epoch of this output (`source-date-epoch=`), instead of the request's.
-    pub source_date_epoch: Option<i64>,
-    /// Annotations of the manifest.
-    pub annotations: BTreeMap<String, String>,
-}
-
-/// Kinds of outputs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum OutputKind {
-    /// An image in the store, and in the registry when `push`.
-    Image {
-        /// Push it.
-        push: Push,
-        /// Keep it in the store (`store=false` does not).
-        store: Keep,
-    },
-    /// An OCI layout.
-    Oci(Destination, Layout),
-    /// A docker-archive (`docker save`), which is also an OCI layout.
-    Docker(Destination),
-    /// The files, in a directory.
-    Local(PathBuf),
-    /// The files, as a tar.
-    Tar(Destination),
-    /// Nothing; the result stays in the cache.
-    CacheOnly,
-}
-
-/// Whether an image is pushed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Push {
-    /// It is not.
-    No,
-    /// Under its names.
-    ByName,
-    /// Only under its digest.
-    ByDigest,
-}
-
-/// Whether an image is kept in the store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Keep {
-    /// It is.
-    Yes,
-    /// It is not.
-    No,
-}
-
-/// The form of a layout.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Layout {
-    /// One tar file.
-    Archive,
-    /// A directory (`tar=false`).
-    Directory,
-}
-
-/// Where a stream goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Destination {
-    /// A path. Written beside it first, then renamed: a failed build leaves nothing.
-    Path(PathBuf),
-    /// Standard output (`dest=-`).
-    Stdout,
-}
-
-/// How new layers are packed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CompressionChoice {
-    /// The form.
-    pub form: Compression,
-    /// Level in the form's own scale; `None` is its default.
-    pub level: Option<i32>,
-    /// Pack layers of the base again, too (`force-compression=true`).
-    pub force: bool,
-}
-
-impl Default for CompressionChoice {
-    fn default() -> Self {
-        Self { form: Compression::Gzip, level: None, force: false }
-    }
 }
 
 /// What came out.

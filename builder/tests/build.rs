@@ -110,15 +110,8 @@ async fn run(
         };
         Lowered { graph, targets: vec![target], warnings: Vec::new(), entitlements: BTreeSet::new() }
     };
-    let output = Output {
-        kind: OutputKind::Oci(Destination::Path(place.directory.path().join("out")), Layout::Directory),
-        compression: builder::request::CompressionChoice::default(),
-        names: Vec::new(),
-        oci_media_types: true,
-        rewrite_timestamp: false,
-        source_date_epoch: None,
-        annotations: BTreeMap::new(),
-    };
+    let out = Destination::Path(place.directory.path().join("out"));
+    let output = Output::new(OutputKind::Oci(out, Layout::Directory));
     let request = BuildRequest {
         frontend: Box::new(move |_| Ok(Step::Done(Box::new(lowered())))),
         contexts: BTreeMap::from([(ContextName::Main, LocalContext::Memory(memory))]),

@@ -16,7 +16,9 @@ use std::process::Command;
 use builder::event::StepId;
 use builder::export::export;
 use builder::image::{image_facts, pull_image};
-use builder::request::{Destination, Keep, Layout, Output, OutputKind, PullPolicy, Push};
+use builder::request::{
+    Destination, ImageOutput, Keep, Layout, LocalMode, Output, OutputKind, PullPolicy, Push, TreeOptions,
+};
 use builder::{Session, toolchain};
 use graph::ImageSource;
 use layer_store::Snapshot;
@@ -130,8 +132,8 @@ async fn files_are_written_to_a_directory_and_a_tar() {
     std::fs::write(local.join("program"), "is overwritten").unwrap();
     std::os::unix::fs::symlink(&outside, local.join("etc")).unwrap();
     let outputs = vec![
-        output(OutputKind::Local(local.clone())),
-        output(OutputKind::Tar(Destination::Path(tar.clone()))),
+        output(OutputKind::Local(local.clone(), LocalMode::Copy, TreeOptions::default())),
+        output(OutputKind::Tar(Destination::Path(tar.clone()), TreeOptions::default())),
     ];
     export(session, request(outputs, &[], vec![target(None, own_image(session), 2)])).await.unwrap();
     assert_eq!(std::fs::read(local.join("program")).unwrap(), b"run");
@@ -156,8 +158,12 @@ async fn an_export_that_fails_leaves_nothing() {
     let archive = place.directory.path().join("out/image.tar");
     let outputs = vec![
         output(OutputKind::Oci(Destination::Path(archive.clone()), Layout::Archive)),
-        output(OutputKind::Image { push: Push::No, store: Keep::Yes }),
-        output(OutputKind::Image { push: Push::ByName, store: Keep::No }),
+        output(OutputKind::Image(ImageOutput::default())),
+        output(OutputKind::Image(ImageOutput {
+            push: Push::ByName,
+            store: Keep::No,
+            ..ImageOutput::default()
+        })),
     ];
     // Port 1 of loopback: nobody listens.
     let finished = target(None, own_image(session), 2);
@@ -168,7 +174,7 @@ async fn an_export_that_fails_leaves_nothing() {
 }
 
 fn pushing() -> Output {
-    output(OutputKind::Image { push: Push::ByName, store: Keep::No })
+    output(OutputKind::Image(ImageOutput { push: Push::ByName, store: Keep::No, ..ImageOutput::default() }))
 }
 
 /// Pulls an image for a build; its snapshot and what a target needs of it.
@@ -256,7 +262,7 @@ async fn images_of_the_store_are_bases_and_can_be_pushed() {
     let Some(registry) = DockerRegistry::start(&Setup::default()) else { return };
     let Some(place) = place() else { return };
     let session = &place.session;
-    let stored = || output(OutputKind::Image { push: Push::No, store: Keep::Yes });
+    let stored = || output(OutputKind::Image(ImageOutput::default()));
     let finished = target(None, own_image(session), 2);
     let exported = export(session, request(vec![stored()], &["local:1"], vec![finished])).await.unwrap();
     assert!(exported.descriptor.is_none());

@@ -92,35 +92,40 @@ impl Read for Failing {
     }
 }
 
-/// Compresses into a stream. The bytes depend on the level only, not on the machine.
-pub(crate) enum Compressor<W: Write> {
+/// Compresses into a stream, on several threads. The bytes depend on the level only, not on the machine
+/// nor on the number of threads.
+pub struct Compressor<W: Write>(Form<W>);
+
+enum Form<W: Write> {
     None(W),
     Gzip(GzipWriter<W>),
     Zstd(zstd::Encoder<'static, W>),
 }
 
 impl<W: Write> Compressor<W> {
-    pub(crate) fn new(compression: Compression, level: Option<i32>, to: W) -> io::Result<Self> {
-        Ok(match compression {
-            Compression::None => Self::None(to),
+    /// Starts one; without a level, the usual one of that form.
+    pub fn new(compression: Compression, level: Option<i32>, to: W) -> io::Result<Self> {
+        Ok(Self(match compression {
+            Compression::None => Form::None(to),
             Compression::Gzip => {
                 let level = level.and_then(|level| u32::try_from(level).ok()).unwrap_or(GZIP_LEVEL).min(9);
-                Self::Gzip(GzipWriter::new(to, level)?)
+                Form::Gzip(GzipWriter::new(to, level)?)
             }
             Compression::Zstd => {
                 let mut encoder = zstd::Encoder::new(to, level.unwrap_or(ZSTD_LEVEL))?;
                 // Always through workers: without them the bytes are others. Their number changes nothing.
                 encoder.multithread(workers())?;
-                Self::Zstd(encoder)
+                Form::Zstd(encoder)
             }
-        })
+        }))
     }
 
-    pub(crate) fn finish(self) -> io::Result<W> {
-        match self {
-            Self::None(to) => Ok(to),
-            Self::Gzip(encoder) => encoder.finish(),
-            Self::Zstd(encoder) => encoder.finish(),
+    /// Writes what is left, and gives the stream back.
+    pub fn finish(self) -> io::Result<W> {
+        match self.0 {
+            Form::None(to) => Ok(to),
+            Form::Gzip(encoder) => encoder.finish(),
+            Form::Zstd(encoder) => encoder.finish(),
         }
     }
 }
@@ -133,18 +138,18 @@ fn workers() -> u32 {
 
 impl<W: Write> Write for Compressor<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::None(to) => to.write(bytes),
-            Self::Gzip(encoder) => encoder.write(bytes),
-            Self::Zstd(encoder) => encoder.write(bytes),
+        match &mut self.0 {
+            Form::None(to) => to.write(bytes),
+            Form::Gzip(encoder) => encoder.write(bytes),
+            Form::Zstd(encoder) => encoder.write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Self::None(to) => to.flush(),
-            Self::Gzip(encoder) => encoder.flush(),
-            Self::Zstd(encoder) => encoder.flush(),
+        match &mut self.0 {
+            Form::None(to) => to.flush(),
+            Form::Gzip(encoder) => encoder.flush(),
+            Form::Zstd(encoder) => encoder.flush(),
         }
     }
 }

@@ -52,7 +52,7 @@ pub use cache_mount::{CacheMount, Sharing};
 pub use check::{Damage, Repair};
 pub use claim::Claim;
 pub use collect::{Collected, Keep};
-pub use compress::open_layer_stream;
+pub use compress::{Compressor, open_layer_stream};
 pub use error::{Result, StoreError};
 pub use evict::{Evicted, EvictionPlan, MountsGo, Quota, Victim};
 pub use ids::{CacheKey, ContentId, HashIdError, LayerId, LayerIdError, ResultId, Snapshot};

@@ -31,6 +31,7 @@ mod history;
 mod leftovers;
 mod login;
 mod look;
+mod output_options;
 mod outputs;
 mod registry_verbs;
 mod road;

@@ -2,9 +2,11 @@
 //! test.
 
 pub mod http;
+pub mod layout;
 pub mod leftovers;
 pub mod ordinary;
 pub mod registry;
+pub mod schemas;
 pub mod served;
 pub mod workspace;
 

@@ -18,6 +18,8 @@ pub enum Access<'a> {
     Open,
     /// One user by password, the hash in htpasswd's bcrypt form.
     Basic { htpasswd: &'a str },
+    /// Everybody, by TLS with this certificate and key.
+    Tls { certificate: &'a std::path::Path, key: &'a std::path::Path },
 }
 
 /// How it is spoken to.
@@ -50,6 +52,9 @@ impl Registry {
         };
         let auth = match access {
             Access::Open => String::new(),
+            Access::Tls { certificate, key } => {
+                format!("  tls:\n    certificate: {}\n    key: {}\n", certificate.display(), key.display())
+            }
             Access::Basic { htpasswd } => {
                 let file = dir.path().join("htpasswd");
                 std::fs::write(&file, htpasswd).unwrap();

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::annotation::AnnotationArg;
 use super::call::CallArg;
 use super::limits::LimitArgs;
 use super::values::{self, BuildArg, ContextArg, HostArg, LabelArg, SecretArg, UlimitArg};
@@ -82,9 +83,9 @@ pub struct BuildArgs {
     /// Push the image (short for --output type=registry)
     #[arg(long)]
     pub push: bool,
-    /// Add an annotation to the manifest
-    #[arg(long = "annotation", value_name = "KEY=VALUE")]
-    pub annotations: Vec<LabelArg>,
+    /// Add an annotation: to the manifest, or where TYPE says (manifest, manifest-descriptor, index, index-descriptor)
+    #[arg(long = "annotation", value_name = "[TYPE[[PLATFORM]]:]KEY=VALUE")]
+    pub annotations: Vec<AnnotationArg>,
     /// Write the image's id to FILE
     #[arg(long, value_name = "FILE")]
     pub iidfile: Option<PathBuf>,

@@ -1,5 +1,6 @@
 //! The command line: its grammar and its types. Nothing here touches the world.
 
+mod annotation;
 mod build;
 mod call;
 mod csv;
@@ -33,7 +34,7 @@ pub use manifest::{
     ManifestAnnotateArgs, ManifestCommand, ManifestCreateArgs, ManifestInspectArgs, ManifestPushArgs,
     ValidateArgs,
 };
-pub use output::parse_output;
+pub use output::{OutputArg, Trust, parse_output};
 pub use registry::{CopyArgs, DeleteArgs, DigestArgs, InspectArgs, TagsArgs};
 pub use run::{PrivilegeArg, RunArgs, RunNetwork};
 pub use save::{LoadArgs, SaveArgs, SaveForm};

@@ -6,19 +6,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use builder::error::Category;
 use builder::request::{
-    BuildOutcome, BuildRequest, ContextMetadata, Frontend, LocalContext, Output, PullPolicy, Secret,
-    SecretSource, StepNetwork,
+    BuildOutcome, BuildRequest, ContextMetadata, Frontend, LocalContext, PullPolicy, Secret, SecretSource,
+    StepNetwork,
 };
 use dockerfile::{NamedContext, NoCache, Options};
 use graph::ContextName;
-use oci::{Platform, Reference};
+use oci::Platform;
 use runtime_exec::NetworkMode;
 
 use super::asked;
 use super::call;
+use super::outputs;
 use super::places::{self, Places, Sources};
 use crate::args::{
-    BuildArgs, ContextMetadataArg, Global, Method, NetworkArg, PullArg, SecretFrom, parse_output,
+    BuildArgs, ContextMetadataArg, Global, Method, NetworkArg, OutputArg, PullArg, SecretFrom,
 };
 use crate::environment::Environment;
 use crate::failure::Failure;
@@ -39,6 +40,7 @@ fn ask(args: &BuildArgs, global: &Global, environment: &Environment) -> Result<(
     let call = args.call();
     let sources = Sources::find(args)?;
     let mut options = options(args, environment)?;
+    let outputs = outputs::parse(args)?;
     let open = host::open(global, environment, Form::Quiet, None)?;
     let (build_file, answers) = (Arc::new(Mutex::new(BuildFile::default())), Arc::default());
     let result = open.runtime.block_on(async {
@@ -47,7 +49,7 @@ fn ask(args: &BuildArgs, global: &Global, environment: &Environment) -> Result<(
         take_places(&mut options, &places, &build_file);
         let frontend = call::frontend(call.method, options.clone(), Arc::clone(&answers));
         let frontend = remembering(frontend, Arc::clone(&build_file));
-        let request = request(args, environment, places, options, frontend)?;
+        let request = request(args, environment, places, options, &outputs, frontend)?;
         let asking = builder::plan_only(&open.session, &request);
         tokio::select! {
             result = asking => result.map_err(Stop::Build),
@@ -70,7 +72,9 @@ fn build(args: &BuildArgs, global: &Global, environment: &Environment) -> Result
         .map_err(Failure::usage)?;
     let sources = Sources::find(args)?;
     let mut options = options(args, environment)?;
-    let open = host::open(global, environment, form, args.jobs.map(usize::from))?;
+    let outputs = outputs::parse(args)?;
+    let mut open = host::open(global, environment, form, args.jobs.map(usize::from))?;
+    outputs::trust(&outputs, args, &mut open, global, environment)?;
     let build_file = Arc::new(Mutex::new(BuildFile::default()));
     let result = open.runtime.block_on(async {
         let work = async {
@@ -79,7 +83,7 @@ fn build(args: &BuildArgs, global: &Global, environment: &Environment) -> Result
             take_places(&mut options, &places, &build_file);
             let frontend = call::frontend(Method::Build, options.clone(), Arc::default());
             let frontend = remembering(frontend, Arc::clone(&build_file));
-            let request = request(args, environment, places, options, frontend)?;
+            let request = request(args, environment, places, options, &outputs, frontend)?;
             builder::build(&open.session, request).await.map_err(Stop::Build)
         };
         tokio::select! {
@@ -238,11 +242,11 @@ fn no_cache(args: &BuildArgs) -> NoCache {
 
 fn allowed(args: &BuildArgs) -> Result<BTreeSet<String>, Failure> {
     for name in &args.allow {
-        let known = ["network.host", "security.insecure", "device"].contains(&name.as_str());
+        let known = ["network.host", "security.insecure", "device", outputs::DELETE].contains(&name.as_str());
         if !known && name.strip_prefix("device=").is_none_or(str::is_empty) {
             return Err(Failure::usage(format!(
                 "--allow: unknown entitlement {name:?}; known are network.host, security.insecure, device, \
-                 device=NAME"
+                 device=NAME, buildx.local.delete"
             )));
         }
     }
@@ -263,6 +267,7 @@ fn request(
     environment: &Environment,
     mut places: Places,
     options: Options,
+    outputs: &[OutputArg],
     frontend: Frontend,
 ) -> Result<BuildRequest, Failure> {
     for context in &args.build_contexts {
@@ -282,8 +287,8 @@ fn request(
         secrets: secrets(args, environment)?,
         ssh: ssh(args, environment)?,
         device_directories: device_directories(args),
-        outputs: outputs(args)?,
-        tags: tags(args)?,
+        outputs: outputs.iter().map(|arg| arg.output.clone()).collect(),
+        tags: outputs::tags(args)?,
         pull: match args.pull {
             PullArg::Always => PullPolicy::Always,
             PullArg::Missing => PullPolicy::Missing,
@@ -316,39 +321,6 @@ fn remembering(frontend: Frontend, build_file: Arc<Mutex<BuildFile>>) -> Fronten
         drop(file);
         frontend(known)
     })
-}
-
-fn outputs(args: &BuildArgs) -> Result<Vec<Output>, Failure> {
-    let mut texts: Vec<&str> = args.outputs.iter().map(String::as_str).collect();
-    if args.push {
-        texts.push("type=registry");
-    }
-    if texts.is_empty() {
-        texts.push("type=image");
-    }
-    let mut outputs = Vec::new();
-    for text in texts {
-        let mut output =
-            parse_output(text).map_err(|why| Failure::usage(format!("--output {text}: {why}")))?;
-        for annotation in &args.annotations {
-            output.annotations.entry(annotation.key.clone()).or_insert_with(|| annotation.value.clone());
-        }
-        outputs.push(output);
-    }
-    Ok(outputs)
-}
-
-fn tags(args: &BuildArgs) -> Result<Vec<Reference>, Failure> {
-    let tag = |text: &String| {
-        let name: Reference = text.parse().map_err(|error| Failure::usage(format!("--tag: {error}")))?;
-        if name.digest().is_some() {
-            return Err(Failure::usage(format!(
-                "--tag: {text} names a digest, which only the build can know"
-            )));
-        }
-        Ok(name)
-    };
-    args.tags.iter().map(tag).collect()
 }
 
 fn secrets(args: &BuildArgs, environment: &Environment) -> Result<BTreeMap<String, SecretSource>, Failure> {

@@ -16,6 +16,7 @@ mod limits;
 mod login;
 mod look;
 mod manifest;
+mod outputs;
 mod places;
 mod prune;
 mod run;

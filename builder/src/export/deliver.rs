@@ -2,27 +2,28 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use layer_store::{StackView, StoredImage};
+use layer_store::StoredImage;
 use oci::{Digest, Reference, Repository};
 
 use super::archive::write_archive;
 use super::directory::write_directory;
-use super::error::{ExportError, TreeError};
+use super::error::ExportError;
 use super::layers::{Based, ensure_base_blobs_of, free};
 use super::layout::{LayoutFiles, docker_files, oci_files};
-use super::made::{Made, make, platform_directory};
+use super::made::{Made, epoch, make};
 use super::metadata::{write_iidfile, write_metadata};
 use super::push::{PushPlan, push_image};
 use super::request::{ExportRequest, Exported, FinishedTarget};
 use super::stored;
-use super::tree::{Ownership, write_tree};
-use super::tree_tar::write_tar;
+use super::trees::{write_local, write_trees_tar};
 use super::unfinished::UnfinishedFile;
 use crate::Session;
-use crate::event::Event;
-use crate::request::{BuiltImage, Destination, Keep, Layout, Output, OutputKind, Push};
+use crate::request::{
+    BuiltImage, CompressionChoice, Destination, ExtraName, ForeignLayers, ImageOutput, Keep, Layout,
+    LocalMode, Output, OutputKind, Push, TreeOptions,
+};
 use crate::worker::blocking;
 
 /// What is left to do for an output once everything is made.
@@ -30,8 +31,8 @@ enum Ready {
     Push(PushPlan),
     Files(Vec<UnfinishedFile>),
     Archive(LayoutFiles),
-    Directory(PathBuf),
-    Tar(Option<i64>),
+    Directory(Box<Output>, PathBuf, LocalMode, TreeOptions),
+    Tar(Box<Output>, TreeOptions),
     Tag(StoredImage, Vec<Reference>),
 }
 
@@ -61,8 +62,8 @@ pub async fn export(session: &Session, request: ExportRequest) -> Result<Exporte
 
 fn is_image(output: &Output) -> bool {
     match output.kind {
-        OutputKind::Image { .. } | OutputKind::Oci(..) | OutputKind::Docker(_) => true,
-        OutputKind::Local(_) | OutputKind::Tar(_) | OutputKind::CacheOnly => false,
+        OutputKind::Image(_) | OutputKind::Oci(..) | OutputKind::Docker(_) => true,
+        OutputKind::Local(..) | OutputKind::Tar(..) | OutputKind::CacheOnly => false,
     }
 }
 
@@ -87,39 +88,10 @@ async fn prepare(
         false => &output.names,
     };
     match &output.kind {
-        OutputKind::Image { push: Push::No, store } => {
-            let configs = stored::configs(session, targets, Some(output), request.source_date_epoch).await?;
-            note(exported, targets, configs.iter().map(|config| config.descriptor().digest.clone()), names);
-            match store {
-                Keep::Yes => {
-                    let image = stored::image(session, targets, configs, None).await?;
-                    Ok(vec![Ready::Tag(image, names.clone())])
-                }
-                Keep::No => Ok(Vec::new()),
-            }
-        }
-        OutputKind::Image { push: push @ (Push::ByName | Push::ByDigest), store } => {
-            if names.is_empty() {
-                return Err(ExportError::NoName);
-            }
-            let made = make_and_note(session, request, output, targets, names, exported).await?;
-            let mut ready = Vec::new();
-            if *store == Keep::Yes {
-                let configs = made.images.iter().map(|image| image.config.clone()).collect();
-                let image = stored::image(session, targets, configs, Some(&made)).await?;
-                ready.push(Ready::Tag(image, names.clone()));
-            }
-            let sources = base_repositories(targets);
-            ready.push(Ready::Push(PushPlan {
-                made,
-                names: names.clone(),
-                by_digest: *push == Push::ByDigest,
-                sources,
-            }));
-            Ok(ready)
-        }
+        OutputKind::Image(image) => prepare_image(session, request, output, image, targets, exported).await,
         OutputKind::Oci(destination, layout) => {
-            let made = make_and_note(session, request, output, targets, names, exported).await?;
+            let made = make_and_note(session, request, output, targets, exported).await?;
+            note_names(exported, names);
             ensure_base_blobs_of(session, targets, &made, request.step).await?;
             write_layout(session, oci_files(&made, names), destination, *layout).await
         }
@@ -127,7 +99,8 @@ async fn prepare(
             if targets.len() != 1 {
                 return Err(ExportError::SeveralPlatforms { count: targets.len() });
             }
-            let made = make_and_note(session, request, output, targets, names, exported).await?;
+            let made = make_and_note(session, request, output, targets, exported).await?;
+            note_names(exported, names);
             ensure_base_blobs_of(session, targets, &made, request.step).await?;
             let files = match made.images.first() {
                 Some(image) => docker_files(&made, image, names),
@@ -135,15 +108,93 @@ async fn prepare(
             };
             write_layout(session, files, destination, Layout::Archive).await
         }
-        OutputKind::Local(path) => Ok(vec![Ready::Directory(path.clone())]),
-        OutputKind::Tar(Destination::Stdout) => Ok(vec![Ready::Tar(tree_clamp(request, output))]),
-        OutputKind::Tar(Destination::Path(path)) => {
+        OutputKind::Local(path, mode, options) => {
+            let output = Box::new(output.clone());
+            Ok(vec![Ready::Directory(output, path.clone(), *mode, options.clone())])
+        }
+        OutputKind::Tar(Destination::Stdout, options) => {
+            Ok(vec![Ready::Tar(Box::new(output.clone()), options.clone())])
+        }
+        OutputKind::Tar(Destination::Path(path), options) => {
             let file = UnfinishedFile::create(path)?;
-            let file = write_tree_tar(session, request, tree_clamp(request, output), file).await?;
+            let file = write_trees_tar(session, request, output, options, file).await?;
             Ok(vec![Ready::Files(vec![file])])
         }
         OutputKind::CacheOnly => Ok(Vec::new()),
     }
+}
+
+/// An image for the store, for registries, or for both. Without need it has no manifest yet: then
+/// nothing is packed.
+async fn prepare_image(
+    session: &Session,
+    request: &ExportRequest,
+    output: &Output,
+    image: &ImageOutput,
+    targets: &[Based],
+    exported: &mut Exported,
+) -> Result<Vec<Ready>, ExportError> {
+    let mut names = match output.names.is_empty() {
+        true => request.tags.clone(),
+        false => output.names.clone(),
+    };
+    let dangling = image.dangling.as_ref().filter(|dangling| match dangling.beside_others {
+        ExtraName::Yes => true,
+        ExtraName::No => names.is_empty(),
+    });
+    if names.is_empty() && dangling.is_none() && image.push != Push::No {
+        return Err(ExportError::NoName);
+    }
+    if image.push == Push::No && dangling.is_none() && !shows_in_documents(output, image, targets, request) {
+        let configs = stored::configs(session, targets, Some(output), request.source_date_epoch).await?;
+        note(exported, targets, configs.iter().map(|config| config.descriptor().digest.clone()), &names);
+        return match image.store {
+            Keep::Yes => Ok(vec![Ready::Tag(stored::image(session, targets, configs, None).await?, names)]),
+            Keep::No => Ok(Vec::new()),
+        };
+    }
+    let made = make_and_note(session, request, output, targets, exported).await?;
+    let digest = made.descriptor().digest;
+    let canonical: Vec<Reference> = match image.canonical {
+        ExtraName::Yes => names.iter().map(|name| name.repository().with_digest(digest.clone())).collect(),
+        ExtraName::No => Vec::new(),
+    };
+    names.extend(dangling.map(|dangling| dangling.prefix.repository().with_digest(digest.clone())));
+    note_names(exported, &names);
+    let mut ready = Vec::new();
+    if image.store == Keep::Yes {
+        if image.push == Push::No {
+            ensure_base_blobs_of(session, targets, &made, request.step).await?;
+        }
+        let configs = made.images.iter().map(|image| image.config.clone()).collect();
+        let stored = stored::image(session, targets, configs, Some(&made)).await?;
+        ready.push(Ready::Tag(stored, names.iter().cloned().chain(canonical).collect()));
+    }
+    if image.push != Push::No {
+        let sources = base_repositories(targets);
+        let by_digest = image.push == Push::ByDigest;
+        ready.push(Ready::Push(PushPlan { made, names, by_digest, sources }));
+    }
+    Ok(ready)
+}
+
+/// Whether an output asks for something that only packed layers and a manifest can have.
+fn shows_in_documents(
+    output: &Output,
+    image: &ImageOutput,
+    targets: &[Based],
+    request: &ExportRequest,
+) -> bool {
+    let rewritten = || {
+        output.rewrite_timestamp
+            && targets.iter().any(|based| epoch(output, based, request.source_date_epoch).is_some())
+    };
+    image.canonical == ExtraName::Yes
+        || output.compression != CompressionChoice::default()
+        || !output.oci_media_types
+        || !output.annotations.0.is_empty()
+        || output.foreign_layers != ForeignLayers::Convert
+        || rewritten()
 }
 
 async fn make_and_note(
@@ -151,12 +202,11 @@ async fn make_and_note(
     request: &ExportRequest,
     output: &Output,
     targets: &[Based],
-    names: &[Reference],
     exported: &mut Exported,
 ) -> Result<Made, ExportError> {
     let made = make(session, output, targets, request.source_date_epoch, request.force_index).await?;
     let configs = made.images.iter().map(|image| image.config.descriptor().digest.clone());
-    note(exported, targets, configs, names);
+    note(exported, targets, configs, &[]);
     exported.descriptor.get_or_insert_with(|| made.descriptor());
     Ok(made)
 }
@@ -177,6 +227,10 @@ fn note(
         exported.image_id = images.first().map(|image| image.config.clone());
         exported.images = images;
     }
+    note_names(exported, names);
+}
+
+fn note_names(exported: &mut Exported, names: &[Reference]) {
     for name in names {
         if !exported.names.contains(name) {
             exported.names.push(name.clone());
@@ -194,12 +248,6 @@ fn base_repositories(targets: &[Based]) -> BTreeMap<Digest, Repository> {
         }
     }
     all
-}
-
-/// The epoch that holds for times in a tree.
-fn tree_clamp(request: &ExportRequest, output: &Output) -> Option<i64> {
-    let of_target = request.targets.first().and_then(|finished| finished.target.epoch);
-    output.source_date_epoch.or(of_target).or(request.source_date_epoch)
 }
 
 async fn write_layout(
@@ -226,36 +274,6 @@ async fn write_layout(
     Ok(vec![Ready::Files(written)])
 }
 
-/// The trees of all targets, with the directories they get where there are several.
-fn trees(session: &Session, targets: &[FinishedTarget]) -> Result<Vec<(PathBuf, StackView)>, TreeError> {
-    let several = targets.len() > 1;
-    targets
-        .iter()
-        .map(|finished| {
-            let prefix = match several {
-                true => PathBuf::from(platform_directory(&finished.target.platform)),
-                false => PathBuf::new(),
-            };
-            Ok((prefix, session.store.stack(&finished.snapshot)?))
-        })
-        .collect()
-}
-
-async fn write_tree_tar<W: Write + Send + 'static>(
-    session: &Session,
-    request: &ExportRequest,
-    clamp: Option<i64>,
-    sink: W,
-) -> Result<W, ExportError> {
-    let (session, targets) = (session.clone(), request.targets.clone());
-    blocking(free(), move || {
-        let mut sink = std::io::BufWriter::with_capacity(1 << 20, sink);
-        write_tar(&trees(&session, &targets)?, clamp, &mut sink)?;
-        sink.into_inner().map_err(|error| ExportError::io(Path::new("tar"), error.into_error()))
-    })
-    .await
-}
-
 /// Shows an output under its name.
 async fn finish(session: &Session, request: &ExportRequest, ready: Ready) -> Result<(), ExportError> {
     match ready {
@@ -271,32 +289,15 @@ async fn finish(session: &Session, request: &ExportRequest, ready: Ready) -> Res
             })
             .await
         }
-        Ready::Tar(clamp) => {
-            let mut sink = write_tree_tar(session, request, clamp, std::io::stdout()).await?;
+        Ready::Tar(output, options) => {
+            let mut sink = write_trees_tar(session, request, &output, &options, std::io::stdout()).await?;
             sink.flush().map_err(ExportError::Stdout)
         }
-        Ready::Directory(path) => write_local(session, request, path).await,
+        Ready::Directory(output, path, mode, options) => {
+            write_local(session, request, &output, (&path, mode, &options)).await
+        }
         Ready::Tag(image, names) => stored::tag(session, image, names).await,
     }
-}
-
-async fn write_local(session: &Session, request: &ExportRequest, path: PathBuf) -> Result<(), ExportError> {
-    let (open, targets, epoch) = (session.clone(), request.targets.clone(), request.source_date_epoch);
-    let skipped = blocking(free(), move || {
-        let mut skipped = Vec::new();
-        for (finished, (prefix, view)) in targets.iter().zip(trees(&open, &targets)?) {
-            let clamp = finished.target.epoch.or(epoch);
-            skipped.extend(write_tree(&view, Path::new("/"), &path.join(prefix), Ownership::Caller, clamp)?);
-        }
-        Ok::<_, TreeError>(skipped)
-    })
-    .await?;
-    if let Some(first) = skipped.first() {
-        let text =
-            format!("{} special files were not written, {} among them", skipped.len(), first.display());
-        session.events.send(Event::Warning(text)).await;
-    }
-    Ok(())
 }
 
 async fn small_files(

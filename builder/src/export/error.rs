@@ -68,7 +68,25 @@ pub enum ExportError {
         /// How many.
         count: usize,
     },
-    /// Several platforms on one stream or file that holds one tree.
+    /// Two platforms have the same file, and no directories of their own.
+    #[error("{}: both {first} and {second} have it; platform-split=true gives each a directory", path.display())]
+    SamePath {
+        /// The file.
+        path: PathBuf,
+        /// The platform that had it first.
+        first: String,
+        /// The other.
+        second: String,
+    },
+    /// An annotation for what there is not.
+    #[error("annotation {key}: {reason}")]
+    Annotation {
+        /// Its key.
+        key: String,
+        /// What is missing.
+        reason: String,
+    },
+    /// A form that Docker's documents do not have.
     #[error("Docker's media types know no {compression} layers; use oci-mediatypes=true")]
     NoDockerForm {
         /// The form.
@@ -122,6 +140,8 @@ impl Categorised for ExportError {
             ExportError::Image(error) => error.category(),
             ExportError::NoName
             | ExportError::SeveralPlatforms { .. }
+            | ExportError::SamePath { .. }
+            | ExportError::Annotation { .. }
             | ExportError::NoDockerForm { .. }
             | ExportError::Time { .. } => Category::Usage,
             ExportError::Store(_)

@@ -30,10 +30,7 @@ pub(super) struct Form {
 impl Form {
     /// The form an output asks for.
     pub fn of(output: &Output, epoch: Option<i64>) -> Result<Self, ExportError> {
-        let family = match output.oci_media_types {
-            true => Family::Oci,
-            false => Family::Docker,
-        };
+        let family = Family::of(output);
         match (family, output.compression.form) {
             (Family::Docker, Compression::Zstd) => {
                 Err(ExportError::NoDockerForm { compression: compression_name(Compression::Zstd) })

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use oci::{Descriptor, Document, Index, Platform};
 
-use super::assemble::{self, AssembledImage, BasePart, Family, Times, finish_config};
+use super::assemble::{self, AssembledImage, BasePart, Family, Style, Times, finish_config};
 use super::error::ExportError;
 use super::layers::{Based, Form, entries};
 use super::stamp;
 use crate::Session;
-use crate::request::Output;
+use crate::request::{AnnotationPlace, Output};
 
 /// The images of one output, and the index over them where there is one.
 #[derive(Clone, Debug)]
@@ -18,14 +18,18 @@ pub(crate) struct Made {
     pub images: Vec<AssembledImage>,
     /// The index.
     pub index: Option<Document<Index>>,
+    /// Annotations of its descriptor.
+    pub annotations: BTreeMap<String, String>,
 }
 
 impl Made {
-    /// The index, else the manifest of the one image.
+    /// The index, else the manifest of the one image; annotated.
     pub(crate) fn descriptor(&self) -> Descriptor {
         match (&self.index, self.images.first()) {
-            (Some(index), _) => index.descriptor().clone(),
-            (None, Some(image)) => image.manifest.descriptor().clone(),
+            (Some(index), _) => {
+                Descriptor { annotations: self.annotations.clone(), ..index.descriptor().clone() }
+            }
+            (None, Some(image)) => image.descriptor(),
             (None, None) => unreachable!("an output has at least one image"),
         }
     }
@@ -45,24 +49,19 @@ pub(super) async fn make(
     force_index: bool,
 ) -> Result<Made, ExportError> {
     let mut images = Vec::with_capacity(targets.len());
-    let mut family = Family::Oci;
+    let family = Family::of(output);
+    let style = Style { family, annotations: &output.annotations, foreign_layers: output.foreign_layers };
     for based in targets {
         let epoch = epoch(output, based, request_epoch);
         let form = Form::of(output, epoch)?;
-        family = form.family;
         let entries = entries(session, based, form).await?;
         let diff_ids = entries.iter().map(|entry| entry.diff_id.clone()).collect();
         let config = config(based, diff_ids, &times(session, based, epoch)?);
-        images.push(assemble::image(
-            &based.finished.target.platform,
-            config,
-            entries,
-            family,
-            &output.annotations,
-        ));
+        images.push(assemble::image(&based.finished.target.platform, config, entries, &style));
     }
-    let index = (force_index || images.len() > 1).then(|| assemble::index(&images, family, &BTreeMap::new()));
-    Ok(Made { images, index })
+    let index = (force_index || images.len() > 1).then(|| assemble::index(&images, &[], &style));
+    let annotations = style.annotations(AnnotationPlace::IndexDescriptor, None);
+    Ok(Made { images, index, annotations })
 }
 
 /// Times of what this build made. A layer is as old as its directory in the store.

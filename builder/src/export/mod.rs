@@ -4,7 +4,8 @@
 //! - `layers`: which blob stands for which layer, packing what was never packed;
 //! - `layout`, `archive`, `directory`: OCI layouts and docker archives;
 //! - `push`: a registry; `stored`: the store's own images;
-//! - `tree`, `tree_tar`: the files themselves;
+//! - `tree`, `tree_tar`, `trees`, `clear`: the files themselves;
+//! - `check`: what no output can be made of, known before anything runs;
 //! - `unfinished`: a file that appears under its name only when all is done.
 //!
 //! Invariants: layers of a base keep their blobs; a name is given only to what is complete; an
@@ -12,6 +13,8 @@
 
 mod archive;
 mod assemble;
+mod check;
+mod clear;
 mod deliver;
 mod directory;
 mod error;
@@ -26,11 +29,13 @@ mod stamp;
 mod stored;
 mod tree;
 mod tree_tar;
+mod trees;
 mod unfinished;
 
 pub(crate) use archive::{directory as tar_directory, file as tar_file};
 pub(crate) use assemble::index as assemble_index;
-pub use assemble::{AssembledImage, BasePart, Family, LayerEntry, Times, finish_config};
+pub use assemble::{AssembledImage, BasePart, Family, LayerEntry, Style, Times, finish_config};
+pub(crate) use check::check;
 pub use deliver::export;
 pub use error::{ExportError, TreeError};
 pub(crate) use layout::{
@@ -42,4 +47,5 @@ pub use request::{ExportRequest, Exported, FinishedTarget};
 pub(crate) use stored::pack as pack_stored;
 pub use tree::{Ownership, write_tree};
 pub(crate) use tree_tar::write_tar;
+pub(crate) use trees::PlacedTree;
 pub(crate) use unfinished::UnfinishedFile;

@@ -2,12 +2,8 @@
 
 use std::io::{self, BufWriter, Read, Write};
 
-use flate2::write::GzEncoder;
-use layer_store::{Lease, open_layer_stream};
+use layer_store::{Compressor, Lease, open_layer_stream};
 use oci::{Compression, Descriptor, Digest};
-
-const GZIP_LEVEL: u32 = 6;
-const ZSTD_LEVEL: i32 = 3;
 
 /// Writes the content of a stored blob in another compression; digest and size of what came out.
 pub(crate) fn recompress(
@@ -27,23 +23,9 @@ pub(crate) fn recompress(
 }
 
 fn compress(tar: &mut dyn Read, sink: &mut dyn Write, to: Compression, level: Option<i32>) -> io::Result<()> {
-    match to {
-        Compression::None => {
-            io::copy(tar, sink)?;
-        }
-        Compression::Gzip => {
-            let level = level.and_then(|level| u32::try_from(level).ok()).unwrap_or(GZIP_LEVEL).min(9);
-            let mut encoder = GzEncoder::new(sink, flate2::Compression::new(level));
-            io::copy(tar, &mut encoder)?;
-            encoder.finish()?;
-        }
-        Compression::Zstd => {
-            let mut encoder = zstd::Encoder::new(sink, level.unwrap_or(ZSTD_LEVEL))?;
-            io::copy(tar, &mut encoder)?;
-            encoder.finish()?;
-        }
-    }
-    Ok(())
+    let mut compressor = Compressor::new(to, level, sink)?;
+    io::copy(tar, &mut compressor)?;
+    compressor.finish().map(drop)
 }
 
 #[cfg(test)]

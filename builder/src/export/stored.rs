@@ -1,11 +1,9 @@
 //! The store's own images: a config and layer ids. Nothing is compressed for them.
 
-use std::collections::BTreeMap;
-
 use layer_store::{StoredImage, StoredVariant};
 use oci::{Document, ImageConfig, MediaType, Reference};
 
-use super::assemble::{AssembledImage, Family, image_with};
+use super::assemble::{AssembledImage, Family, Style, image_with};
 use super::error::ExportError;
 use super::layers::{Based, Form, diff_ids, entries, free};
 use super::made::{Made, config, epoch, times};
@@ -102,5 +100,5 @@ pub(crate) async fn pack(
     let based = Based::of_stored(variant, config.parsed());
     let form = Form { family: Family::Oci, compression, clamp: None };
     let entries = entries(session, &based, form).await?;
-    Ok(image_with(&variant.platform, config, entries, Family::Oci, &BTreeMap::new()))
+    Ok(image_with(&variant.platform, config, entries, &Style::PLAIN))
 }

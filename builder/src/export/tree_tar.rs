@@ -1,6 +1,6 @@
 //! The files of a tree as one tar.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -8,16 +8,14 @@ use layer_store::tar::TarWriter;
 use layer_store::{Attributes, Entry, Kind, StackView, StoreError, Time, Walk};
 
 use super::error::TreeError;
+use super::trees::PlacedTree;
 
-/// Writes trees, each below its prefix (empty for a single one). `clamp`: the latest modification
-/// time, in seconds since 1970.
-pub(crate) fn write_tar(
-    trees: &[(PathBuf, StackView)],
-    clamp: Option<i64>,
-    sink: &mut dyn Write,
-) -> Result<(), TreeError> {
+/// Writes trees, each below its directory. Directories that several have are those of the first.
+pub(crate) fn write_tar(trees: &[PlacedTree], sink: &mut dyn Write) -> Result<(), TreeError> {
     let mut tar = TarWriter::new(sink);
-    for (prefix, view) in trees {
+    let mut directories: HashSet<PathBuf> = HashSet::new();
+    for PlacedTree { directory: prefix, view, clamp } in trees {
+        let clamp = *clamp;
         if !prefix.as_os_str().is_empty()
             && let Some(root) = view.lookup(Path::new("/"))?
         {
@@ -29,7 +27,11 @@ pub(crate) fn write_tar(
             if relative.as_os_str().is_empty() {
                 return Ok(Walk::Continue);
             }
-            write_entry(&mut tar, view, path, &prefix.join(relative), entry, &mut links, clamp)?;
+            let name = prefix.join(relative);
+            if entry.attributes.is_dir() && trees.len() > 1 && !directories.insert(name.clone()) {
+                return Ok(Walk::Continue);
+            }
+            write_entry(&mut tar, view, path, &name, entry, &mut links, clamp)?;
             Ok(Walk::Continue)
         })?;
     }

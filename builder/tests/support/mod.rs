@@ -5,7 +5,7 @@ use std::path::Path;
 
 use builder::event::StepId;
 use builder::export::{ExportRequest, FinishedTarget};
-use builder::request::{CompressionChoice, Output, OutputKind};
+use builder::request::{Output, OutputKind};
 use builder::session::EventStream;
 use builder::{EventSink, HostFacts, Session};
 use graph::Target;
@@ -117,15 +117,7 @@ pub fn target(
 }
 
 pub fn output(kind: OutputKind) -> Output {
-    Output {
-        kind,
-        compression: CompressionChoice::default(),
-        names: Vec::new(),
-        oci_media_types: true,
-        rewrite_timestamp: false,
-        source_date_epoch: None,
-        annotations: Default::default(),
-    }
+    Output::new(kind)
 }
 
 pub fn request(outputs: Vec<Output>, tags: &[&str], targets: Vec<FinishedTarget>) -> ExportRequest {

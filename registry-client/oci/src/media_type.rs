@@ -120,6 +120,11 @@ impl MediaType {
         self.compression().is_some()
     }
 
+    /// A layer that may not be distributed.
+    pub fn is_foreign(&self) -> bool {
+        matches!(self, Self::OciForeignLayer(_) | Self::DockerForeignLayer(_))
+    }
+
     /// How a layer is packed; `None` for what is no layer.
     pub fn compression(&self) -> Option<Compression> {
         match self {

@@ -1,11 +1,11 @@
 //! From layers and a config to the documents of an image. Pure.
 
-use std::collections::BTreeMap;
+mod documents;
 
-use oci::{
-    Compression, Descriptor, DiffId, Document, History, ImageConfig, Index, Manifest, MediaType, Platform,
-};
-use serde_json::Map;
+use oci::{Compression, Descriptor, DiffId, History, ImageConfig, MediaType, Platform};
+
+use crate::request::Output;
+pub use documents::{AssembledImage, Style, image, image_with, index};
 
 /// One layer as an image refers to it.
 #[derive(Clone, Debug)]
@@ -26,6 +26,14 @@ pub enum Family {
 }
 
 impl Family {
+    /// The one an output asks for.
+    pub fn of(output: &Output) -> Self {
+        match output.oci_media_types {
+            true => Self::Oci,
+            false => Self::Docker,
+        }
+    }
+
     /// A media type in this family.
     pub fn convert(self, media_type: &MediaType) -> MediaType {
         match self {
@@ -141,95 +149,6 @@ fn fill_platform(config: &mut ImageConfig, platform: &Platform) {
     if config.os.is_empty() {
         config.os.clone_from(&platform.os);
     }
-}
-
-/// One platform's image: its documents and blobs.
-#[derive(Clone, Debug)]
-pub struct AssembledImage {
-    /// For which platform.
-    pub platform: Platform,
-    /// The config.
-    pub config: Document<ImageConfig>,
-    /// The manifest.
-    pub manifest: Document<Manifest>,
-}
-
-/// Config and manifest of an image.
-pub fn image(
-    platform: &Platform,
-    config: ImageConfig,
-    layers: Vec<LayerEntry>,
-    family: Family,
-    annotations: &BTreeMap<String, String>,
-) -> AssembledImage {
-    let config = Document::create(family.convert(&MediaType::OciConfig), config);
-    image_with(platform, config, layers, family, annotations)
-}
-
-/// The manifest over a config that is there already.
-pub fn image_with(
-    platform: &Platform,
-    config: Document<ImageConfig>,
-    layers: Vec<LayerEntry>,
-    family: Family,
-    annotations: &BTreeMap<String, String>,
-) -> AssembledImage {
-    let manifest_type = family.convert(&MediaType::OciManifest);
-    let manifest = Manifest {
-        schema_version: 2,
-        media_type: Some(manifest_type.clone()),
-        config: config.descriptor().clone(),
-        layers: layers.into_iter().map(|layer| layer_descriptor(layer.blob, family)).collect(),
-        annotations: match family {
-            Family::Oci => annotations.clone(),
-            // Docker's manifest has no such field.
-            Family::Docker => BTreeMap::new(),
-        },
-        other: Map::new(),
-    };
-    let manifest = Document::create(manifest_type, manifest);
-    AssembledImage { platform: platform.clone(), config, manifest }
-}
-
-/// A layer as this family writes it: same blob, own media type; foreign layers become ordinary ones.
-fn layer_descriptor(blob: Descriptor, family: Family) -> Descriptor {
-    let media_type = match blob.media_type.compression() {
-        Some(compression) => family.layer(compression),
-        None => family.convert(&blob.media_type),
-    };
-    let annotations = match family {
-        Family::Oci => blob.annotations,
-        Family::Docker => BTreeMap::new(),
-    };
-    Descriptor { annotations, ..Descriptor::new(media_type, blob.digest, blob.size) }
-}
-
-/// The index over several platforms.
-pub fn index(
-    images: &[AssembledImage],
-    family: Family,
-    annotations: &BTreeMap<String, String>,
-) -> Document<Index> {
-    let media_type = family.convert(&MediaType::OciIndex);
-    let manifests = images
-        .iter()
-        .map(|image| Descriptor {
-            platform: Some(image.platform.clone()),
-            ..image.manifest.descriptor().clone()
-        })
-        .collect();
-    let annotations = match family {
-        Family::Oci => annotations.clone(),
-        Family::Docker => BTreeMap::new(),
-    };
-    let index = Index {
-        schema_version: 2,
-        media_type: Some(media_type.clone()),
-        manifests,
-        annotations,
-        other: Map::new(),
-    };
-    Document::create(media_type, index)
 }
 
 #[cfg(test)]

@@ -1,8 +1,11 @@
 //! Documents of images, from layers and configs that are made up.
 
+use std::collections::BTreeMap;
+
 use oci::Digest;
 
 use super::*;
+use crate::request::{Annotation, AnnotationPlace, Annotations, ForeignLayers};
 
 fn diff(name: &str) -> DiffId {
     DiffId(Digest::sha256(name))
@@ -151,8 +154,9 @@ fn one_family_and_the_blobs_stay() {
             layer("c", MediaType::DockerForeignLayer(gzip)),
         ]
     };
-    let annotations = BTreeMap::from([("a.b".to_owned(), "c".to_owned())]);
-    let oci = image(&Platform::host(), config(), layers(), Family::Oci, &annotations);
+    let annotations = Annotations(vec![annotation(AnnotationPlace::Manifest, None, "a.b")]);
+    let style = Style { annotations: &annotations, ..Style::PLAIN };
+    let oci = image(&Platform::host(), config(), layers(), &style);
     let types = |image: &AssembledImage| -> Vec<String> {
         image.manifest.parsed().layers.iter().map(|layer| layer.media_type.to_string()).collect()
     };
@@ -164,21 +168,59 @@ fn one_family_and_the_blobs_stay() {
             "application/vnd.oci.image.layer.v1.tar+gzip"
         ]
     );
-    assert_eq!(oci.manifest.parsed().annotations, annotations);
+    assert_eq!(oci.manifest.parsed().annotations["a.b"], "value");
     assert_eq!(oci.manifest.parsed().layers[0].digest, layers()[0].blob.digest);
-    let docker = image(&Platform::host(), config(), layers(), Family::Docker, &annotations);
+    let style = Style { family: Family::Docker, ..style };
+    let docker = image(&Platform::host(), config(), layers(), &style);
     assert_eq!(docker.manifest.parsed().config.media_type, MediaType::DockerConfig);
     assert_eq!(types(&docker)[0], MediaType::DockerLayer(gzip).to_string());
     assert!(docker.manifest.parsed().annotations.is_empty());
 }
 
 #[test]
-fn the_index_names_each_platform() {
-    let one = image(&"linux/amd64".parse().unwrap(), config(), vec![], Family::Oci, &BTreeMap::new());
-    let two = image(&"linux/arm/v7".parse().unwrap(), config(), vec![], Family::Oci, &BTreeMap::new());
-    let index = index(&[one.clone(), two], Family::Oci, &BTreeMap::new());
-    let platforms: Vec<String> =
-        index.parsed().manifests.iter().map(|entry| entry.platform.as_ref().unwrap().to_string()).collect();
-    assert_eq!(platforms, ["linux/amd64", "linux/arm/v7"]);
-    assert_eq!(index.parsed().manifests[0].digest, one.manifest.descriptor().digest);
+fn layers_that_may_not_be_distributed_say_so_where_that_is_asked_for() {
+    let mut foreign = layer("c", MediaType::DockerForeignLayer(Compression::Gzip));
+    foreign.blob.other.insert("urls".to_owned(), serde_json::json!(["https://example.org/c"]));
+    let made = |foreign_layers| {
+        let style = Style { foreign_layers, ..Style::PLAIN };
+        let made = image(&Platform::host(), config(), vec![foreign.clone()], &style);
+        made.manifest.parsed().layers[0].clone()
+    };
+    let kept = made(ForeignLayers::Keep);
+    assert_eq!(kept.media_type, MediaType::OciForeignLayer(Compression::Gzip));
+    assert_eq!(kept.other["urls"][0], "https://example.org/c");
+    let converted = made(ForeignLayers::Convert);
+    assert_eq!(converted.media_type, MediaType::OciLayer(Compression::Gzip));
+    assert!(converted.other.is_empty());
+}
+
+fn annotation(place: AnnotationPlace, platform: Option<&str>, key: &str) -> Annotation {
+    let platform = platform.map(|text| text.parse().unwrap());
+    Annotation { place, platform, key: key.to_owned(), value: "value".to_owned() }
+}
+
+#[test]
+fn the_index_names_each_platform_and_each_document_has_its_annotations() {
+    let annotations = Annotations(vec![
+        annotation(AnnotationPlace::Index, None, "index"),
+        annotation(AnnotationPlace::ManifestDescriptor, Some("linux/amd64"), "descriptor"),
+        annotation(AnnotationPlace::Manifest, Some("linux/arm/v7"), "manifest"),
+    ]);
+    let style = Style { annotations: &annotations, ..Style::PLAIN };
+    let one = image(&"linux/amd64".parse().unwrap(), config(), vec![], &style);
+    let two = image(&"linux/arm/v7".parse().unwrap(), config(), vec![], &style);
+    let more = Descriptor::new(MediaType::OciManifest, Digest::sha256("more"), 4);
+    let index = index(&[one.clone(), two.clone()], &[more], &style);
+    let entries = &index.parsed().manifests;
+    let platforms: Vec<String> = entries
+        .iter()
+        .map(|entry| entry.platform.as_ref().map_or("none".to_owned(), Platform::to_string))
+        .collect();
+    assert_eq!(platforms, ["linux/amd64", "linux/arm/v7", "none"]);
+    assert_eq!(entries[0].digest, one.manifest.descriptor().digest);
+    let keys = |map: &BTreeMap<String, String>| map.keys().cloned().collect::<Vec<_>>().join(",");
+    assert_eq!(keys(&index.parsed().annotations), "index");
+    assert_eq!([keys(&entries[0].annotations), keys(&entries[1].annotations)], ["descriptor", ""]);
+    let of_manifests = [&one, &two].map(|image| keys(&image.manifest.parsed().annotations));
+    assert_eq!(of_manifests, ["", "manifest"]);
 }

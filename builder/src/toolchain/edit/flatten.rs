@@ -9,7 +9,7 @@ use oci::{Algorithm, Compression, Descriptor, DiffId, Document, Hasher, ImageDoc
 use super::Image;
 use crate::Session;
 use crate::event::StepId;
-use crate::export::{recompress, write_tar};
+use crate::export::{PlacedTree, recompress, write_tar};
 use crate::toolchain::error::ToolError;
 use crate::toolchain::place::{Content, MadeSource, PlaceError, Source, stored_image, take_in};
 use crate::worker::{Permit, blocking};
@@ -27,7 +27,8 @@ pub(super) async fn flatten(session: &Session, mut image: Image, step: StepId) -
         let view = session.store.stack(&snapshot)?;
         let mut sink = BufWriter::new(session.lease.blob()?);
         let mut hasher = Hasher::new(Algorithm::Sha256);
-        write_tar(&[(PathBuf::new(), view)], None, &mut Both { sink: &mut sink, hasher: &mut hasher })
+        let tree = PlacedTree { directory: PathBuf::new(), view, clamp: None };
+        write_tar(&[tree], &mut Both { sink: &mut sink, hasher: &mut hasher })
             .map_err(crate::export::ExportError::from)?;
         let writer = sink.into_inner().map_err(|error| failed(error.into_error()))?;
         let (digest, size) = writer.commit()?;

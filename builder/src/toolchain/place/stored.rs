@@ -11,7 +11,7 @@ use super::content::is_elsewhere;
 use super::error::PlaceError;
 use super::verified::Verified;
 use crate::Session;
-use crate::export::{AssembledImage, Family, assemble_index, pack_stored};
+use crate::export::{AssembledImage, Style, assemble_index, pack_stored};
 use crate::image::{find_document, stored_document};
 use crate::request::CompressionChoice;
 use crate::worker::{Permit, blocking};
@@ -163,7 +163,7 @@ async fn assembled(
             return Err(PlaceError::refused(format!("store:{}", name.familiar()), reason));
         }
         [only] => ImageDocument::Manifest(only.manifest.clone()),
-        several => ImageDocument::Index(assemble_index(several, Family::Oci, &BTreeMap::new())),
+        several => ImageDocument::Index(assemble_index(several, &[], &Style::PLAIN)),
     };
     Ok((top, made))
 }
@@ -187,7 +187,10 @@ async fn variant_of(
     })
     .await?;
     match manifest {
-        Some(manifest) => Ok(AssembledImage { platform: variant.platform.clone(), config, manifest }),
+        Some(manifest) => {
+            let (platform, annotations) = (variant.platform.clone(), BTreeMap::new());
+            Ok(AssembledImage { platform, config, manifest, annotations })
+        }
         None => Ok(pack_stored(session, variant, config, compression).await?),
     }
 }

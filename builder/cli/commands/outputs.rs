@@ -1,0 +1,101 @@
+//! What `build` makes: its outputs and names.
+
+use std::io::IsTerminal;
+
+use builder::request::{Destination, LocalMode, OutputKind};
+use oci::Reference;
+
+use crate::args::{BuildArgs, Global, OutputArg, Trust, parse_output};
+use crate::client;
+use crate::environment::Environment;
+use crate::failure::Failure;
+use crate::host::Open;
+
+/// What has to be allowed before `mode=delete` removes files.
+pub const DELETE: &str = "buildx.local.delete";
+
+/// The outputs that were asked for; an image in the store where none was.
+pub fn parse(args: &BuildArgs) -> Result<Vec<OutputArg>, Failure> {
+    let mut texts: Vec<&str> = args.outputs.iter().map(String::as_str).collect();
+    if args.push {
+        texts.push("type=registry");
+    }
+    if texts.is_empty() {
+        texts.push("type=image");
+    }
+    let mut outputs = Vec::new();
+    for text in texts {
+        let wrong = |why: String| Failure::usage(format!("--output {text}: {why}"));
+        let mut arg = parse_output(text).map_err(wrong)?;
+        check(&arg, args).map_err(wrong)?;
+        let of_all = args.annotations.iter().flat_map(|given| given.0.iter().cloned());
+        // What an output says of itself counts more.
+        let own = std::mem::take(&mut arg.output.annotations.0);
+        arg.output.annotations.0 = of_all.chain(own).collect();
+        outputs.push(arg);
+    }
+    let to_stdout = outputs.iter().filter(|arg| is_stdout(&arg.output.kind)).count();
+    if to_stdout > 1 {
+        return Err(Failure::usage("--output: only one output can go to standard output"));
+    }
+    Ok(outputs)
+}
+
+fn check(arg: &OutputArg, args: &BuildArgs) -> Result<(), String> {
+    if is_stdout(&arg.output.kind) && std::io::stdout().is_terminal() {
+        return Err("standard output is a terminal; name a file as dest=".to_owned());
+    }
+    let deletes = matches!(arg.output.kind, OutputKind::Local(_, LocalMode::Delete, _));
+    if deletes && !args.allow.iter().any(|name| name == DELETE) {
+        return Err(format!(
+            "mode=delete removes files that the build did not make; it needs --allow {DELETE}"
+        ));
+    }
+    Ok(())
+}
+
+fn is_stdout(kind: &OutputKind) -> bool {
+    match kind {
+        OutputKind::Oci(to, _) | OutputKind::Docker(to) | OutputKind::Tar(to, _) => {
+            *to == Destination::Stdout
+        }
+        OutputKind::Image(_) | OutputKind::Local(..) | OutputKind::CacheOnly => false,
+    }
+}
+
+/// Lets the session trust the registries of outputs that say so.
+pub fn trust(
+    outputs: &[OutputArg],
+    args: &BuildArgs,
+    open: &mut Open,
+    global: &Global,
+    environment: &Environment,
+) -> Result<(), Failure> {
+    let mut hosts = Vec::new();
+    for arg in outputs.iter().filter(|arg| arg.trust == Trust::Insecure) {
+        let names = match arg.output.names.is_empty() {
+            true => tags(args)?,
+            false => arg.output.names.clone(),
+        };
+        hosts.extend(names.iter().map(|name| name.repository().registry.clone()));
+    }
+    if let (false, Some(helper)) = (hosts.is_empty(), &open.session.helper) {
+        open.session.client = client::open_trusting(global, environment, helper.clone(), &hosts)
+            .map_err(|error| Failure::from_error(builder::error::Category::Usage, &error))?;
+    }
+    Ok(())
+}
+
+/// The names of the image.
+pub fn tags(args: &BuildArgs) -> Result<Vec<Reference>, Failure> {
+    let tag = |text: &String| {
+        let name: Reference = text.parse().map_err(|error| Failure::usage(format!("--tag: {error}")))?;
+        if name.digest().is_some() {
+            return Err(Failure::usage(format!(
+                "--tag: {text} names a digest, which only the build can know"
+            )));
+        }
+        Ok(name)
+    };
+    args.tags.iter().map(tag).collect()
+}

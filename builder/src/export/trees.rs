@@ -1,0 +1,134 @@
+//! Outputs that are files: the trees of all targets in one directory or one tar.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use layer_store::{StackView, Walk};
+
+use super::clear::clear_directory;
+use super::error::{ExportError, TreeError};
+use super::layers::free;
+use super::made::platform_directory;
+use super::request::{ExportRequest, FinishedTarget};
+use super::tree::{Ownership, write_tree};
+use super::tree_tar::write_tar;
+use crate::Session;
+use crate::event::Event;
+use crate::request::{LocalMode, Output, PlatformSplit, TreeOptions};
+use crate::worker::blocking;
+
+/// A tree and where it goes.
+#[derive(Clone, Debug)]
+pub(crate) struct PlacedTree {
+    /// Its directory in the output; empty for the output itself.
+    pub directory: PathBuf,
+    /// The files.
+    pub view: StackView,
+    /// The latest modification time, in seconds since 1970.
+    pub clamp: Option<i64>,
+}
+
+/// The trees of all targets. Without a directory for each, no two may have the same file.
+fn place(
+    session: &Session,
+    targets: &[FinishedTarget],
+    options: &TreeOptions,
+    epoch: impl Fn(&FinishedTarget) -> Option<i64>,
+) -> Result<Vec<PlacedTree>, ExportError> {
+    let split = match options.split {
+        PlatformSplit::Several => targets.len() > 1,
+        PlatformSplit::Always => true,
+        PlatformSplit::Never => false,
+    };
+    let mut trees = Vec::with_capacity(targets.len());
+    for finished in targets {
+        let directory = match split {
+            true => PathBuf::from(platform_directory(&finished.target.platform)),
+            false => PathBuf::new(),
+        };
+        let view = session.store.stack(&finished.snapshot).map_err(TreeError::from)?;
+        trees.push(PlacedTree { directory, view, clamp: epoch(finished) });
+    }
+    if !split && targets.len() > 1 {
+        refuse_overlap(&trees, targets)?;
+    }
+    Ok(trees)
+}
+
+fn refuse_overlap(trees: &[PlacedTree], targets: &[FinishedTarget]) -> Result<(), ExportError> {
+    let mut seen: HashMap<PathBuf, (usize, bool)> = HashMap::new();
+    for (number, tree) in trees.iter().enumerate() {
+        let mut overlap = None;
+        let walked = tree.view.walk(Path::new("/"), &mut |path, entry| {
+            let is_dir = entry.attributes.is_dir();
+            let before = seen.insert(path.to_owned(), (number, is_dir));
+            if let Some((other, was_dir)) = before
+                && !(is_dir && was_dir)
+            {
+                overlap.get_or_insert((path.to_owned(), other));
+            }
+            Ok(Walk::Continue)
+        });
+        walked.map_err(TreeError::from)?;
+        if let Some((path, other)) = overlap {
+            let platform = |number: usize| targets[number].target.platform.to_string();
+            return Err(ExportError::SamePath { path, first: platform(other), second: platform(number) });
+        }
+    }
+    Ok(())
+}
+
+/// The epoch that holds for times in a tree.
+fn epoch_of(output: &Output, request: &ExportRequest) -> impl Fn(&FinishedTarget) -> Option<i64> + use<> {
+    let (own, all) = (output.source_date_epoch, request.source_date_epoch);
+    move |finished| own.or(finished.target.epoch).or(all)
+}
+
+/// Writes all trees as one tar.
+pub(super) async fn write_trees_tar<W: Write + Send + 'static>(
+    session: &Session,
+    request: &ExportRequest,
+    output: &Output,
+    options: &TreeOptions,
+    sink: W,
+) -> Result<W, ExportError> {
+    let (session, targets, options) = (session.clone(), request.targets.clone(), options.clone());
+    let epoch = epoch_of(output, request);
+    blocking(free(), move || {
+        let mut sink = std::io::BufWriter::with_capacity(1 << 20, sink);
+        write_tar(&place(&session, &targets, &options, epoch)?, &mut sink)?;
+        sink.into_inner().map_err(|error| ExportError::io(Path::new("tar"), error.into_error()))
+    })
+    .await
+}
+
+/// Writes all trees into a directory.
+pub(super) async fn write_local(
+    session: &Session,
+    request: &ExportRequest,
+    output: &Output,
+    (path, mode, options): (&Path, LocalMode, &TreeOptions),
+) -> Result<(), ExportError> {
+    let (open, targets, options) = (session.clone(), request.targets.clone(), options.clone());
+    let (path, epoch) = (path.to_owned(), epoch_of(output, request));
+    let skipped = blocking(free(), move || {
+        let mut skipped = Vec::new();
+        let trees = place(&open, &targets, &options, epoch)?;
+        if mode == LocalMode::Delete {
+            clear_directory(&path)?;
+        }
+        for tree in trees {
+            let to = path.join(&tree.directory);
+            skipped.extend(write_tree(&tree.view, Path::new("/"), &to, Ownership::Caller, tree.clamp)?);
+        }
+        Ok::<_, ExportError>(skipped)
+    })
+    .await?;
+    if let Some(first) = skipped.first() {
+        let text =
+            format!("{} special files were not written, {} among them", skipped.len(), first.display());
+        session.events.send(Event::Warning(text)).await;
+    }
+    Ok(())
+}
