@@ -52,9 +52,13 @@ fn with(
     credentials: Credentials,
     insecure: &[String],
 ) -> Result<Client, RegistryError> {
-    let hosts = certificates(hosts(environment)?, environment).verifying(verify(global));
+    let mut hosts = certificates(hosts(environment)?, environment);
+    for host in insecure {
+        let text = format!("[[registry]]\nprefix = {host:?}\nlocation = {host:?}\ninsecure = true\n");
+        hosts = hosts.and(Hosts::parse(Path::new("registry.insecure"), &text)?);
+    }
     let options = ClientOptions {
-        hosts: insecure.iter().fold(hosts, |hosts, host| hosts.allow_insecure(host)),
+        hosts: hosts.verifying(verify(global)),
         credentials,
         ca_bundles: environment.path("SSL_CERT_FILE").into_iter().collect(),
         proxies: proxies(environment),
