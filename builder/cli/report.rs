@@ -161,7 +161,9 @@ fn causes(said: &str, mut cause: Option<&(dyn Error + 'static)>) -> String {
 fn hint(error: &(dyn Error + 'static)) -> String {
     let mut next = Some(error);
     while let Some(error) = next {
-        if let Some(text) = error.downcast_ref().and_then(spawn_hint) {
+        if let Some(text) =
+            error.downcast_ref().and_then(|error| ended_hint(error).or_else(|| spawn_hint(error)))
+        {
             return format!("help: {text}\n");
         }
         let io = error.downcast_ref::<std::io::Error>();
@@ -173,6 +175,12 @@ fn hint(error: &(dyn Error + 'static)) -> String {
         next = wrapped.or_else(|| error.source());
     }
     String::new()
+}
+
+/// A program that ran.
+fn ended_hint(error: &ExecError) -> Option<String> {
+    matches!(error, ExecError::Exit { .. } | ExecError::Signal { .. } | ExecError::OutOfMemory { .. })
+        .then(|| "`rbuild debug` opens a shell in the state that the step left".to_owned())
 }
 
 /// A program that could not be started inside.

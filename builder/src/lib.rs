@@ -21,6 +21,7 @@
 //! - blocking work is started by [`worker::blocking`] and by nothing else.
 
 pub mod context;
+pub mod debug;
 pub mod error;
 pub mod event;
 pub mod exec;

@@ -95,6 +95,11 @@ impl UnfinishedBuild {
         &self.id
     }
 
+    /// Where its files are while it goes on.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// Adds to the log of a step.
     pub fn append(&self, step: u32, bytes: &[u8]) -> Result<()> {
         let path = self.directory.join(step.to_string());
@@ -120,6 +125,7 @@ impl UnfinishedBuild {
         make_dir(&store.at(DIRECTORY))?;
         give_name(&self.directory, &store.at(DIRECTORY).join(self.id.as_str()))?;
         store.trim_builds()?;
+        store.trim_states()?;
         Ok(self.id.clone())
     }
 }
@@ -144,14 +150,19 @@ impl Store {
         Ok(all)
     }
 
+    /// Where the files of a build are.
+    pub(crate) fn build_directory(&self, id: &BuildId) -> PathBuf {
+        self.at(DIRECTORY).join(id.as_str())
+    }
+
     /// The document of a build; `None` where it is gone.
     pub fn build_document(&self, id: &BuildId) -> Result<Option<Vec<u8>>> {
-        read(&self.at(DIRECTORY).join(id.as_str()).join(DOCUMENT))
+        read(&self.build_directory(id).join(DOCUMENT))
     }
 
     /// What a step of a build wrote; `None` where it wrote nothing.
     pub fn step_log(&self, id: &BuildId, step: u32) -> Result<Option<Vec<u8>>> {
-        read(&self.at(DIRECTORY).join(id.as_str()).join(step.to_string()))
+        read(&self.build_directory(id).join(step.to_string()))
     }
 
     /// Whether there is a listing for a digest.
@@ -183,7 +194,7 @@ impl Store {
 
     fn trim_builds(&self) -> Result<()> {
         for id in self.builds()?.iter().skip(BUILDS) {
-            self.discard(&self.at(DIRECTORY).join(id.as_str()))?;
+            self.discard(&self.build_directory(id))?;
         }
         let listings = paths(&self.at(DIRECTORY).join(LISTED));
         let surplus = listings.len().saturating_sub(LISTINGS);

@@ -39,7 +39,7 @@ impl Store {
         self.untag(name)
     }
 
-    /// Removes layers and blobs that neither an image nor a kept record refers to. While other processes use
+    /// Removes layers and blobs that neither an image, a kept record nor the state of a failed step refers to. While other processes use
     /// the store, only records go: what those processes found they may still need.
     pub fn collect(&self, keep: Keep) -> Result<Collected> {
         let lock = Lock::take(&self.at("locks/collect"), Hold::Exclusive)?;
@@ -52,6 +52,7 @@ impl Store {
             return Ok(collected);
         }
         let (mut layers, mut blobs) = (kept, HashSet::new());
+        layers.extend(self.layers_of_states()?);
         for (_, image) in self.images()? {
             if let Some(document) = &image.index {
                 self.mark_documents(document, &mut blobs);

@@ -161,6 +161,8 @@ impl Store {
         if lease::any_alive(self)? {
             return Ok(Evicted::InUse { records });
         }
+        // What is kept for a look at failures goes first.
+        self.forget_states()?;
         let mut gone = self.collect(Keep::AllRecords)?;
         gone.records = records;
         for entry in &plan.journal {

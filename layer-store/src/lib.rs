@@ -33,6 +33,7 @@ mod lock;
 mod pack;
 mod records;
 mod stat_index;
+mod states;
 mod store;
 pub mod tar;
 mod tree;

@@ -21,6 +21,7 @@ mod containers;
 mod contexts;
 mod copy;
 mod debian;
+mod debug;
 mod devices;
 mod doctor;
 mod edits;

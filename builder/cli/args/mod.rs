@@ -4,6 +4,7 @@ mod annotation;
 mod build;
 mod call;
 mod csv;
+mod debug;
 mod edit;
 mod history;
 mod limits;
@@ -26,6 +27,7 @@ pub use build::BuildArgs;
 pub use build::ContextMetadataArg;
 pub use build::{NetworkArg, ProgressArg, PullArg};
 pub use call::{CallArg, Format, Method, Status};
+pub use debug::DebugArgs;
 pub use edit::{AppendArgs, AttachArgs, DiscoverArgs, EditTarget, FlattenArgs, MutateArgs, RebaseArgs};
 pub use history::{ExplainArgs, HistoryCommand, HistoryLsArgs, HistoryShowArgs, LogsArgs};
 pub use limits::{LimitArgs, RateArg};
@@ -40,7 +42,7 @@ pub use run::{PrivilegeArg, RunArgs, RunNetwork};
 pub use save::{LoadArgs, SaveArgs, SaveForm};
 pub use serve::{RegistryCommand, ServeArgs};
 pub use store::{CatArgs, CheckArgs, DiffArgs, DuArgs, LookArgs, PruneArgs, StoreCommand};
-pub use values::{LabelArg, SecretFrom, UlimitArg};
+pub use values::{LabelArg, SecretArg, SecretFrom, UlimitArg};
 
 /// Builds container images from Dockerfiles and moves them between registries, without a daemon.
 #[derive(Debug, Parser)]
@@ -73,6 +75,8 @@ pub enum Command {
     Build(Box<BuildArgs>),
     /// Say why a step of the last build was not found in the cache
     Explain(ExplainArgs),
+    /// Look around in the state of a failed step
+    Debug(DebugArgs),
     /// Look at earlier builds
     #[command(subcommand)]
     History(HistoryCommand),

@@ -4,10 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use builder::error::Category;
 use builder::request::{
-    BuildOutcome, BuildRequest, ContextMetadata, Frontend, LocalContext, PullPolicy, Secret, SecretSource,
-    StepNetwork,
+    BuildOutcome, BuildRequest, ContextMetadata, Frontend, LocalContext, PullPolicy, StepNetwork,
 };
 use dockerfile::{NamedContext, NoCache, Options};
 use graph::ContextName;
@@ -16,11 +14,10 @@ use runtime_exec::NetworkMode;
 
 use super::asked;
 use super::call;
+use super::given;
 use super::outputs;
 use super::places::{self, Places, Sources};
-use crate::args::{
-    BuildArgs, ContextMetadataArg, Global, Method, NetworkArg, OutputArg, PullArg, SecretFrom,
-};
+use crate::args::{BuildArgs, ContextMetadataArg, Global, Method, NetworkArg, OutputArg, PullArg};
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::host;
@@ -253,15 +250,6 @@ fn allowed(args: &BuildArgs) -> Result<BTreeSet<String>, Failure> {
     Ok(args.allow.iter().cloned().collect())
 }
 
-/// Where vendors describe their devices, as BuildKit looks for them.
-fn device_directories(args: &BuildArgs) -> Vec<PathBuf> {
-    if args.cdi_spec_dirs.is_empty() {
-        ["/etc/cdi", "/var/run/cdi", "/etc/buildkit/cdi"].map(PathBuf::from).to_vec()
-    } else {
-        args.cdi_spec_dirs.clone()
-    }
-}
-
 fn request(
     args: &BuildArgs,
     environment: &Environment,
@@ -284,9 +272,9 @@ fn request(
             ContextMetadataArg::Git => ContextMetadata::Git,
         },
         asked: asked::asked(args, &options),
-        secrets: secrets(args, environment)?,
-        ssh: ssh(args, environment)?,
-        device_directories: device_directories(args),
+        secrets: given::secrets(&args.secrets, environment)?,
+        ssh: given::ssh(&args.ssh, environment)?,
+        device_directories: given::device_directories(&args.cdi_spec_dirs),
         outputs: outputs.iter().map(|arg| arg.output.clone()).collect(),
         tags: outputs::tags(args)?,
         pull: match args.pull {
@@ -321,51 +309,4 @@ fn remembering(frontend: Frontend, build_file: Arc<Mutex<BuildFile>>) -> Fronten
         drop(file);
         frontend(known)
     })
-}
-
-fn secrets(args: &BuildArgs, environment: &Environment) -> Result<BTreeMap<String, SecretSource>, Failure> {
-    let mut all = BTreeMap::new();
-    for secret in &args.secrets {
-        let variable = |name: &str| {
-            let value =
-                environment.get(name).map(|value| SecretSource::Value(Secret(value.as_bytes().to_vec())));
-            value.ok_or_else(|| Failure::usage(format!("--secret id={}: {name} is not set", secret.id)))
-        };
-        let source = match &secret.from {
-            SecretFrom::File(path) => SecretSource::File(path.clone()),
-            SecretFrom::Variable(name) => variable(name)?,
-            SecretFrom::ById => {
-                variable(&secret.id).unwrap_or_else(|_| SecretSource::File(secret.id.clone().into()))
-            }
-        };
-        if let SecretSource::File(path) = &source {
-            std::fs::metadata(path).map_err(|error| {
-                Failure::new(
-                    Category::Local,
-                    format!("--secret id={}: {}: {error}", secret.id, path.display()),
-                )
-            })?;
-        }
-        all.insert(secret.id.clone(), source);
-    }
-    Ok(all)
-}
-
-fn ssh(args: &BuildArgs, environment: &Environment) -> Result<BTreeMap<String, PathBuf>, Failure> {
-    let mut all = BTreeMap::new();
-    for text in &args.ssh {
-        let (id, socket) = match text.split_once('=') {
-            Some((id, socket)) => (id, PathBuf::from(socket)),
-            None => {
-                let socket = environment.path("SSH_AUTH_SOCK");
-                (
-                    text.as_str(),
-                    socket
-                        .ok_or_else(|| Failure::usage(format!("--ssh {text}: SSH_AUTH_SOCK is not set")))?,
-                )
-            }
-        };
-        all.insert(id.to_owned(), socket);
-    }
-    Ok(all)
 }

@@ -133,7 +133,7 @@ fn title(step: &Step) -> String {
 }
 
 /// A build by its id or the beginning of it; the last one where none is named.
-fn find(store: &Store, wanted: Option<&str>) -> Result<Build, Failure> {
+pub fn find(store: &Store, wanted: Option<&str>) -> Result<Build, Failure> {
     let wanted = wanted.unwrap_or_default().to_ascii_lowercase();
     let absent = || match wanted.as_str() {
         "" => Failure::new(Category::Local, "the store knows no builds"),

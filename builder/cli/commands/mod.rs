@@ -6,8 +6,10 @@ mod build;
 mod call;
 mod context;
 mod copy;
+mod debug;
 mod doctor;
 mod edit;
+mod given;
 mod history;
 mod images;
 mod inspect;
@@ -73,6 +75,7 @@ pub fn dispatch(cli: &Cli, environment: &Environment) -> Result<u8, Failure> {
         Command::Diff(args) => look::diff(args, global, environment)?,
         Command::Store(command) => store::run(command, global, environment)?,
         Command::Context(command) => context::run(command)?,
+        Command::Debug(args) => return debug::run(args, global, environment),
         Command::Doctor(args) => return doctor::run(args, global, environment),
         Command::Run(args) => return run::run(args, global, environment),
     }

@@ -29,8 +29,8 @@ pub use environment::{
 };
 pub use error::ExecError;
 pub use etc::{DEFAULT_HOSTNAME, hosts, resolv_conf};
-pub(crate) use kill::KillSwitch;
-pub(crate) use prepare::{account, lower_dirs};
+pub(crate) use kill::{KillSwitch, Wire};
+pub(crate) use prepare::{account, lower_dirs, prepare};
 pub use resources::StepResources;
-pub use run::run_exec;
+pub use run::{FailedExec, run_exec};
 pub use user::{ResolvedUser, UserError, resolve as resolve_user};

@@ -23,15 +23,15 @@ const SHARED_MEMORY: &str = "/dev/shm";
 const ACCOUNTS_AT_MOST: u64 = 10 << 20;
 
 /// Everything a step needs, alive until it is over.
-pub(super) struct Prepared {
+pub(crate) struct Prepared {
     pub spec: ProcessSpec,
     pub layer: ActiveLayer,
     /// Cache directories and scratch layers; released after the sandbox is gone.
-    pub _mounts: Mounts,
+    _mounts: Mounts,
 }
 
 /// Makes a step ready to start.
-pub(super) fn prepare(
+pub(crate) fn prepare(
     session: &Session,
     op: &ExecOp,
     inputs: &[Option<Snapshot>],

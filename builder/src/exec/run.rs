@@ -1,8 +1,8 @@
 //! One step, from op to snapshot.
 
 use graph::ExecOp;
-use layer_store::Snapshot;
-use runtime_exec::Exit;
+use layer_store::{ActiveLayer, Snapshot};
+use runtime_exec::{Exit, Stage};
 
 use super::error::ExecError;
 use super::resources::StepResources;
@@ -10,6 +10,24 @@ use super::{full, prepare, sandboxed};
 use crate::Session;
 use crate::event::StepId;
 use crate::worker::{Permit, blocking};
+
+/// A step that has no result.
+#[derive(Debug)]
+pub struct FailedExec {
+    /// Why.
+    pub error: ExecError,
+    /// What its program left, where it ran and there is room for that.
+    pub left: Option<ActiveLayer>,
+    /// Whether it came to running the program; one that cannot be found or executed counts.
+    pub ran: bool,
+}
+
+impl From<ExecError> for FailedExec {
+    fn from(error: ExecError) -> Self {
+        let ran = matches!(&error, ExecError::Spawn(spawn) if spawn.stage() == Some(Stage::Exec));
+        Self { error, left: None, ran }
+    }
+}
 
 /// Runs a step upon its inputs; input 0 is the root, `None` being the empty tree. The one output is
 /// the root with one more layer. Dropping the future kills the step.
@@ -19,7 +37,7 @@ pub async fn run_exec(
     inputs: &[Option<Snapshot>],
     step: StepId,
     resources: &StepResources,
-) -> Result<Vec<Snapshot>, ExecError> {
+) -> Result<Vec<Snapshot>, FailedExec> {
     let base = inputs.first().cloned().flatten().unwrap_or_default();
     let prepared = {
         let (session, op, inputs, resources) =
@@ -28,8 +46,13 @@ pub async fn run_exec(
     };
     let ended = sandboxed::run(prepared, session.events.clone(), step).await?;
     let sandboxed::Ended { exit, tail, layer } = ended;
-    check(exit, &op.valid_exit_codes, tail).map_err(|error| full::explain(error, session.store.root()))?;
-    let layer = blocking(Permit::free(), move || layer.commit()).await?;
+    if let Err(error) = check(exit, &op.valid_exit_codes, tail) {
+        let error = full::explain(error, session.store.root());
+        // On a full disk it is better to make room.
+        let left = (!matches!(error, ExecError::DiskFull { .. })).then_some(layer);
+        return Err(FailedExec { error, left, ran: true });
+    }
+    let layer = blocking(Permit::free(), move || layer.commit()).await.map_err(ExecError::from)?;
     Ok(vec![base.with(layer)])
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use graph::{Graph, VertexId};
-use layer_store::UnfinishedBuild;
+use layer_store::{LayerId, UnfinishedBuild};
 
 use super::describe::describe;
 use super::{Asked, Build, State, Step, why};
@@ -72,6 +72,18 @@ impl Recorder {
     /// Takes the build file's text.
     pub(crate) fn build_file(&self, text: Option<String>) {
         self.state().build.text = text;
+    }
+
+    /// The title of a step.
+    pub(crate) fn title(&self, step: StepId) -> String {
+        self.state().build.step(step.0).map(|one| one.title.clone()).unwrap_or_default()
+    }
+
+    /// Keeps the state of a failed step. Without a journal there is nothing to keep it in.
+    pub(crate) fn keep_state(&self, step: StepId, layers: &[LayerId], document: serde_json::Value) {
+        if let Some(journal) = self.journal().as_ref() {
+            drop(journal.keep_state(step.0, layers, document));
+        }
     }
 
     /// Takes the steps of the graph with what their keys were made of.

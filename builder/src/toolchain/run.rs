@@ -15,7 +15,7 @@ use super::error::ToolError;
 use crate::Session;
 use crate::event::StepId;
 use crate::exec::{
-    DEFAULT_PATH, ExecError, KillSwitch, account, hosts, lower_dirs, resolv_conf, set_default_variable,
+    DEFAULT_PATH, ExecError, KillSwitch, Wire, account, hosts, lower_dirs, resolv_conf, set_default_variable,
     set_variable, split_environment,
 };
 use crate::image::{image_facts, pull_image};
@@ -81,6 +81,25 @@ pub struct RunIo {
     pub on_started: Option<OnStarted>,
 }
 
+impl RunIo {
+    /// Starts a process and waits for its end, or for the switch that ends it.
+    pub(crate) fn attend(self, spec: &ProcessSpec, wire: &Wire) -> Result<Exit, ExecError> {
+        if wire.is_pulled() {
+            return Ok(Exit::Signal(rustix::process::Signal::KILL.as_raw()));
+        }
+        let io = StepIo { stdin: self.stdin, stdout: self.stdout, stderr: self.stderr };
+        let mut running = runtime_exec::spawn(spec, io)?;
+        wire.connect(running.killer());
+        if let Some(take) = self.on_started {
+            take(&running);
+        }
+        if let (Some(terminal), Some(take)) = (running.take_terminal(), self.on_terminal) {
+            take(terminal);
+        }
+        Ok(running.wait()?)
+    }
+}
+
 /// Runs a process from an image, which is pulled where it is absent. Dropping the future kills it.
 pub async fn run(
     session: &Session,
@@ -100,19 +119,7 @@ pub async fn run(
     let exit = blocking(Permit::free(), move || {
         let layer = session.lease.prepare(&snapshot)?;
         let spec = spec(&session, &name, &snapshot, &layer, &facts.config, &options)?;
-        if wire.is_pulled() {
-            return Ok(Exit::Signal(rustix::process::Signal::KILL.as_raw()));
-        }
-        let step_io = StepIo { stdin: io.stdin, stdout: io.stdout, stderr: io.stderr };
-        let mut running = runtime_exec::spawn(&spec, step_io).map_err(ExecError::from)?;
-        wire.connect(running.killer());
-        if let Some(take) = io.on_started {
-            take(&running);
-        }
-        if let (Some(terminal), Some(take)) = (running.take_terminal(), io.on_terminal) {
-            take(terminal);
-        }
-        let exit = running.wait().map_err(ExecError::from)?;
+        let exit = io.attend(&spec, &wire)?;
         drop(layer);
         Ok::<_, ToolError>(exit)
     })

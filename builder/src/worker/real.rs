@@ -12,6 +12,7 @@ use layer_store::{CacheKey, ContentId, LayerId, Lease, Record, Snapshot};
 use super::contexts::Contexts;
 use super::{Claim, Job, Permit, Permits, Reading, Tree, Worker, blocking, http};
 use crate::Session;
+use crate::debug;
 use crate::error::Cause;
 use crate::event::StepId;
 use crate::exec::{StepResources, run_exec};
@@ -116,7 +117,13 @@ impl RealWorker {
         for (position, tree) in job.inputs.iter().enumerate() {
             inputs.push(self.layers(tree, mounted_paths(op, position)).await?);
         }
-        Ok(run_exec(&self.session, op, &inputs, job.step, &self.resources).await?)
+        match run_exec(&self.session, op, &inputs, job.step, &self.resources).await {
+            Ok(outputs) => Ok(outputs),
+            Err(failed) => {
+                let resources = &self.resources;
+                Err(debug::keep(&self.recorder, job.step, op, &inputs, resources, failed).await.into())
+            }
+        }
     }
 
     async fn execute(&self, mut job: Job) -> Result<Vec<Snapshot>, Cause> {

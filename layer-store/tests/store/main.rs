@@ -19,6 +19,7 @@ mod overlay;
 mod properties;
 mod quota;
 mod sparse;
+mod states;
 mod support;
 mod view;
 mod writer;

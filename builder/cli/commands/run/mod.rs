@@ -1,16 +1,17 @@
 //! `rbuild run`: a process in a new container, which leaves nothing behind.
 
+mod connect;
 mod options;
 mod signals;
 
-use std::os::fd::{AsFd, OwnedFd};
+pub use connect::{Attached, io, window};
+pub use signals::Signals;
 
 use builder::event::StepId;
 use builder::exec::ExecError;
-use builder::toolchain::{self, RunIo, ToolError};
+use builder::toolchain::{self, ToolError};
 use runtime_exec::{Exit, Stage};
 
-use self::signals::Signals;
 use crate::args::{Global, RunArgs};
 use crate::environment::Environment;
 use crate::failure::Failure;
@@ -35,7 +36,10 @@ pub fn run(args: &RunArgs, global: &Global, environment: &Environment) -> Result
 fn start(args: &RunArgs, global: &Global, environment: &Environment) -> Result<u8, Failure> {
     let name = super::name(&args.image)?;
     let platform = super::platform(args.platform.as_deref())?;
-    let (options, mut io) = (options::options(args, environment)?, io(args)?);
+    let (options, mut io) = (
+        options::options(args, environment)?,
+        connect::io(Attached { input: args.interactive, terminal: args.tty })?,
+    );
     let signals = Signals::default();
     let receive = signals.receiver();
     io.on_started = Some(Box::new(move |running| {
@@ -55,13 +59,7 @@ fn start(args: &RunArgs, global: &Global, environment: &Environment) -> Result<u
     drop(session);
     open.close();
     match result {
-        Some(Ok(Exit::Code(code))) => Ok(code),
-        Some(Ok(Exit::Signal(signal))) => Ok(u8::try_from(128 + signal).unwrap_or(OURS)),
-        Some(Ok(Exit::OutOfMemory { peak })) => {
-            let used = peak.map(|bytes| format!(" (it used {} KiB)", bytes >> 10)).unwrap_or_default();
-            super::say(&format!("killed: out of memory{used}\n"));
-            Ok(137)
-        }
+        Some(Ok(exit)) => Ok(ended(exit)),
         Some(Err(error)) => {
             Err(Failure::from_error(builder::error::Category::Host, &error).with_code(code_of(&error)))
         }
@@ -69,17 +67,24 @@ fn start(args: &RunArgs, global: &Global, environment: &Environment) -> Result<u
     }
 }
 
+/// The exit code for how a command ended; says so where memory was wanting.
+pub fn ended(exit: Exit) -> u8 {
+    match exit {
+        Exit::Code(code) => code,
+        Exit::Signal(signal) => u8::try_from(128 + signal).unwrap_or(OURS),
+        Exit::OutOfMemory { peak } => {
+            let used = peak.map(|bytes| format!(" (it used {} KiB)", bytes >> 10)).unwrap_or_default();
+            super::say(&format!("killed: out of memory{used}\n"));
+            137
+        }
+    }
+}
+
 /// The exit code for a command that did not start.
 fn code_of(error: &ToolError) -> u8 {
-    const ENOENT: i32 = 2;
     match error {
-        ToolError::Exec(ExecError::Spawn(spawn)) if spawn.stage() == Some(Stage::Exec) => match spawn.errno()
-        {
-            Some(ENOENT) => NOT_FOUND,
-            Some(_) | None => NOT_EXECUTABLE,
-        },
-        ToolError::Exec(_)
-        | ToolError::Image(_)
+        ToolError::Exec(error) => code_of_exec(error),
+        ToolError::Image(_)
         | ToolError::Export(_)
         | ToolError::Place(_)
         | ToolError::Store(_)
@@ -91,21 +96,13 @@ fn code_of(error: &ToolError) -> u8 {
     }
 }
 
-fn io(args: &RunArgs) -> Result<RunIo, Failure> {
-    let own = |fd: std::os::fd::BorrowedFd<'_>| {
-        fd.try_clone_to_owned().map_err(|error| Failure::new(builder::error::Category::Host, error))
-    };
-    let stdin = if args.interactive { Some(own(std::io::stdin().as_fd())?) } else { None };
-    let keyboard = own(std::io::stdin().as_fd())?;
-    let screen = own(std::io::stdout().as_fd())?;
-    let attach: Box<dyn FnOnce(OwnedFd) + Send> = Box::new(move |container| {
-        std::thread::spawn(move || drop(toolchain::attach_terminal(keyboard, screen, container)));
-    });
-    Ok(RunIo {
-        stdin,
-        stdout: own(std::io::stdout().as_fd())?,
-        stderr: own(std::io::stderr().as_fd())?,
-        on_terminal: args.tty.then_some(attach),
-        on_started: None,
-    })
+/// The same of a process that any command started.
+pub fn code_of_exec(error: &ExecError) -> u8 {
+    const ENOENT: i32 = 2;
+    let ExecError::Spawn(spawn) = error else { return OURS };
+    match (spawn.stage(), spawn.errno()) {
+        (Some(Stage::Exec), Some(ENOENT)) => NOT_FOUND,
+        (Some(Stage::Exec), _) => NOT_EXECUTABLE,
+        (_, _) => OURS,
+    }
 }

@@ -1,6 +1,5 @@
 //! From the options of `run` to what the container is made with.
 
-use std::io::IsTerminal;
 use std::path::Path;
 
 use builder::error::Category;
@@ -52,11 +51,8 @@ fn terminal(args: &RunArgs) -> Result<Option<(u16, u16)>, Failure> {
     if !args.tty {
         return Ok(None);
     }
-    if !std::io::stdin().is_terminal() {
-        return Err(Failure::usage("--tty: standard input is no terminal"));
-    }
-    let size = rustix::termios::tcgetwinsize(std::io::stdin()).map(|size| (size.ws_row, size.ws_col));
-    Ok(Some(size.unwrap_or((24, 80))))
+    let window = super::window().ok_or_else(|| Failure::usage("--tty: standard input is no terminal"))?;
+    Ok(Some(window))
 }
 
 /// Those of files first: an option wins over them.
