@@ -32,6 +32,7 @@ mod lease;
 mod lock;
 mod pack;
 mod records;
+mod sheet;
 mod stat_index;
 mod states;
 mod store;

@@ -49,7 +49,7 @@ impl Store {
         let Some(text) = self.record_text(key)? else { return Ok(None) };
         let Ok(record) = serde_json::from_str::<Record>(&text) else { return Ok(None) };
         for id in record.outputs.iter().flat_map(|snapshot| &snapshot.0) {
-            if self.meta(id)?.is_none() || self.aside(id).is_err() {
+            if self.sheet(id)?.is_none() {
                 return Ok(None);
             }
         }

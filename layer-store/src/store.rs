@@ -11,6 +11,7 @@ use crate::disk::{boot_id, make_dir, remove_tree};
 use crate::error::{At, Result};
 use crate::index::Index;
 use crate::lock::{Hold, Lock};
+use crate::sheet::Sheets;
 use crate::version::{OpenOptions, check_or_create};
 use crate::{LayerId, Mode, lease};
 
@@ -24,6 +25,7 @@ pub(crate) struct Inner {
     pub(crate) mode: Mode,
     pub(crate) boot: String,
     pub(crate) index: Index,
+    pub(crate) sheets: Sheets,
     notices: Mutex<Vec<String>>,
 }
 
@@ -61,6 +63,7 @@ impl Store {
             mode: options.mode,
             boot: boot_id(),
             index,
+            sheets: Sheets::default(),
             notices: Mutex::new(notice.into_iter().collect()),
             root,
         }));

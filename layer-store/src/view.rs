@@ -13,19 +13,13 @@ use rustix::io::Errno;
 
 use crate::attributes::{Entry, Kind};
 use crate::error::{At, Result, StoreError};
-use crate::truth::{self, Aside, file_type, get_xattr, is_whiteout};
+use crate::sheet::{Sheet, is_opaque};
+use crate::truth::{self, file_type, is_whiteout};
 use crate::walk::check_depth;
-use crate::{Mode, Snapshot, Store};
+use crate::{LayerId, Mode, Snapshot, Store};
 
 /// As many links as Linux follows in one path.
 const LINK_LIMIT: usize = 40;
-
-/// One layer of a view.
-#[derive(Debug)]
-pub(crate) struct Sheet {
-    pub(crate) host: PathBuf,
-    pub(crate) aside: Arc<Aside>,
-}
 
 /// The merged tree of a snapshot. Paths are inside its root, with or without a leading slash; symbolic
 /// links resolve inside the root only. Clones are cheap.
@@ -53,10 +47,7 @@ struct Merged {
 impl Store {
     /// Opens the merged tree of a snapshot.
     pub fn stack(&self, snapshot: &Snapshot) -> Result<StackView> {
-        let sheet = |id| {
-            self.present_meta(id)?;
-            Ok(Arc::new(Sheet { host: self.layer_dir(id), aside: self.aside(id)? }))
-        };
+        let sheet = |id: &LayerId| self.sheet(id)?.ok_or_else(|| StoreError::AbsentLayer { id: id.clone() });
         let sheets = snapshot.0.iter().map(sheet).collect::<Result<Vec<_>>>()?;
         Ok(StackView::of(sheets, self.mode()))
     }
@@ -74,7 +65,7 @@ impl StackView {
     }
 
     pub(crate) fn is_opaque(&self, host: &Path) -> Result<bool> {
-        Ok(get_xattr(host, &self.opaque)?.is_some_and(|value| value == b"y"))
+        is_opaque(host, &self.opaque)
     }
 
     /// Looks a path up: links in its parents are followed, its last component is not.
@@ -196,8 +187,16 @@ impl StackView {
     }
 
     fn root(&self) -> Result<Option<Merged>> {
-        let every: Vec<usize> = (0..self.sheets.len()).rev().collect();
-        self.part(&every, Path::new(""))
+        let Some(top) = self.sheets.last() else { return Ok(None) };
+        let stat = statat(CWD, &top.host, AtFlags::SYMLINK_NOFOLLOW).at(&top.host)?;
+        let mut parts = Vec::with_capacity(self.sheets.len());
+        for (layer, sheet) in self.sheets.iter().enumerate().rev() {
+            parts.push(layer);
+            if sheet.hides_all(&self.opaque)? {
+                break;
+            }
+        }
+        Ok(Some(Merged { parts, stat }))
     }
 
     /// Finds a real path: every parent must be a directory, no link is followed.
@@ -219,7 +218,11 @@ impl StackView {
     fn part(&self, layers: &[usize], path: &Path) -> Result<Option<Merged>> {
         let mut found: Option<Merged> = None;
         for &layer in layers {
-            let host = self.sheets[layer].host.join(path);
+            let sheet = &self.sheets[layer];
+            if !sheet.may_hold(path, &self.opaque)? {
+                continue;
+            }
+            let host = sheet.host.join(path);
             let stat = match statat(CWD, &host, AtFlags::SYMLINK_NOFOLLOW) {
                 Ok(stat) => stat,
                 Err(Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG) => continue,

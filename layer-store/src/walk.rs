@@ -9,9 +9,10 @@ use rustix::fs::{AtFlags, CWD, FileType, Stat, statat};
 
 use crate::attributes::Attributes;
 use crate::error::{At, Result, StoreError};
+use crate::sheet::Sheet;
 use crate::tree::DEPTH_LIMIT;
 use crate::truth::{self, Aside, file_type, is_whiteout};
-use crate::view::{Sheet, StackView};
+use crate::view::StackView;
 use crate::{LayerId, Store};
 
 /// One change that a layer makes.
@@ -33,7 +34,7 @@ type Visit<'a> = dyn FnMut(&Path, &Change<'_>) -> Result<()> + 'a;
 
 /// A walk over one layer.
 pub(crate) struct LayerWalk<'a> {
-    sheet: Sheet,
+    sheet: Arc<Sheet>,
     alone: StackView,
     /// What the layer lies on, where opaque directories are to be told as deleted names.
     below: Option<&'a StackView>,
@@ -53,14 +54,12 @@ impl<'a> LayerWalk<'a> {
 
     /// A walk over a layer that has no name yet, as [`LayerWalk::with_marks`].
     pub(crate) fn unnamed(host: PathBuf, aside: Aside, mode: crate::Mode) -> Self {
-        let sheet = Sheet { host, aside: Arc::new(aside) };
+        let sheet = Arc::new(Sheet::changing(host, Arc::new(aside)));
         Self { sheet, alone: StackView::of(Vec::new(), mode), below: None, root_too: true }
     }
 
     fn new(store: &Store, id: &LayerId, below: Option<&'a StackView>, root_too: bool) -> Result<Self> {
-        store.present_meta(id)?;
-        let aside: Arc<Aside> = store.aside(id)?;
-        let sheet = Sheet { host: store.layer_dir(id), aside };
+        let sheet = store.sheet(id)?.ok_or_else(|| StoreError::AbsentLayer { id: id.clone() })?;
         Ok(Self { sheet, alone: StackView::of(Vec::new(), store.mode()), below, root_too })
     }
 

@@ -10,8 +10,9 @@ use crate::copy::{copy_file, copy_reader};
 use crate::disk::{make_dir, remove_tree};
 use crate::error::{At, Result};
 use crate::layers::{Meta, Origin};
+use crate::sheet::Sheet;
 use crate::tree::{Found, Tree, clean};
-use crate::view::{Sheet, StackView};
+use crate::view::StackView;
 use crate::{LayerId, Lease, Snapshot};
 
 /// Where the content of a new file comes from.
@@ -163,7 +164,7 @@ impl LayerWriter {
     /// The base with what was written so far. Directory times are not final yet.
     pub fn view(&self) -> Result<StackView> {
         let aside = Arc::new(self.tree.aside.clone());
-        Ok(self.base.with(Sheet { host: self.tree.host().to_owned(), aside }))
+        Ok(self.base.with(Sheet::changing(self.tree.host().to_owned(), aside)))
     }
 
     /// Gives the layer a name.

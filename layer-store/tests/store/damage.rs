@@ -161,3 +161,21 @@ fn a_disk_that_is_full_at_any_write() {
     }
     assert!(failed > 3, "{failed} of the disks were too small");
 }
+
+/// A process that has opened a layer does not go on with what it remembers of it.
+#[test]
+fn a_layer_that_vanishes_or_is_replaced_is_looked_at_again() {
+    let place = place();
+    let (pulled, step) = full(&place);
+    let snapshot = Snapshot(vec![pulled, step.clone()]);
+    let dir = place.store.layer_dir(&step).parent().unwrap().to_owned();
+    assert!(place.store.stack(&snapshot).unwrap().lookup(Path::new("d")).unwrap().is_some());
+    std::fs::rename(dir.join("meta.json"), dir.join("away")).unwrap();
+    assert!(place.store.stack(&snapshot).is_err() && place.store.record(&KEY).unwrap().is_none());
+    std::fs::rename(dir.join("away"), dir.join("meta.json")).unwrap();
+    assert!(place.store.stack(&snapshot).is_ok() && place.store.record(&KEY).unwrap().is_some());
+    std::fs::rename(&dir, dir.with_extension("away")).unwrap();
+    assert!(place.store.stack(&snapshot).is_err() && place.store.record(&KEY).unwrap().is_none());
+    std::fs::rename(dir.with_extension("away"), &dir).unwrap();
+    assert!(place.store.stack(&snapshot).is_ok());
+}
