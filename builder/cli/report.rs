@@ -71,6 +71,7 @@ fn build_error(error: &BuildError, file: &BuildFile, colour: Colour) -> String {
         BuildError::NoContext { .. }
         | BuildError::EndlessNeed { .. }
         | BuildError::Export(_)
+        | BuildError::Cache(_)
         | BuildError::Store(_)
         | BuildError::Write { .. }
         | BuildError::Cancelled => {

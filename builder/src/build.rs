@@ -1,14 +1,16 @@
 //! One build, from request to outcome.
 
+mod attempts;
+
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use graph::{Edge, ImageFacts, Lowered, Remote};
 use oci::{Platform, Reference};
 
+use crate::cache::Shelf;
 use crate::error::{BuildError, Cause};
 use crate::event::{Event, StepId};
-use crate::exec::StepResources;
-use crate::export::{ExportRequest, Exported, FinishedTarget, check, export, write_whole};
+use crate::export::{check, write_whole};
 use crate::git;
 use crate::history::{self, Recorder};
 use crate::image::image_facts;
@@ -16,8 +18,8 @@ use crate::plan::{Extra, ImageSourceOfFacts, lower};
 use crate::remote::source_time;
 use crate::request::{BuildOutcome, BuildRequest, PullPolicy};
 use crate::session::Session;
-use crate::solve::{Solution, Solver, solve};
-use crate::worker::{Permit, Permits, RealWorker, blocking};
+use crate::worker::{Permit, blocking};
+use attempts::Building;
 
 /// Builds what the request asks for: asks the frontend for a graph, brings its targets about, and
 /// exports them. When a step fails, no image appears. Dropping the future stops the build.
@@ -47,7 +49,10 @@ async fn recorded(
 ) -> Result<BuildOutcome, BuildError> {
     let extra = Extra::new(session.events.clone());
     let images = Images { session, pull: request.pull };
-    let planned = lower(&request, &images, &extra).await?;
+    let planning = lower(&request, &images, &extra);
+    let importing = Shelf::open(session, &request.cache_from, &extra);
+    let (planned, shelf) = futures::join!(planning, importing);
+    let planned = planned?;
     let lowered = planned.lowered;
     let platforms: Vec<Platform> = lowered.targets.iter().map(|target| target.platform.clone()).collect();
     check(&request, &platforms).map_err(|error| BuildError::Export(error.into()))?;
@@ -55,11 +60,10 @@ async fn recorded(
     for warning in &lowered.warnings {
         session.events.send(Event::Diagnostic(warning.clone())).await;
     }
-    let solution = run(session, &request, &lowered, recorder).await?;
-    let counts = solution.counts;
-    let warnings = lowered.warnings.clone();
-    let entitlements = lowered.entitlements.clone();
-    let exported = deliver(session, &request, lowered, &solution, &extra).await?;
+    let edges: Vec<Edge> = lowered.targets.iter().filter_map(|target| target.root).collect();
+    shelf.know_images(&lowered.graph).await;
+    let building = Building { session, request: &request, lowered: &lowered, edges: &edges, extra: &extra };
+    let (exported, counts) = building.run(&shelf, recorder).await?;
     seal(session).await?;
     Ok(BuildOutcome {
         image_id: exported.image_id,
@@ -68,8 +72,8 @@ async fn recorded(
         names: exported.names,
         steps: counts,
         build: history::Build::default(),
-        warnings,
-        entitlements,
+        warnings: lowered.warnings.clone(),
+        entitlements: lowered.entitlements.clone(),
     })
 }
 
@@ -78,44 +82,6 @@ pub async fn plan_only(session: &Session, request: &BuildRequest) -> Result<Lowe
     let images = Images { session, pull: request.pull };
     let planned = lower(request, &images, &Extra::new(session.events.clone())).await?;
     Ok(planned.lowered)
-}
-
-async fn run(
-    session: &Session,
-    request: &BuildRequest,
-    lowered: &Lowered,
-    recorder: &Recorder,
-) -> Result<Solution, BuildError> {
-    let worker = RealWorker::new(
-        session.clone(),
-        recorder.clone(),
-        request.contexts.clone(),
-        request.context_metadata,
-        StepResources::of(request),
-    );
-    let permits = Permits::new(request.jobs.unwrap_or(session.jobs));
-    let solver =
-        Solver { worker: &worker, events: &session.events, permits: &permits, no_cache: request.no_cache };
-    let edges: Vec<Edge> = lowered.targets.iter().filter_map(|target| target.root).collect();
-    solve(&solver, &lowered.graph, &edges).await.map_err(BuildError::Step)
-}
-
-async fn deliver(
-    session: &Session,
-    request: &BuildRequest,
-    lowered: Lowered,
-    solution: &Solution,
-    extra: &Extra,
-) -> Result<Exported, BuildError> {
-    let targets = lowered.targets.into_iter().map(|target| {
-        let snapshot = target.root.and_then(|root| solution.snapshot(root)).cloned().unwrap_or_default();
-        FinishedTarget { target, snapshot }
-    });
-    let targets: Vec<FinishedTarget> = targets.collect();
-    let step = extra.begin("export".to_owned(), None).await;
-    let result = export(session, ExportRequest::of(request, targets, step.id)).await.map_err(Cause::from);
-    extra.end(step, &result).await;
-    result.map_err(BuildError::Export)
 }
 
 /// Makes what this build left in the store survive a power cut.

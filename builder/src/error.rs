@@ -149,6 +149,9 @@ pub enum BuildError {
     /// The result could not be exported.
     #[error("the image could not be exported")]
     Export(#[source] Cause),
+    /// The cache could not be exported, and that was to be a failure.
+    #[error("the cache could not be exported")]
+    Cache(#[source] Cause),
     /// The store failed outside of a step.
     #[error("the store failed")]
     Store(#[source] Cause),
@@ -173,7 +176,9 @@ impl BuildError {
             BuildError::Diagnostics(_) | BuildError::NoContext { .. } => Category::Usage,
             BuildError::Step(failure) => failure.cause.category(),
             BuildError::Need { cause, .. } | BuildError::Write { cause, .. } => cause.category(),
-            BuildError::Export(cause) | BuildError::Store(cause) => cause.category(),
+            BuildError::Export(cause) | BuildError::Cache(cause) | BuildError::Store(cause) => {
+                cause.category()
+            }
             BuildError::EndlessNeed { .. } => Category::Usage,
             BuildError::Cancelled => Category::Interrupted,
         }
@@ -187,6 +192,7 @@ impl BuildError {
             BuildError::Diagnostics(all) => all.iter().find_map(|one| one.span),
             BuildError::EndlessNeed { .. }
             | BuildError::Export(_)
+            | BuildError::Cache(_)
             | BuildError::Store(_)
             | BuildError::Write { .. }
             | BuildError::Cancelled => None,

@@ -9,6 +9,7 @@
 //! - `keys`: the keys of every reachable step, made of the step and of what it reads;
 //! - `solve`: which recorded results may be used, and running the rest as its inputs get ready;
 //! - `worker`: the doing, behind one trait, so that the solver can be tested without a host;
+//! - [`cache`]: results and layers that other stores offer, and offering our own to them;
 //! - `context`, `file`, `image`, `git`, `exec`: the ops; `export`: the outputs;
 //! - [`history`]: what became of each build, and why a step was not found;
 //! - [`remote`]: contexts and bases that are fetched before there is a graph;
@@ -20,6 +21,7 @@
 //! - dropping the future of a build stops everything it started;
 //! - blocking work is started by [`worker::blocking`] and by nothing else.
 
+pub mod cache;
 pub mod context;
 pub mod debug;
 pub mod error;

@@ -16,6 +16,8 @@ pub use output::{
     Output, OutputKind, PlatformSplit, Push, TreeOptions,
 };
 
+use crate::cache::request::{CacheSource, CacheTarget};
+
 /// The frontend: a pure function, called again with more facts.
 pub type Frontend = Box<dyn Fn(&Known) -> Result<Step, Vec<graph::Diagnostic>> + Send + Sync>;
 
@@ -35,6 +37,10 @@ pub struct BuildRequest {
     pub ssh: BTreeMap<String, PathBuf>,
     /// Directories with descriptions of devices (CDI), the last of which counts most.
     pub device_directories: Vec<PathBuf>,
+    /// Where recorded results come from besides the store; the first that has one counts.
+    pub cache_from: Vec<CacheSource>,
+    /// Where results are recorded for others.
+    pub cache_to: Vec<CacheTarget>,
     /// What to make of the result; several share layers and blobs.
     pub outputs: Vec<Output>,
     /// Image names for outputs that have none of their own (`-t`).

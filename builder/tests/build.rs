@@ -120,6 +120,8 @@ async fn run(
         secrets: BTreeMap::new(),
         ssh: BTreeMap::new(),
         device_directories: Vec::new(),
+        cache_from: Vec::new(),
+        cache_to: Vec::new(),
         outputs: vec![output],
         tags: Vec::new(),
         pull: PullPolicy::Never,

@@ -55,6 +55,9 @@ pub(crate) struct Meta {
     pub(crate) packed: Vec<Memo>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) blobs: Vec<Descriptor>,
+    /// For layers of another store: when they were made there, in seconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) made: Option<i64>,
 }
 
 /// A layer that is here and whole.

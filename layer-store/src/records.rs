@@ -37,6 +37,9 @@ pub struct Record {
     /// What the key was made of.
     #[serde(default)]
     pub components: Vec<Component>,
+    /// The result key it is filed under too, where this is what a definition key led to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<CacheKey>,
     /// Unix time.
     pub created: i64,
     /// How long the step took.

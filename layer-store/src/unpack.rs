@@ -57,10 +57,26 @@ impl Lease {
         let mut unpacking = self.read_whole(tar, diff)?;
         if unpacking.implied.is_empty() && unpacking.links_below.is_empty() {
             let id = LayerId::from_diff(diff);
-            unpacking.publish(&id, diff)?;
+            unpacking.publish(&id, &of_image(diff))?;
             return Ok(Unpacked::Complete(id));
         }
         Ok(Unpacked::NeedsBelow(PendingLayer { unpacking: Box::new(unpacking), diff: diff.clone() }))
+    }
+
+    /// Unpacks an archive that stands for itself into a layer with this name and document.
+    pub(crate) fn unpack_named(
+        &self,
+        tar: &mut dyn Read,
+        id: &LayerId,
+        diff: &DiffId,
+        meta: &Meta,
+    ) -> Result<()> {
+        let mut unpacking = self.read_whole(tar, diff)?;
+        let gap = unpacking.implied.first().or(unpacking.links_below.keys().next());
+        if let Some(gap) = gap {
+            return Err(StoreError::archive(gap, "needs what lies below the layer"));
+        }
+        unpacking.publish(id, meta)
     }
 
     /// The content id of the layer that an archive gives. Nothing is kept. `None`: it needs what lies below,
@@ -99,7 +115,7 @@ impl PendingLayer {
         let view = self.unpacking.lease.store().stack(below)?;
         self.unpacking.fill_gaps(&view)?;
         let id = LayerId::from_chain(chain);
-        self.unpacking.publish(&id, &self.diff)?;
+        self.unpacking.publish(&id, &of_image(&self.diff))?;
         Ok(id)
     }
 }
@@ -277,10 +293,9 @@ impl Unpacking {
         self.tree.file(link, &attributes, &mut |file| crate::copy::copy_file(&from, file).at(link))
     }
 
-    fn publish(&mut self, id: &LayerId, diff: &DiffId) -> Result<()> {
+    fn publish(&mut self, id: &LayerId, meta: &Meta) -> Result<()> {
         self.tree.date_directories()?;
-        let meta = Meta { origin: Origin::Image, diff_id: Some(diff.clone()), ..Meta::default() };
-        self.lease.publish(&self.dir, id, &meta, &self.tree.aside)
+        self.lease.publish(&self.dir, id, meta, &self.tree.aside)
     }
 }
 
@@ -288,6 +303,11 @@ impl Drop for Unpacking {
     fn drop(&mut self) {
         let _ = remove_tree(&self.dir);
     }
+}
+
+/// The document of a layer of an image.
+fn of_image(diff: &DiffId) -> Meta {
+    Meta { origin: Origin::Image, diff_id: Some(diff.clone()), ..Meta::default() }
 }
 
 /// An error about a path, told as one about the entry of the archive.

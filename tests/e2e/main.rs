@@ -35,6 +35,7 @@ mod look;
 mod output_options;
 mod outputs;
 mod registry_verbs;
+mod remote_cache;
 mod road;
 mod save;
 mod serve;

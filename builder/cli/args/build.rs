@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
+use builder::cache::request::{CacheSource, CacheTarget};
 use clap::{Args, ValueEnum};
 
 use super::annotation::AnnotationArg;
+use super::cache::{parse_source, parse_target};
 use super::call::CallArg;
 use super::limits::LimitArgs;
 use super::values::{self, BuildArg, ContextArg, HostArg, LabelArg, SecretArg, UlimitArg};
@@ -39,6 +41,12 @@ pub struct BuildArgs {
     /// Use no recorded results for these stages
     #[arg(long, value_name = "STAGE", value_delimiter = ',')]
     pub no_cache_filter: Vec<String>,
+    /// Take recorded results from there, too: type=registry,ref=NAME|local,src=DIR[,tag=,digest=], or a NAME
+    #[arg(long = "cache-from", value_name = "SPEC", value_parser = parse_source)]
+    pub cache_from: Vec<CacheSource>,
+    /// Record results there: type=registry,ref=NAME|local,dest=DIR[,tag=]|inline[,mode=min|max,compression=…,ignore-error=]
+    #[arg(long = "cache-to", value_name = "SPEC", value_parser = parse_target)]
+    pub cache_to: Vec<CacheTarget>,
     /// Ask the registry for newer base images
     #[arg(long, value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "always", default_value = "missing")]
     pub pull: PullArg,

@@ -2,6 +2,7 @@
 
 mod annotation;
 mod build;
+mod cache;
 mod call;
 mod csv;
 mod debug;

@@ -1,6 +1,6 @@
 //! `--output`.
 
-mod fields;
+pub mod fields;
 #[cfg(test)]
 mod tests;
 

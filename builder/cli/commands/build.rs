@@ -275,6 +275,8 @@ fn request(
         secrets: given::secrets(&args.secrets, environment)?,
         ssh: given::ssh(&args.ssh, environment)?,
         device_directories: given::device_directories(&args.cdi_spec_dirs),
+        cache_from: args.cache_from.clone(),
+        cache_to: args.cache_to.clone(),
         outputs: outputs.iter().map(|arg| arg.output.clone()).collect(),
         tags: outputs::tags(args)?,
         pull: match args.pull {

@@ -15,7 +15,7 @@ use super::layout::{LayoutFiles, docker_files, oci_files};
 use super::made::{Made, epoch, make};
 use super::metadata::{write_iidfile, write_metadata};
 use super::push::{PushPlan, push_image};
-use super::request::{ExportRequest, Exported, FinishedTarget};
+use super::request::{ExportRequest, Exported};
 use super::stored;
 use super::trees::{write_local, write_trees_tar};
 use super::unfinished::UnfinishedFile;
@@ -41,7 +41,7 @@ pub async fn export(session: &Session, request: ExportRequest) -> Result<Exporte
     let mut exported = Exported::default();
     let wants_images = request.outputs.iter().any(is_image) || request.iidfile.is_some();
     let targets = match wants_images {
-        true => find_bases(session, &request.targets).await?,
+        true => find_bases(session, &request).await?,
         false => Vec::new(),
     };
     let mut ready = Vec::new();
@@ -67,10 +67,10 @@ fn is_image(output: &Output) -> bool {
     }
 }
 
-async fn find_bases(session: &Session, targets: &[FinishedTarget]) -> Result<Vec<Based>, ExportError> {
-    let mut all = Vec::with_capacity(targets.len());
-    for target in targets {
-        all.push(Based::find(session, target.clone()).await?);
+async fn find_bases(session: &Session, request: &ExportRequest) -> Result<Vec<Based>, ExportError> {
+    let mut all = Vec::with_capacity(request.targets.len());
+    for target in &request.targets {
+        all.push(Based::find(session, target.clone(), request.remote.clone()).await?);
     }
     Ok(all)
 }
@@ -171,9 +171,10 @@ async fn prepare_image(
         ready.push(Ready::Tag(stored, names.iter().cloned().chain(canonical).collect()));
     }
     if image.push != Push::No {
-        let sources = base_repositories(targets);
+        let sources = repositories(targets);
         let by_digest = image.push == Push::ByDigest;
-        ready.push(Ready::Push(PushPlan { made, names, by_digest, sources }));
+        let beside = request.beside.clone();
+        ready.push(Ready::Push(PushPlan { made, names, by_digest, sources, beside }));
     }
     Ok(ready)
 }
@@ -238,10 +239,12 @@ fn note_names(exported: &mut Exported, names: &[Reference]) {
     }
 }
 
-/// Where the blobs of the bases come from.
-fn base_repositories(targets: &[Based]) -> BTreeMap<Digest, Repository> {
+/// Where the blobs of the bases come from, and those of layers that are not in the store.
+fn repositories(targets: &[Based]) -> BTreeMap<Digest, Repository> {
     let mut all = BTreeMap::new();
     for based in targets {
+        let remote = based.remote.values();
+        all.extend(remote.map(|layer| (layer.packed.blob.digest.clone(), layer.repository.clone())));
         let (Some((reference, _)), Some(base)) = (&based.finished.target.base, &based.base) else { continue };
         for blob in base.layers.iter().flatten() {
             all.insert(blob.digest.clone(), reference.repository().clone());

@@ -11,7 +11,7 @@ use super::assemble::{Family, LayerEntry};
 use super::error::{ExportError, compression_name};
 use super::made::Made;
 use super::recompress::recompress;
-use super::request::FinishedTarget;
+use super::request::{FinishedTarget, RemoteLayer, RemoteLayers};
 use crate::Session;
 use crate::event::StepId;
 use crate::image::{BaseImage, base_image, ensure_blob};
@@ -57,20 +57,26 @@ impl Form {
 pub(super) struct Based {
     pub finished: FinishedTarget,
     pub base: Option<BaseImage>,
+    /// Its layers that are not in the store.
+    pub remote: RemoteLayers,
 }
 
 impl Based {
     /// Looks the base up.
-    pub async fn find(session: &Session, finished: FinishedTarget) -> Result<Self, ExportError> {
+    pub async fn find(
+        session: &Session,
+        finished: FinishedTarget,
+        remote: RemoteLayers,
+    ) -> Result<Self, ExportError> {
         let Some((reference, manifest)) = &finished.target.base else {
-            return Ok(Self { finished, base: None });
+            return Ok(Self { finished, base: None, remote });
         };
         let base = base_image(session, reference, manifest).await?;
         let (layers, of_base) = (finished.snapshot.0.len(), base.diff_ids.len());
         if layers < of_base {
             return Err(ExportError::BaseLayers { reference: reference.clone(), layers, base: of_base });
         }
-        Ok(Self { finished, base: Some(base) })
+        Ok(Self { finished, base: Some(base), remote })
     }
 
     /// An image of the store, all of whose layers have a diff id already.
@@ -86,6 +92,7 @@ impl Based {
         Self {
             finished: FinishedTarget { target, snapshot: variant.snapshot.clone() },
             base: Some(BaseImage { diff_ids: config.rootfs.diff_ids.clone(), layers: None }),
+            remote: RemoteLayers::new(),
         }
     }
 
@@ -101,7 +108,8 @@ impl Based {
             let expected = self.base.as_ref().and_then(|base| base.diff_ids.get(position)).cloned();
             let blobs = self.base.as_ref().and_then(|base| base.layers.as_ref());
             let blob = blobs.and_then(|blobs| blobs.get(position)).cloned();
-            places.push(Place { id: id.clone(), below: below.clone(), expected, blob });
+            let remote = self.remote.get(id).cloned();
+            places.push(Place { id: id.clone(), below: below.clone(), expected, blob, remote });
             below = below.with(id.clone());
         }
         places
@@ -117,6 +125,8 @@ struct Place {
     expected: Option<DiffId>,
     /// The base's own blob.
     blob: Option<Descriptor>,
+    /// Where it is, if it is not in the store.
+    remote: Option<RemoteLayer>,
 }
 
 /// Diff ids of all layers, without packing anything.
@@ -126,9 +136,12 @@ pub(super) async fn diff_ids(session: &Session, based: &Based) -> Result<Vec<Dif
         .map(|place| {
             let (lease, permits) = (session.lease.clone(), permits.clone());
             async move {
-                match place.expected {
-                    Some(diff_id) => Ok(diff_id),
-                    None => Ok(blocking(permits.acquire().await, move || lease.diff_id(&place.id)).await?),
+                match (place.expected, place.remote) {
+                    (Some(diff_id), _) => Ok(diff_id),
+                    (None, Some(remote)) => Ok(remote.packed.diff_id),
+                    (None, None) => {
+                        Ok(blocking(permits.acquire().await, move || lease.diff_id(&place.id)).await?)
+                    }
                 }
             }
         })
@@ -166,6 +179,9 @@ async fn entry(
         && !must_change(blob, form)
     {
         return Ok(LayerEntry { diff_id: diff_id.clone(), blob: blob.clone() });
+    }
+    if let Some(remote) = place.remote {
+        return Ok(LayerEntry { diff_id: remote.packed.diff_id, blob: remote.packed.blob });
     }
     let lease = session.lease.clone();
     blocking(permits.acquire().await, move || packed(&lease, &place, form)).await

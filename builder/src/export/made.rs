@@ -64,13 +64,11 @@ pub(super) async fn make(
     Ok(Made { images, index, annotations })
 }
 
-/// Times of what this build made. A layer is as old as its directory in the store.
+/// Times of what this build made. A layer is as old as its directory in the store where it was made.
 pub(super) fn times(session: &Session, based: &Based, epoch: Option<i64>) -> Result<Times, ExportError> {
-    let made = |id| {
-        let created =
-            std::fs::metadata(session.store.layer_dir(id)).and_then(|metadata| metadata.created()).ok()?;
-        let seconds = created.duration_since(std::time::UNIX_EPOCH).ok()?.as_secs();
-        stamp::text(i64::try_from(seconds).ok()?).ok()
+    let made = |id: &layer_store::LayerId| {
+        let remote = based.remote.get(id).and_then(|layer| layer.packed.made);
+        stamp::text(remote.or_else(|| session.store.made(id))?).ok()
     };
     let now = stamp::text(stamp::now())?;
     let own = based.finished.snapshot.0.iter().skip(based.base_layers());

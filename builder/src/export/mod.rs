@@ -42,8 +42,9 @@ pub(crate) use layout::{
     LAYOUT_VERSION, blob_path, docker_json as docker_manifest_json, index_json, named as named_entry,
 };
 pub(crate) use metadata::write as write_whole;
+pub(crate) use push::layer_source;
 pub(crate) use recompress::recompress;
-pub use request::{ExportRequest, Exported, FinishedTarget};
+pub use request::{ExportRequest, Exported, FinishedTarget, RemoteLayer, RemoteLayers, takes_remote};
 pub(crate) use stored::pack as pack_stored;
 pub use tree::{Ownership, write_tree};
 pub(crate) use tree_tar::write_tar;

@@ -29,6 +29,8 @@ pub(crate) struct PushPlan {
     pub by_digest: bool,
     /// Where blobs of bases come from: they can be mounted from there, or fetched.
     pub sources: BTreeMap<Digest, Repository>,
+    /// Repositories that may have the other blobs, too.
+    pub beside: Vec<Repository>,
 }
 
 /// Pushes under every name; nothing is visible under a name before all beneath it is there.
@@ -93,6 +95,7 @@ async fn push_layer(
     let mount_from: Vec<Repository> = source
         .into_iter()
         .chain(already.iter().copied())
+        .chain(&plan.beside)
         .filter(|other| other.registry == repository.registry && other.path != repository.path)
         .cloned()
         .collect();
@@ -103,7 +106,12 @@ async fn push_layer(
 
 /// A layer's blob as the body of an upload. It is only opened, and a base's blob only fetched, when
 /// the registry really wants it.
-fn layer_source(session: Session, origin: Option<Repository>, layer: Descriptor, step: StepId) -> BlobSource {
+pub(crate) fn layer_source(
+    session: Session,
+    origin: Option<Repository>,
+    layer: Descriptor,
+    step: StepId,
+) -> BlobSource {
     BlobSource::new(move || -> BoxFuture<'static, std::io::Result<BoxedRead>> {
         let (session, origin, layer) = (session.clone(), origin.clone(), layer.clone());
         async move {

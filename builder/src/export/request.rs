@@ -1,13 +1,14 @@
 //! What is exported, and what came of it.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use graph::Target;
-use layer_store::Snapshot;
-use oci::{Descriptor, Digest, Reference};
+use layer_store::{LayerId, PackedLayer, Snapshot};
+use oci::{Compression, Descriptor, Digest, Reference, Repository};
 
 use crate::event::StepId;
-use crate::request::{BuildRequest, BuiltImage, Output};
+use crate::request::{BuildRequest, BuiltImage, Keep, Output, OutputKind, Push};
 
 /// A target whose tree is there.
 #[derive(Clone, Debug)]
@@ -17,6 +18,18 @@ pub struct FinishedTarget {
     /// Its layers; the first ones are those of its base image.
     pub snapshot: Snapshot,
 }
+
+/// A layer that is not in the store and that a registry has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RemoteLayer {
+    /// What it is there.
+    pub packed: PackedLayer,
+    /// Where.
+    pub repository: Repository,
+}
+
+/// Layers that are not in the store, by name.
+pub type RemoteLayers = BTreeMap<LayerId, RemoteLayer>;
 
 /// Everything an export needs.
 #[derive(Clone, Debug)]
@@ -37,6 +50,10 @@ pub struct ExportRequest {
     pub metadata_file: Option<PathBuf>,
     /// Which step the events belong to.
     pub step: StepId,
+    /// Layers of the targets that are not in the store; only outputs that [`takes_remote`] can be made then.
+    pub remote: RemoteLayers,
+    /// Repositories that may have blobs of the layers already.
+    pub beside: Vec<Repository>,
 }
 
 impl ExportRequest {
@@ -51,7 +68,24 @@ impl ExportRequest {
             iidfile: request.iidfile.clone(),
             metadata_file: request.metadata_file.clone(),
             step,
+            remote: RemoteLayers::new(),
+            beside: Vec::new(),
         }
+    }
+}
+
+/// Whether an output needs of a layer no more than that a registry has it.
+pub fn takes_remote(output: &Output, layer: &PackedLayer) -> bool {
+    let compression = layer.blob.media_type.compression();
+    match &output.kind {
+        OutputKind::Image(image) => {
+            let handed_on = image.push != Push::No && image.store == Keep::No;
+            let fits = !output.compression.force || compression == Some(output.compression.form);
+            let spoken = output.oci_media_types || compression != Some(Compression::Zstd);
+            handed_on && fits && spoken && !output.rewrite_timestamp
+        }
+        OutputKind::CacheOnly => true,
+        OutputKind::Oci(..) | OutputKind::Docker(_) | OutputKind::Local(..) | OutputKind::Tar(..) => false,
     }
 }
 

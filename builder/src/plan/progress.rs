@@ -46,6 +46,12 @@ impl Extra {
         ExtraStep { id: step, began: Instant::now() }
     }
 
+    /// Shows that it was given up.
+    pub(crate) async fn cancel(&self, step: ExtraStep) {
+        let (ending, took) = (Ending::Cancelled, step.began.elapsed());
+        self.events.send(Event::Finished { step: step.id, ending, took }).await;
+    }
+
     /// Shows that it ended.
     pub(crate) async fn end<T, E: std::fmt::Display>(&self, step: ExtraStep, result: &Result<T, E>) {
         let ending = match result {

@@ -58,6 +58,8 @@ fn request(frontend: crate::request::Frontend) -> BuildRequest {
         secrets: BTreeMap::new(),
         ssh: BTreeMap::new(),
         device_directories: Vec::new(),
+        cache_from: Vec::new(),
+        cache_to: Vec::new(),
         outputs: Vec::new(),
         tags: Vec::new(),
         pull: PullPolicy::Missing,

@@ -43,6 +43,7 @@ pub async fn git_context(session: &Session, source: &GitSource) -> Result<LocalC
         outputs,
         inputs: Vec::new(),
         components: keys::components(&op, &[]),
+        content: None,
         created: 0,
         millis: 0,
     };

@@ -17,7 +17,7 @@ use super::{Solver, step_id};
 use crate::error::Cause;
 use crate::event::Event;
 use crate::keys::{self, Held, Reading};
-use crate::worker::{Job, Permit, Tree};
+use crate::worker::{Job, Permit, Reach, Tree};
 
 /// Whether a result was made or found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +90,7 @@ impl Attempt<'_> {
     /// A record under the result key, brought upon the inputs of this build and filed under the
     /// definition key.
     async fn look(&self, key: CacheKey) -> Option<Solved> {
-        let record = self.solver.worker.record(key).await?;
+        let record = self.recorded(key).await?;
         let outputs = stacked(&self.vertex.op, &self.inputs, &record.outputs);
         let solved = Solved { outputs, lineage: self.lineage.clone() };
         let named = Record {
@@ -98,10 +98,23 @@ impl Attempt<'_> {
             result: solved.result(),
             inputs: solved.record_inputs(),
             components: self.name.components.clone(),
+            content: Some(key),
             ..record
         };
         self.file(self.name.key, named).await;
         Some(solved)
+    }
+
+    /// A record under the result key, here or else in another store.
+    async fn recorded(&self, key: CacheKey) -> Option<Record> {
+        if let Some(record) = self.solver.worker.record(key).await {
+            return Some(record);
+        }
+        let offers = self.solver.worker.offers(key).await;
+        let offer = offers.into_iter().find(|offer| offer.reach == Reach::Within)?;
+        // What cannot be filed is offered again the next time.
+        drop(self.solver.worker.file(key, offer.record.clone()).await);
+        Some(offer.record)
     }
 
     async fn execute(&self, key: CacheKey, held: &[Held], executing: &Executing) -> Result<Solved, Cause> {
@@ -137,18 +150,20 @@ impl Attempt<'_> {
     }
 
     async fn file_both(&self, key: CacheKey, held: &[Held], solved: &Solved, millis: u64) {
-        let record = |outputs: Vec<Snapshot>, inputs, components| Record {
+        let record = |outputs: Vec<Snapshot>, inputs, components, content| Record {
             result: keys::identity(&outputs),
             outputs,
             inputs,
             components,
+            content,
             created: now(),
             millis,
         };
         if let Some(added) = added(&self.vertex.op, &self.inputs, &solved.outputs) {
-            self.file(key, record(added, Vec::new(), parts(held))).await;
+            self.file(key, record(added, Vec::new(), parts(held), None)).await;
         }
-        let named = record(solved.outputs.clone(), solved.record_inputs(), self.name.components.clone());
+        let components = self.name.components.clone();
+        let named = record(solved.outputs.clone(), solved.record_inputs(), components, Some(key));
         self.file(self.name.key, named).await;
     }
 

@@ -13,8 +13,55 @@ use std::collections::{BTreeMap, BTreeSet};
 use graph::{Graph, Op, VertexId};
 use layer_store::{CacheKey, Record, ResultId};
 
+use super::choose::{Candidate, Origin};
 use super::name::Name;
 use super::web::{Web, is_step};
+use crate::worker::Reach;
+
+/// What was decided before anything runs.
+#[derive(Debug, Default)]
+pub(crate) struct Decision {
+    /// The one recorded result of each step that is looked at.
+    pub(crate) records: BTreeMap<VertexId, Record>,
+    /// Those of them that another store offers.
+    pub(crate) offered: BTreeSet<VertexId>,
+    /// The steps whose results may be used as they are recorded.
+    pub(crate) usable: BTreeSet<VertexId>,
+    /// The steps whose results are needed.
+    pub(crate) demanded: Vec<VertexId>,
+}
+
+/// Decides. A result whose layers cannot be had may stand for what was made from it, as long as nothing
+/// in this build needs the layers themselves; else it counts for nothing, and all is decided anew.
+pub(crate) fn decide(
+    graph: &Graph,
+    web: &Web,
+    targets: &[graph::Edge],
+    names: &BTreeMap<VertexId, Name>,
+    mut chosen: BTreeMap<VertexId, Candidate>,
+    salted: &BTreeSet<VertexId>,
+) -> Decision {
+    loop {
+        let records: BTreeMap<VertexId, Record> =
+            chosen.iter().map(|(&id, candidate)| (id, candidate.record.clone())).collect();
+        let usable = usable(web, names, &records, salted);
+        let demanded = demanded(graph, web, targets, &usable);
+        let beyond = |id: &&VertexId| {
+            usable.contains(id)
+                && chosen.get(id).is_some_and(|one| one.origin == Origin::Offered(Reach::Beyond))
+        };
+        let missing: Vec<VertexId> = demanded.iter().filter(beyond).copied().collect();
+        if missing.is_empty() {
+            let offered = |(&id, candidate): (&VertexId, &Candidate)| match candidate.origin {
+                Origin::Here => None,
+                Origin::Offered(_) => Some(id),
+            };
+            let offered = chosen.iter().filter_map(offered).collect();
+            return Decision { records, offered, usable, demanded };
+        }
+        chosen.retain(|id, _| !missing.contains(id));
+    }
+}
 
 /// The vertices whose records may be used.
 pub(crate) fn usable(

@@ -1,8 +1,8 @@
 //! From vertices to results.
 //!
 //! 1. [`name`]: read the local contexts where steps read them, name every step;
-//! 2. [`decide`]: read the records under these names once, decide which may be used as they are,
-//!    and from the targets, which results are needed at all;
+//! 2. [`choose`], [`decide`]: read the records under these names once, here and in other stores, decide
+//!    which may be used as they are, and from the targets, which results are needed at all;
 //! 3. [`run`]: run the needed steps, each as soon as its inputs are there. An [`attempt`] looks for
 //!    a record under the result key, claims that key, looks once more, and only then executes;
 //! 4. [`settle`]: a step that ran again and came to the same content takes its older layer, so that
@@ -12,6 +12,7 @@
 //! failure drops the rest.
 
 mod attempt;
+mod choose;
 mod decide;
 mod name;
 mod run;
@@ -26,8 +27,8 @@ use std::collections::BTreeMap;
 
 use futures::future::join_all;
 use graph::{Edge, Graph, Op, VertexId};
-use layer_store::Record;
 
+use crate::cache::is_lost;
 use crate::error::StepFailure;
 use crate::event::{Ending, Event, StepId};
 use crate::session::EventSink;
@@ -37,7 +38,8 @@ pub(crate) use decide::must_run;
 pub(crate) use name::Name;
 pub(crate) use solved::Solution;
 
-use decide::{demanded, recorded, salted, usable};
+use choose::{Candidate, Candidates, Origin, choose};
+use decide::{decide, recorded, salted};
 use name::{names, read_locals};
 use run::Run;
 use web::Web;
@@ -69,20 +71,26 @@ pub(crate) async fn solve(
     solver.announce(graph, web.order()).await;
     let names = solver.name(graph, &web).await?;
     solver.worker.planned(graph, web.order(), &names);
-    let records = solver.records(graph, &web, &names).await;
+    let candidates = solver.candidates(graph, &web, &names).await;
     let salted = salted(graph, &web, solver.no_cache);
-    let usable = usable(&web, &names, &records, &salted);
-    let demanded = demanded(graph, &web, targets, &usable);
-    let run = Run { solver, graph, targets, names: &names, records: &records, usable: &usable };
-    let solution = run.all(&demanded).await?;
+    let chosen = choose(&web, &names, &candidates, &salted);
+    let decision = decide(graph, &web, targets, &names, chosen, &salted);
+    for id in &decision.usable {
+        solver.worker.settled(*id, &decision.records[id].outputs);
+    }
+    let run = Run { solver, graph, targets, names: &names, decision: &decision };
+    let solution = run.all(&decision.demanded).await?;
     let mut counts = solution.counts;
-    for id in web.order().iter().copied().filter(|id| !demanded.contains(id)) {
+    for id in web.order().iter().copied().filter(|id| !decision.demanded.contains(id)) {
         counts.cached += usize::from(counted(&graph.vertex(id).op));
         if !matches!(graph.vertex(id).op, Op::Local(_)) {
             solver.ended(id, Ending::Cached, std::time::Duration::ZERO).await;
         }
     }
-    Ok(Solution { counts, ..solution })
+    solver.take_over(&names, &candidates, &decision).await;
+    let keys = recorded(graph, &web).into_iter().map(|id| (id, names[&id].key)).collect();
+    let used = decision.records.into_iter().filter(|(id, _)| decision.usable.contains(id)).collect();
+    Ok(Solution { counts, keys, used, ..solution })
 }
 
 /// Whether a vertex counts as a step for people.
@@ -125,16 +133,34 @@ impl Solver<'_> {
         Ok(names(graph, web.order(), &locals))
     }
 
-    async fn records(
+    /// All recorded results, those of this store first.
+    async fn candidates(&self, graph: &Graph, web: &Web, names: &BTreeMap<VertexId, Name>) -> Candidates {
+        let all = recorded(graph, web).into_iter().map(|id| async move {
+            let key = names[&id].key;
+            let here = self.worker.record(key).await;
+            let here = here.map(|record| Candidate { record, origin: Origin::Here });
+            let offered = self.worker.offers(key).await.into_iter();
+            let offered =
+                offered.map(|offer| Candidate { record: offer.record, origin: Origin::Offered(offer.reach) });
+            (id, here.into_iter().chain(offered).collect())
+        });
+        join_all(all).await.into_iter().collect()
+    }
+
+    /// Files what other stores offered and this build used, where nothing is recorded here.
+    async fn take_over(
         &self,
-        graph: &Graph,
-        web: &Web,
         names: &BTreeMap<VertexId, Name>,
-    ) -> BTreeMap<VertexId, Record> {
-        let all = recorded(graph, web)
-            .into_iter()
-            .map(|id| async move { (id, self.worker.record(names[&id].key).await) });
-        join_all(all).await.into_iter().filter_map(|(id, record)| Some((id, record?))).collect()
+        candidates: &Candidates,
+        decision: &decide::Decision,
+    ) {
+        let here = |id: &VertexId| candidates[id].iter().any(|one| one.origin == Origin::Here);
+        for id in decision.offered.iter().filter(|id| decision.usable.contains(id) && !here(id)) {
+            let (name, record) = (&names[id], decision.records[id].clone());
+            let record = layer_store::Record { components: name.components.clone(), ..record };
+            // What cannot be filed is offered again the next time.
+            drop(self.worker.file(name.key, record).await);
+        }
     }
 
     async fn ended(&self, id: VertexId, ending: Ending, took: std::time::Duration) {
@@ -149,7 +175,12 @@ impl Solver<'_> {
         took: std::time::Duration,
     ) -> Box<StepFailure> {
         let meta = &graph.vertex(id).meta;
-        self.ended(id, Ending::Failed(cause.to_string()), took).await;
+        // A layer of a cache that is missing is told as such, and the build goes on without it.
+        let ending = match is_lost(&cause) {
+            true => Ending::Cancelled,
+            false => Ending::Failed(cause.to_string()),
+        };
+        self.ended(id, ending, took).await;
         Box::new(StepFailure {
             step: step_id(id),
             title: meta.title.clone(),

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use graph::{Edge, Graph, Op, VertexId};
-use layer_store::Record;
 
 use super::attempt::{Attempt, How};
+use super::decide::Decision;
 use super::name::Name;
 use super::solved::{Solution, Solved};
 use super::{Solver, counted, step_id};
@@ -24,8 +24,7 @@ pub(crate) struct Run<'a> {
     pub(crate) graph: &'a Graph,
     pub(crate) targets: &'a [Edge],
     pub(crate) names: &'a BTreeMap<VertexId, Name>,
-    pub(crate) records: &'a BTreeMap<VertexId, Record>,
-    pub(crate) usable: &'a BTreeSet<VertexId>,
+    pub(crate) decision: &'a Decision,
 }
 
 /// The steps that are executing now, and since when.
@@ -118,6 +117,7 @@ impl Run<'_> {
             let took = executing.ended(id);
             match result {
                 Ok((solved, how)) => {
+                    self.solver.worker.settled(id, &solved.outputs);
                     self.note(id, how, took, &mut solution).await;
                     solution.results.insert(id, solved);
                     queue.done(id);
@@ -147,7 +147,7 @@ impl Run<'_> {
 
     /// What has to be there before a step can be looked at.
     fn waits_for(&self, id: VertexId) -> BTreeSet<VertexId> {
-        if self.usable.contains(&id) {
+        if self.decision.usable.contains(&id) {
             return BTreeSet::new();
         }
         self.graph.vertex(id).inputs.iter().flatten().map(|edge| edge.vertex).collect()
@@ -205,7 +205,7 @@ impl Run<'_> {
         lineage: BTreeMap<layer_store::CacheKey, layer_store::ResultId>,
         executing: &Executing,
     ) -> Result<(Solved, How), Cause> {
-        if let (true, Some(record)) = (self.usable.contains(&id), self.records.get(&id)) {
+        if let (true, Some(record)) = (self.decision.usable.contains(&id), self.decision.records.get(&id)) {
             return Ok((Solved::from_record(record), How::Found));
         }
         let vertex = self.graph.vertex(id);

@@ -44,6 +44,10 @@ pub(crate) struct Solution {
     pub(crate) results: BTreeMap<VertexId, Solved>,
     /// How many steps ran and did not run.
     pub(crate) counts: StepCounts,
+    /// The definition keys of all steps.
+    pub(crate) keys: BTreeMap<VertexId, CacheKey>,
+    /// The records that were used as they were found.
+    pub(crate) used: BTreeMap<VertexId, Record>,
 }
 
 impl Solution {

@@ -53,6 +53,24 @@ pub(crate) struct Job {
     pub permit: Permit,
 }
 
+/// A recorded result that another store offers.
+#[derive(Clone, Debug)]
+pub(crate) struct Offer {
+    /// What is recorded there.
+    pub record: Record,
+    /// Whether its layers can be had.
+    pub reach: Reach,
+}
+
+/// Whether the layers of an offered result can be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// They are here, or will be brought when a step needs them.
+    Within,
+    /// They cannot be had: the result only tells what other results were made from.
+    Beyond,
+}
+
 /// Held while a key is being worked on, by one holder on the machine. Dropping releases.
 pub(crate) type Claim = Box<dyn Send>;
 
@@ -69,6 +87,12 @@ pub(crate) trait Worker: Send + Sync {
 
     /// What a key led to, if all of it is still there. A record that cannot be read is absent.
     fn record(&self, key: CacheKey) -> BoxFuture<'_, Option<Record>>;
+
+    /// What other stores have recorded under that key, the best first.
+    fn offers(&self, key: CacheKey) -> BoxFuture<'_, Vec<Offer>>;
+
+    /// Hears of the result of a step that this build uses.
+    fn settled(&self, id: VertexId, outputs: &[Snapshot]);
 
     /// Files what a key led to.
     fn file(&self, key: CacheKey, record: Record) -> BoxFuture<'_, Result<(), Cause>>;

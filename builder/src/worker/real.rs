@@ -10,8 +10,9 @@ use graph::{ContextName, ExecOp, FileAction, Graph, MountKind, Op, VertexId};
 use layer_store::{CacheKey, ContentId, LayerId, Lease, Record, Snapshot};
 
 use super::contexts::Contexts;
-use super::{Claim, Job, Permit, Permits, Reading, Tree, Worker, blocking, http};
+use super::{Claim, Job, Offer, Permit, Permits, Reading, Tree, Worker, blocking, http};
 use crate::Session;
+use crate::cache::{Feed, Shelf};
 use crate::debug;
 use crate::error::Cause;
 use crate::event::StepId;
@@ -31,6 +32,8 @@ const CLAIM_PAUSES: [u64; 5] = [2, 5, 10, 25, 50];
 pub(crate) struct RealWorker {
     session: Session,
     recorder: Recorder,
+    shelf: Shelf,
+    feed: Feed,
     resources: StepResources,
     contexts: Contexts,
     readers: Permits,
@@ -43,6 +46,7 @@ impl RealWorker {
     pub(crate) fn new(
         session: Session,
         recorder: Recorder,
+        (shelf, feed): (Shelf, Feed),
         contexts: BTreeMap<ContextName, LocalContext>,
         metadata: ContextMetadata,
         resources: StepResources,
@@ -52,6 +56,8 @@ impl RealWorker {
         Self {
             session,
             recorder,
+            shelf,
+            feed,
             resources,
             contexts,
             readers,
@@ -60,10 +66,13 @@ impl RealWorker {
         }
     }
 
-    async fn file_input(&self, tree: &Tree) -> Result<FileInput, Cause> {
+    async fn file_input(&self, tree: &Tree, step: Option<StepId>) -> Result<FileInput, Cause> {
         Ok(match tree {
             Tree::Empty => FileInput::Snapshot(Snapshot::default()),
-            Tree::Snapshot(snapshot) => FileInput::Snapshot(snapshot.clone()),
+            Tree::Snapshot(snapshot) => {
+                self.shelf.bring(snapshot, step).await?;
+                FileInput::Snapshot(snapshot.clone())
+            }
             Tree::Local(source) => match self.contexts.layers(source) {
                 Some(snapshot) => FileInput::Snapshot(snapshot.clone()),
                 None => FileInput::Context(self.contexts.scan(source).await?),
@@ -72,10 +81,18 @@ impl RealWorker {
     }
 
     /// A tree as layers; of a local context only the given paths.
-    async fn layers(&self, tree: &Tree, paths: Vec<String>) -> Result<Option<Snapshot>, Cause> {
+    async fn layers(
+        &self,
+        tree: &Tree,
+        paths: Vec<String>,
+        step: Option<StepId>,
+    ) -> Result<Option<Snapshot>, Cause> {
         let source = match tree {
             Tree::Empty => return Ok(None),
-            Tree::Snapshot(snapshot) => return Ok(Some(snapshot.clone())),
+            Tree::Snapshot(snapshot) => {
+                self.shelf.bring(snapshot, step).await?;
+                return Ok(Some(snapshot.clone()));
+            }
             Tree::Local(source) => source,
         };
         if let Some(snapshot) = self.contexts.layers(source) {
@@ -97,13 +114,14 @@ impl RealWorker {
         actions: Vec<FileAction>,
         inputs: Vec<Tree>,
         permit: Permit,
+        step: StepId,
     ) -> Result<Vec<Snapshot>, Cause> {
         let mut sources = Vec::with_capacity(inputs.len());
         for tree in &inputs {
-            sources.push(self.file_input(tree).await?);
+            sources.push(self.file_input(tree, Some(step)).await?);
         }
         let root = inputs.into_iter().next().unwrap_or(Tree::Empty);
-        let base = self.layers(&root, vec!["/".to_owned()]).await?.unwrap_or_default();
+        let base = self.layers(&root, vec!["/".to_owned()], Some(step)).await?.unwrap_or_default();
         let (store, lease) = (self.session.store.clone(), self.session.lease.clone());
         let layer = {
             let base = base.clone();
@@ -115,7 +133,7 @@ impl RealWorker {
     async fn run_exec(&self, op: &ExecOp, job: &Job) -> Result<Vec<Snapshot>, Cause> {
         let mut inputs = Vec::with_capacity(job.inputs.len());
         for (position, tree) in job.inputs.iter().enumerate() {
-            inputs.push(self.layers(tree, mounted_paths(op, position)).await?);
+            inputs.push(self.layers(tree, mounted_paths(op, position), Some(job.step)).await?);
         }
         match run_exec(&self.session, op, &inputs, job.step, &self.resources).await {
             Ok(outputs) => Ok(outputs),
@@ -132,7 +150,7 @@ impl RealWorker {
         match &*op {
             Op::Image(source) => Ok(vec![pull_image(&self.session, source, job.step).await?]),
             Op::Http(source) => Ok(vec![http::fetch(&self.session, source, job.step).await?]),
-            Op::File(actions) => self.run_file(actions.clone(), job.inputs, permit).await,
+            Op::File(actions) => self.run_file(actions.clone(), job.inputs, permit, job.step).await,
             Op::Exec(exec) => {
                 let result = self.run_exec(exec, &job).await;
                 drop(permit);
@@ -142,7 +160,7 @@ impl RealWorker {
             Op::Diff => Err(unsupported("differences of trees")),
             Op::Local(source) => {
                 let tree = Tree::Local(Arc::new(source.clone()));
-                Ok(vec![self.layers(&tree, vec!["/".to_owned()]).await?.unwrap_or_default()])
+                Ok(vec![self.layers(&tree, vec!["/".to_owned()], Some(job.step)).await?.unwrap_or_default()])
             }
             Op::Merge => Err(unsupported("a merge that is a step")),
         }
@@ -157,6 +175,10 @@ impl RealWorker {
         if let Some(known) = self.lock_contents().get(&layer) {
             return Ok(*known);
         }
+        if let Some(told) = self.shelf.content(&layer).await {
+            return Ok(told);
+        }
+        self.shelf.bring(&Snapshot(vec![layer.clone()]), None).await?;
         let (store, id) = (self.session.store.clone(), layer.clone());
         let content = blocking(self.readers.acquire().await, move || store.content_id(&id)).await?;
         self.lock_contents().insert(layer, content);
@@ -229,7 +251,7 @@ fn keep_listing(lease: &Lease, input: &FileInput, reading: &Reading, digest: &[u
 impl Worker for RealWorker {
     fn digest(&self, tree: Tree, reading: Reading) -> BoxFuture<'_, Result<[u8; 32], Cause>> {
         async move {
-            let input = self.file_input(&tree).await?;
+            let input = self.file_input(&tree, None).await?;
             let of_context = matches!(tree, Tree::Local(_));
             let lease = self.session.lease.clone();
             let permit = self.readers.acquire().await;
@@ -260,6 +282,14 @@ impl Worker for RealWorker {
     fn record(&self, key: CacheKey) -> BoxFuture<'_, Option<Record>> {
         let (session, held) = (self.session.clone(), Arc::clone(&self.held));
         blocking(Permit::free(), move || find(&session, &held, &key)).boxed()
+    }
+
+    fn offers(&self, key: CacheKey) -> BoxFuture<'_, Vec<Offer>> {
+        self.shelf.offers(key).boxed()
+    }
+
+    fn settled(&self, id: VertexId, outputs: &[Snapshot]) {
+        self.feed.tell(id, outputs);
     }
 
     fn file(&self, key: CacheKey, record: Record) -> BoxFuture<'_, Result<(), Cause>> {

@@ -43,6 +43,7 @@ impl Versions {
             outputs,
             inputs: Vec::new(),
             components: parts.into_iter().filter_map(component).collect(),
+            content: None,
             created: 0,
             millis: 0,
         };

@@ -130,5 +130,7 @@ pub fn request(outputs: Vec<Output>, tags: &[&str], targets: Vec<FinishedTarget>
         iidfile: None,
         metadata_file: None,
         step: StepId(1000),
+        remote: Default::default(),
+        beside: Vec::new(),
     }
 }

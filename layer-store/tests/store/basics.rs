@@ -17,6 +17,7 @@ fn record(outputs: Vec<Snapshot>) -> Record {
         result: ResultId::random(),
         inputs: Vec::new(),
         components: Vec::new(),
+        content: None,
         created: 7,
         millis: 3,
     }

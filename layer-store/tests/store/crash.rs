@@ -40,6 +40,7 @@ fn child() {
             result: ResultId::random(),
             inputs: Vec::new(),
             components: Vec::new(),
+            content: None,
             created: 0,
             millis: 0,
         };

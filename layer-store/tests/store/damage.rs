@@ -41,6 +41,7 @@ fn full(place: &Place) -> (LayerId, LayerId) {
         result: ResultId::random(),
         inputs: Vec::new(),
         components: Vec::new(),
+        content: None,
         created: 1,
         millis: 1,
     };

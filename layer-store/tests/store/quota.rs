@@ -16,6 +16,7 @@ fn step(lease: &Lease, number: u8, size: usize, millis: u64, used: i64) -> Layer
         result: ResultId([number; 32]),
         inputs: Vec::new(),
         components: Vec::new(),
+        content: None,
         created: used,
         millis,
     };

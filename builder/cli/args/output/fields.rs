@@ -9,6 +9,7 @@ use builder::request::{
 use oci::{Compression, Reference};
 
 use super::super::annotation::from_key;
+use super::super::csv;
 
 pub struct Fields(BTreeMap<String, String>);
 
@@ -23,6 +24,23 @@ impl Fields {
             }
         }
         Ok(Self(fields))
+    }
+
+    /// Reads `key=value,…`; `None` for a single word, which is no field.
+    pub fn parse_or_word(text: &str) -> Result<Option<Self>, String> {
+        let pairs = csv::pairs(text)?;
+        if matches!(pairs.as_slice(), [(_, None)]) {
+            return Ok(None);
+        }
+        Self::new(pairs).map(Some)
+    }
+
+    /// Refuses fields that nobody took.
+    pub fn end(&self) -> Result<(), String> {
+        match self.0.keys().next() {
+            None => Ok(()),
+            Some(key) => Err(format!("unknown key {key:?}")),
+        }
     }
 
     pub fn take(&mut self, key: &str) -> Option<String> {
@@ -69,7 +87,8 @@ impl Fields {
             .collect()
     }
 
-    fn compression(&mut self) -> Result<CompressionChoice, String> {
+    /// How layers are packed.
+    pub fn compression(&mut self) -> Result<CompressionChoice, String> {
         let form = match self.take("compression").as_deref() {
             None | Some("gzip") => Compression::Gzip,
             Some("zstd") => Compression::Zstd,
@@ -136,10 +155,8 @@ impl Fields {
         if output.compression.form == Compression::Zstd && !output.oci_media_types {
             return Err("compression=zstd needs oci-mediatypes=true".to_owned());
         }
-        match self.0.keys().next() {
-            None => Ok(output),
-            Some(key) => Err(format!("unknown key {key:?}")),
-        }
+        self.end()?;
+        Ok(output)
     }
 }
 

@@ -12,7 +12,7 @@ use tokio::sync::Barrier;
 
 use super::{ALL, DICE, SAME};
 use crate::error::{Categorised, Category, Cause};
-use crate::worker::{Claim, Job, Reading, Tree, Worker};
+use crate::worker::{Claim, Job, Offer, Reading, Tree, Worker};
 
 /// Path to value.
 pub(super) type Files = BTreeMap<String, String>;
@@ -60,6 +60,8 @@ pub(super) struct FakeWorker {
     pub(super) context: Files,
     pub(super) mishaps: BTreeMap<String, Mishap>,
     pub(super) dropped: Arc<Mutex<Vec<String>>>,
+    /// What other stores have.
+    pub(super) offered: BTreeMap<CacheKey, Vec<Offer>>,
 }
 
 #[derive(Debug, Error)]
@@ -283,6 +285,13 @@ impl Worker for FakeWorker {
         let record = state.records.get(&key).filter(|record| state.whole(record)).cloned();
         async move { record }.boxed()
     }
+
+    fn offers(&self, key: CacheKey) -> BoxFuture<'_, Vec<Offer>> {
+        let offers = self.offered.get(&key).cloned().unwrap_or_default();
+        std::future::ready(offers).boxed()
+    }
+
+    fn settled(&self, _: graph::VertexId, _: &[Snapshot]) {}
 
     fn file(&self, key: CacheKey, record: Record) -> BoxFuture<'_, Result<(), Cause>> {
         self.store.lock().records.insert(key, record);

@@ -3,6 +3,7 @@
 mod fake;
 mod histories;
 mod keys_in_use;
+mod offers;
 mod random;
 mod runs;
 

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::fake::{FakeWorker, Files, Mishap, Production, reads};
 use super::*;
+use crate::worker::{Offer, Reach};
 
 /// A vertex to be: its inputs are chosen among the earlier ones.
 #[derive(Clone, Debug)]
@@ -25,6 +26,10 @@ struct Build {
     failing: Option<u8>,
     evicted: Vec<u8>,
     context: u8,
+    /// Which of two machines builds.
+    machine: usize,
+    /// What it is offered of what the other recorded, and which layers of that can be had.
+    offered: Option<u8>,
 }
 
 fn kinds() -> impl Strategy<Value = Kind> {
@@ -46,13 +51,17 @@ fn builds() -> impl Strategy<Value = Build> {
         proptest::option::weighted(0.3, byte),
         proptest::collection::vec(byte, 0..3),
         0u8..3,
+        0usize..2,
+        proptest::option::of(byte),
     )
-        .prop_map(|(targets, uncached, failing, evicted, context)| Build {
+        .prop_map(|(targets, uncached, failing, evicted, context, machine, offered)| Build {
             targets,
             uncached,
             failing,
             evicted,
             context,
+            machine,
+            offered,
         })
 }
 
@@ -142,7 +151,10 @@ impl Explain<'_> {
 fn sound(kinds: &[Kind], history: &[Build]) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     let mut worker = FakeWorker::new();
+    let mut machines = [BTreeMap::new(), BTreeMap::new()];
     for build in history {
+        worker.store.lock().records = std::mem::take(&mut machines[build.machine]);
+        worker.offered = offers(&machines[1 - build.machine], build.offered);
         let (graph, made) = construct(kinds, build.uncached);
         let targets: Vec<VertexId> = build.targets.iter().filter_map(|choice| pick(*choice, &made)).collect();
         worker.context = Files::from([("file".to_owned(), build.context.to_string())]);
@@ -158,10 +170,26 @@ fn sound(kinds: &[Kind], history: &[Build]) {
                 state.records.remove(&keys[usize::from(*choice) % keys.len()]);
             }
         }
-        let Ok(solution) = runtime.block_on(run(&worker, &graph, &targets)) else { continue };
-        explained(&worker, &graph, &targets, &solution);
-        repeated(&runtime, &mut worker, &graph, kinds, build);
+        if let Ok(solution) = runtime.block_on(run(&worker, &graph, &targets)) {
+            explained(&worker, &graph, &targets, &solution);
+            repeated(&runtime, &mut worker, &graph, kinds, build);
+        }
+        machines[build.machine] = std::mem::take(&mut worker.store.lock().records);
     }
+}
+
+/// What another machine recorded. Of some results, a different part each time, the layers cannot be had.
+fn offers(
+    records: &BTreeMap<layer_store::CacheKey, layer_store::Record>,
+    choice: Option<u8>,
+) -> BTreeMap<layer_store::CacheKey, Vec<Offer>> {
+    let Some(choice) = choice else { return BTreeMap::new() };
+    let offer = |record: &layer_store::Record| {
+        let bits = record.result.0[usize::from(choice % 32)];
+        let reach = if bits & choice & 3 == 3 { Reach::Beyond } else { Reach::Within };
+        Offer { record: record.clone(), reach }
+    };
+    records.iter().map(|(key, record)| (*key, vec![offer(record)])).collect()
 }
 
 /// There is one result for each step that explains all the targets at once.

@@ -1,0 +1,187 @@
+//! Solving and exporting, as often as layers of caches turn out not to be there, and sending layers to
+//! caches meanwhile.
+
+use std::pin::pin;
+
+use futures::future::Either;
+use graph::{Edge, Lowered, Target};
+use layer_store::{LayerId, Snapshot};
+
+use crate::cache::request::{CacheDestination, CacheTarget};
+use crate::cache::{self, Feed, Shelf, Uploads};
+use crate::error::{BuildError, Category, Cause};
+use crate::event::StepId;
+use crate::exec::StepResources;
+use crate::export::{
+    ExportRequest, Exported, FinishedTarget, RemoteLayer, RemoteLayers, export, takes_remote,
+};
+use crate::history::Recorder;
+use crate::plan::Extra;
+use crate::request::{BuildRequest, StepCounts};
+use crate::session::Session;
+use crate::solve::{Solution, Solver, solve};
+use crate::worker::{Permits, RealWorker};
+
+/// A build whose graph is known.
+pub(super) struct Building<'a> {
+    pub(super) session: &'a Session,
+    pub(super) request: &'a BuildRequest,
+    pub(super) lowered: &'a Lowered,
+    pub(super) edges: &'a [Edge],
+    pub(super) extra: &'a Extra,
+}
+
+impl Building<'_> {
+    /// Solves and exports, and sends layers to caches meanwhile.
+    pub(super) async fn run(
+        &self,
+        shelf: &Shelf,
+        recorder: &Recorder,
+    ) -> Result<(Exported, StepCounts), BuildError> {
+        let (graph, edges, targets) = (&self.lowered.graph, self.edges, &self.request.cache_to);
+        if targets.iter().all(|target| target.destination == CacheDestination::Inline) {
+            let (exported, solution) = self.tries(shelf, &Feed::default(), recorder).await?;
+            return Ok((exported, solution.counts));
+        }
+        let step = self.extra.begin("exporting cache".to_owned(), None).await;
+        let (feed, uploads) = Uploads::begin(self.session, shelf, targets, (graph, edges), step.id);
+        let building = async {
+            let feed = feed;
+            self.tries(shelf, &feed, recorder).await
+        };
+        let (built, sent) = match futures::future::select(pin!(building), pin!(uploads.run())).await {
+            Either::Left((Ok(built), sending)) => (built, sending.await),
+            Either::Left((Err(error), _)) => {
+                self.extra.cancel(step).await;
+                return Err(error);
+            }
+            Either::Right((sent, building)) => (building.await?, sent),
+        };
+        let (exported, solution) = built;
+        let published = sent.publish(&solution).await.map_err(Cause::from);
+        self.extra.end(step, &published).await;
+        published.map_err(BuildError::Cache)?;
+        Ok((exported, solution.counts))
+    }
+
+    /// Solves and exports; again without the layers of caches that could not be had, until none is lost.
+    async fn tries(
+        &self,
+        shelf: &Shelf,
+        feed: &Feed,
+        recorder: &Recorder,
+    ) -> Result<(Exported, Solution), BuildError> {
+        loop {
+            let lost = shelf.lost();
+            match self.once(shelf, feed, recorder).await {
+                Err(_) if shelf.lost() > lost => {}
+                result => return result,
+            }
+        }
+    }
+
+    async fn once(
+        &self,
+        shelf: &Shelf,
+        feed: &Feed,
+        recorder: &Recorder,
+    ) -> Result<(Exported, Solution), BuildError> {
+        let solution = self.solve(shelf, feed, recorder).await?;
+        let step = self.extra.begin("export".to_owned(), None).await;
+        match self.deliver(shelf, &solution, step.id).await {
+            Ok(exported) => {
+                self.extra.end(step, &Ok::<_, Cause>(())).await;
+                Ok((exported, solution))
+            }
+            Err(cause) if cache::is_lost(&cause) => {
+                self.extra.cancel(step).await;
+                Err(BuildError::Export(cause))
+            }
+            Err(cause) => {
+                let result: Result<(), Cause> = Err(cause.clone());
+                self.extra.end(step, &result).await;
+                Err(BuildError::Export(cause))
+            }
+        }
+    }
+
+    async fn solve(&self, shelf: &Shelf, feed: &Feed, recorder: &Recorder) -> Result<Solution, BuildError> {
+        let (session, request) = (self.session, self.request);
+        let worker = RealWorker::new(
+            session.clone(),
+            recorder.clone(),
+            (shelf.clone(), feed.clone()),
+            request.contexts.clone(),
+            request.context_metadata,
+            StepResources::of(request),
+        );
+        let permits = Permits::new(request.jobs.unwrap_or(session.jobs));
+        let events = &session.events;
+        let solver = Solver { worker: &worker, events, permits: &permits, no_cache: request.no_cache };
+        solve(&solver, &self.lowered.graph, self.edges).await.map_err(BuildError::Step)
+    }
+
+    async fn deliver(&self, shelf: &Shelf, solution: &Solution, step: StepId) -> Result<Exported, Cause> {
+        let snapshot = |target: &Target| {
+            target.root.and_then(|root| solution.snapshot(root)).cloned().unwrap_or_default()
+        };
+        let mut targets: Vec<FinishedTarget> = self
+            .lowered
+            .targets
+            .iter()
+            .map(|target| FinishedTarget { target: target.clone(), snapshot: snapshot(target) })
+            .collect();
+        if self.request.cache_to.iter().any(|target| target.destination == CacheDestination::Inline) {
+            self.write_inline(shelf, solution, &mut targets).await?;
+        }
+        let mut asked = ExportRequest::of(self.request, targets, step);
+        asked.beside = self.request.cache_to.iter().filter_map(CacheTarget::repository).collect();
+        asked.remote = self.remote(shelf, &asked).await;
+        if !asked.remote.is_empty() {
+            self.bring(shelf, &asked).await?;
+            match export(self.session, asked.clone()).await {
+                Ok(exported) => return Ok(exported),
+                // A layer that a registry was to hand on may be gone: what can be had is brought, and
+                // what cannot is a miss.
+                Err(_) => asked.remote.clear(),
+            }
+        }
+        self.bring(shelf, &asked).await?;
+        export(self.session, asked).await.map_err(Cause::from)
+    }
+
+    /// Layers that no output needs here, since a registry has them.
+    async fn remote(&self, shelf: &Shelf, asked: &ExportRequest) -> RemoteLayers {
+        let remote = shelf.remote(asked.targets.iter().map(|target| &target.snapshot)).await;
+        let takes =
+            |layer: &RemoteLayer| asked.outputs.iter().all(|output| takes_remote(output, &layer.packed));
+        remote.into_iter().filter(|(_, layer)| takes(layer)).collect()
+    }
+
+    /// Brings the layers that outputs need here. Of a base, a push needs no more than its documents.
+    async fn bring(&self, shelf: &Shelf, asked: &ExportRequest) -> Result<(), Cause> {
+        for target in &asked.targets {
+            let handed_on = target.target.base.is_some() && !asked.remote.is_empty();
+            let needed = |id: &&LayerId| !(asked.remote.contains_key(*id) || handed_on && id.names_content());
+            let needed = target.snapshot.0.iter().filter(needed).cloned().collect();
+            shelf.bring(&Snapshot(needed), Some(asked.step)).await?;
+        }
+        Ok(())
+    }
+
+    async fn write_inline(
+        &self,
+        shelf: &Shelf,
+        solution: &Solution,
+        targets: &mut [FinishedTarget],
+    ) -> Result<(), Cause> {
+        let records = cache::records(self.session, shelf, solution).await;
+        let made = |id: &LayerId| shelf.made(id).or_else(|| self.session.store.made(id));
+        for finished in targets {
+            let config = &mut finished.target.config;
+            cache::write_inline(config, &made, &finished.snapshot, records.clone())
+                .map_err(|error| Cause::new(Category::Local, error))?;
+        }
+        Ok(())
+    }
+}

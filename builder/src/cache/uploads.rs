@@ -1,0 +1,325 @@
+//! Packing and sending layers while later steps run, and adding the part at the end.
+//!
+//! The solver tells of each result as soon as it is known; its layers are packed once, in the form that
+//! an image has them in too, and sent. When the build is done, the records that the place does not have
+//! yet become a part. A build of which the place has everything sends nothing.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use graph::{Edge, Graph, Op, VertexId};
+use layer_store::{CacheKey, LayerId, PackedLayer, Packing, Record, ResultId, Snapshot};
+use oci::{Descriptor, Digest, MediaType};
+use tokio::sync::mpsc;
+
+use super::document::{Entry, Part, RECORDS_TYPE};
+use super::error::CacheError;
+use super::place::Place;
+use super::read::{self, Placed};
+use super::request::{CacheMode, CacheTarget, OnFault};
+use super::shelf::Shelf;
+use crate::Session;
+use crate::event::{Event, StepId};
+use crate::keys;
+use crate::solve::Solution;
+use crate::worker::{Permit, Permits, blocking};
+
+/// Layers on their way at once.
+const AT_ONCE: usize = 3;
+/// Parts in one place, before a writer makes one of them.
+const PARTS_BEFORE_MERGE: usize = 24;
+
+/// The end that hears of results. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Feed(Option<mpsc::UnboundedSender<(VertexId, Vec<Snapshot>)>>);
+
+impl Feed {
+    /// A result that the build uses.
+    pub(crate) fn tell(&self, id: VertexId, outputs: &[Snapshot]) {
+        if let Some(sender) = &self.0 {
+            // Nobody listens any more: the uploads failed, and that is told at the end.
+            let _ = sender.send((id, outputs.to_vec()));
+        }
+    }
+}
+
+/// All destinations of a build.
+pub(crate) struct Uploads {
+    sender: Sender,
+    /// The steps whose layers make up the results.
+    chain: BTreeSet<VertexId>,
+    destinations: Vec<Destination>,
+    receiver: mpsc::UnboundedReceiver<(VertexId, Vec<Snapshot>)>,
+}
+
+/// All destinations, once every layer was sent.
+pub(crate) struct Sent {
+    sender: Sender,
+    destinations: Vec<Destination>,
+}
+
+/// One destination.
+struct Destination {
+    target: CacheTarget,
+    place: Place,
+    /// What was there before, the oldest part first.
+    before: Vec<Placed>,
+    sent: BTreeMap<LayerId, PackedLayer>,
+    fault: Option<CacheError>,
+}
+
+/// A layer in its place.
+struct Wanted {
+    id: LayerId,
+    below: Snapshot,
+}
+
+/// Packs and sends.
+struct Sender {
+    session: Session,
+    shelf: Shelf,
+    step: StepId,
+    permits: Permits,
+}
+
+impl Uploads {
+    /// For the destinations that are not inside the image.
+    pub(crate) fn begin(
+        session: &Session,
+        shelf: &Shelf,
+        targets: &[CacheTarget],
+        (graph, roots): (&Graph, &[Edge]),
+        step: StepId,
+    ) -> (Feed, Self) {
+        let destinations: Vec<Destination> = targets.iter().filter_map(Destination::of).collect();
+        let (feed, receiver) = mpsc::unbounded_channel();
+        let permits = Permits::new(session.jobs);
+        let sender = Sender { session: session.clone(), shelf: shelf.clone(), step, permits };
+        (Feed(Some(feed)), Self { sender, chain: chain(graph, roots), destinations, receiver })
+    }
+
+    /// Sends what it is told of, until nobody tells any more.
+    pub(crate) async fn run(self) -> Sent {
+        let Self { sender, chain, mut destinations, mut receiver } = self;
+        for destination in &mut destinations {
+            // An absent place is begun, a foreign one is refused when the part is added.
+            if let Ok(found) = read::read(&sender.session, &destination.place).await {
+                destination.before = found.parts;
+            }
+        }
+        let mut known: Vec<HashSet<LayerId>> = destinations.iter().map(Destination::known).collect();
+        let mut waiting = VecDeque::new();
+        let mut running = FuturesUnordered::new();
+        let mut arrived = Vec::new();
+        let mut told = true;
+        loop {
+            while running.len() < AT_ONCE
+                && let Some((nth, wanted)) = waiting.pop_front()
+            {
+                let (sender, destination) = (&sender, &destinations[nth]);
+                running.push(async move { (nth, sender.send(destination, wanted).await) });
+            }
+            tokio::select! {
+                message = receiver.recv(), if told => match message {
+                    None => told = false,
+                    Some((id, outputs)) => for (nth, known) in known.iter_mut().enumerate() {
+                        let all = destinations[nth].target.mode == CacheMode::Max;
+                        if all || chain.contains(&id) {
+                            waiting.extend(new_layers(&outputs, known).into_iter().map(|one| (nth, one)));
+                        }
+                    },
+                },
+                Some(one) = running.next(), if !running.is_empty() => arrived.push(one),
+                else => break,
+            }
+        }
+        drop(running);
+        for (nth, result) in arrived {
+            destinations[nth].note(result);
+        }
+        Sent { sender, destinations }
+    }
+}
+
+/// The layers of steps among these that are not known yet.
+fn new_layers(outputs: &[Snapshot], known: &mut HashSet<LayerId>) -> Vec<Wanted> {
+    let mut new = Vec::new();
+    for snapshot in outputs {
+        for (position, id) in snapshot.0.iter().enumerate() {
+            if !id.names_content() && known.insert(id.clone()) {
+                let below = Snapshot(snapshot.0[..position].to_vec());
+                new.push(Wanted { id: id.clone(), below });
+            }
+        }
+    }
+    new
+}
+
+/// The steps whose layers make up the trees of these roots.
+fn chain(graph: &Graph, roots: &[Edge]) -> BTreeSet<VertexId> {
+    let mut chain = BTreeSet::new();
+    let mut open: Vec<VertexId> = roots.iter().map(|edge| edge.vertex).collect();
+    while let Some(id) = open.pop() {
+        if !chain.insert(id) {
+            continue;
+        }
+        let vertex = graph.vertex(id);
+        let below = match &vertex.op {
+            Op::Merge => vertex.inputs.len(),
+            Op::Exec(_) | Op::File(_) => 1,
+            Op::Image(_) | Op::Local(_) | Op::Git(_) | Op::Http(_) | Op::Diff => 0,
+        };
+        open.extend(vertex.inputs.iter().take(below).flatten().map(|edge| edge.vertex));
+    }
+    chain
+}
+
+impl Destination {
+    fn of(target: &CacheTarget) -> Option<Self> {
+        Some(Self {
+            place: Place::of(&target.destination)?,
+            target: target.clone(),
+            before: Vec::new(),
+            sent: BTreeMap::new(),
+            fault: None,
+        })
+    }
+
+    fn known(&self) -> HashSet<LayerId> {
+        self.before.iter().flat_map(|placed| placed.part.layers.keys().cloned()).collect()
+    }
+
+    fn note(&mut self, result: Result<Option<(LayerId, PackedLayer)>, CacheError>) {
+        match result {
+            Ok(sent) => self.sent.extend(sent),
+            Err(fault) => self.fault = self.fault.take().or(Some(fault)),
+        }
+    }
+}
+
+impl Sender {
+    /// Packs a layer and sends it; `None`: it is neither here nor offered, as a layer whose result only
+    /// stands for what was made from it.
+    async fn send(
+        &self,
+        destination: &Destination,
+        wanted: Wanted,
+    ) -> Result<Option<(LayerId, PackedLayer)>, CacheError> {
+        let id = wanted.id.clone();
+        if let Some((place, layer)) = self.shelf.offered(&id).await {
+            destination.place.put(&self.session, &layer.blob, Some(&place), self.step).await?;
+            return Ok(Some((id, layer)));
+        }
+        let (lease, choice) = (self.session.lease.clone(), destination.target.compression);
+        let how = Packing { compression: choice.form, level: choice.level, clamp: None };
+        let packed =
+            blocking(self.permits.acquire().await, move || match lease.store().layer(&wanted.id)? {
+                Some(_) => lease.pack_for_others(&wanted.id, &wanted.below, &how).map(Some),
+                None => Ok(None),
+            });
+        let Some(layer) = packed.await? else { return Ok(None) };
+        destination.place.put(&self.session, &layer.blob, None, self.step).await?;
+        Ok(Some((id, layer)))
+    }
+
+    /// The records of all steps of a build.
+    async fn records(&self, solution: &Solution) -> Vec<Entry> {
+        records(&self.session, &self.shelf, solution)
+            .await
+            .into_iter()
+            .map(|(key, record)| Entry { key, record })
+            .collect()
+    }
+}
+
+/// The records of all steps of a build, under both keys.
+pub(crate) async fn records(
+    session: &Session,
+    shelf: &Shelf,
+    solution: &Solution,
+) -> Vec<(CacheKey, Record)> {
+    let stored = |key: CacheKey| {
+        let store = session.store.clone();
+        blocking(Permit::free(), move || store.record(&key).ok().flatten())
+    };
+    let mut all = BTreeMap::new();
+    for (id, &key) in &solution.keys {
+        let record = match (solution.used.get(id), solution.results.get(id)) {
+            (Some(used), _) => Some(used.clone()),
+            (None, Some(solved)) => {
+                let identity = keys::identity(&solved.outputs);
+                stored(key).await.filter(|record| record.result == identity)
+            }
+            (None, None) => None,
+        };
+        let Some(record) = record else { continue };
+        if let Some(content) = record.content {
+            let found = match stored(content).await {
+                Some(found) => Some(found),
+                None => shelf.offers(content).await.into_iter().next().map(|offer| offer.record),
+            };
+            all.extend(found.map(|found| (content, found)));
+        }
+        all.insert(key, record);
+    }
+    all.into_iter().collect()
+}
+
+impl Sent {
+    /// Adds what is new to each place. A fault is told; where it was asked for, it is returned.
+    pub(crate) async fn publish(self, solution: &Solution) -> Result<(), CacheError> {
+        let Self { sender, destinations } = self;
+        let entries = sender.records(solution).await;
+        let mut failure = None;
+        for destination in destinations {
+            let (place, on_fault) = (destination.place.clone(), destination.target.on_fault);
+            let Err(fault) = destination.publish(&sender, &entries).await else { continue };
+            match on_fault {
+                OnFault::Warn => {
+                    let text = format!("cache to {place}: {fault}");
+                    sender.session.events.send(Event::Warning(text)).await;
+                }
+                OnFault::Fail => failure = failure.or(Some(fault)),
+            }
+        }
+        failure.map_or(Ok(()), Err)
+    }
+}
+
+impl Destination {
+    async fn publish(self, sender: &Sender, entries: &[Entry]) -> Result<(), CacheError> {
+        if let Some(fault) = self.fault {
+            return Err(fault);
+        }
+        let known: HashSet<(CacheKey, ResultId)> =
+            self.before.iter().flat_map(|placed| placed.part.results()).collect();
+        let new = |entry: &&Entry| !known.contains(&(entry.key, entry.record.result));
+        let new: Vec<Entry> = entries.iter().filter(new).cloned().collect();
+        if new.is_empty() && self.sent.is_empty() {
+            return Ok(());
+        }
+        let part = Part::new(self.sent, new);
+        let (part, replaced) = match self.before.len() < PARTS_BEFORE_MERGE {
+            true => (part, Vec::new()),
+            false => {
+                let replaced: Vec<Digest> =
+                    self.before.iter().map(|placed| placed.manifest.digest.clone()).collect();
+                let all = self.before.into_iter().map(|placed| placed.part).chain([part]);
+                (Part::merged(all.collect()), replaced)
+            }
+        };
+        let failed = |error: std::io::Error| CacheError::Part {
+            place: self.place.to_string(),
+            reason: error.to_string(),
+        };
+        let document = part.encode().map_err(failed)?;
+        let config =
+            Descriptor::new(MediaType::from(RECORDS_TYPE), Digest::sha256(&document), document.len() as u64);
+        let session = &sender.session;
+        self.place.put_small(session, &config, document.into()).await?;
+        let manifest = part.manifest(config);
+        self.place.put_manifest(session, manifest.descriptor(), manifest.raw().clone()).await?;
+        self.place.append(session, manifest.descriptor(), &replaced).await
+    }
+}
