@@ -36,6 +36,7 @@ mod output_options;
 mod outputs;
 mod registry_verbs;
 mod remote_cache;
+mod requests;
 mod road;
 mod save;
 mod serve;

@@ -18,6 +18,8 @@ struct State {
     files: BTreeMap<String, Served>,
     /// Paths with the status of the answer, in order.
     log: Vec<(String, u16)>,
+    /// The same with methods.
+    requests: Vec<String>,
     ended: bool,
 }
 
@@ -60,6 +62,11 @@ impl Http {
     pub fn asked(&self) -> Vec<(String, u16)> {
         std::mem::take(&mut self.state.lock().unwrap().log)
     }
+
+    /// The requests since the last call: `METHOD /path`.
+    pub fn requests(&self) -> Vec<String> {
+        std::mem::take(&mut self.state.lock().unwrap().requests)
+    }
 }
 
 impl Drop for Http {
@@ -72,7 +79,8 @@ impl Drop for Http {
 fn answer(stream: TcpStream, state: &Mutex<State>) {
     let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
     let Some(Ok(first)) = lines.next() else { return };
-    let target = first.split(' ').nth(1).unwrap_or("/").to_owned();
+    let mut words = first.split(' ');
+    let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or("/"));
     let mut condition = None;
     for line in lines.map_while(Result::ok).take_while(|line| !line.is_empty()) {
         let (name, value) = line.split_once(':').unwrap_or((&line, ""));
@@ -94,6 +102,7 @@ fn answer(stream: TcpStream, state: &Mutex<State>) {
             }
         }
     };
+    state.requests.push(format!("{method} {path}"));
     state.log.push((path, status));
     drop(state);
     let mut text =
@@ -104,5 +113,6 @@ fn answer(stream: TcpStream, state: &Mutex<State>) {
     }
     text.push_str("\r\n");
     let mut stream = stream;
-    drop(stream.write_all(text.as_bytes()).and_then(|()| stream.write_all(&served.body)));
+    let body = if method == "HEAD" { &[][..] } else { &served.body };
+    drop(stream.write_all(text.as_bytes()).and_then(|()| stream.write_all(body)));
 }

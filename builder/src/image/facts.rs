@@ -33,12 +33,27 @@ pub async fn image_facts(
     }
 }
 
+/// One HEAD tells whether the documents of the last time still count; only others are fetched.
 async fn remote_facts(
     session: &Session,
     reference: &Reference,
     platform: &Platform,
 ) -> Result<ImageFacts, ImageError> {
-    let image = session.client.fetch_image(reference, platform).await?;
+    let pinned = match reference.digest() {
+        Some(_) => reference.clone(),
+        None => {
+            let found = session.client.resolve(reference).await?;
+            let (store, name, platform) = (session.store.clone(), reference.clone(), platform.clone());
+            let digest = found.digest.clone();
+            let known = blocking(Permit::free(), move || facts_by_digest(&store, &name, &digest, &platform));
+            // Documents of the store that make no sense are fetched again.
+            if let Ok(Some(facts)) = known.await {
+                return Ok(ImageFacts { resolved: found, ..facts });
+            }
+            reference.with_digest(found.digest)
+        }
+    };
+    let image = session.client.fetch_image(&pinned, platform).await?;
     let lease = session.lease.clone();
     blocking(Permit::free(), move || {
         if let Some(index) = &image.index {

@@ -92,6 +92,16 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// Where it goes, at a base.
+    fn url(&self, base: &Url) -> Result<Url, RegistryError> {
+        let path = match &self.target {
+            Target::Path(path) => self.endpoint.api(&format!("{}/{path}", self.endpoint.path)),
+            Target::Registry(path) => self.endpoint.api(path),
+            Target::Url(url) => return Ok(url.clone()),
+        };
+        base.join(&path).map_err(|_| self.protocol("its path is no URL"))
+    }
+
     pub(crate) fn protocol(&self, reason: impl Into<String>) -> RegistryError {
         RegistryError::protocol(&self.endpoint.host, self.subject, reason)
     }
@@ -100,25 +110,58 @@ impl<'a> Call<'a> {
 impl Inner {
     /// Sends, logging in where the answer asks for it. No retries; the status may be anything.
     pub(crate) async fn send(&self, call: &Call<'_>) -> Result<Response, RegistryError> {
-        let base = self.transport.base(call.endpoint).await?;
-        let url = match &call.target {
-            Target::Path(path) => {
-                let path = call.endpoint.api(&format!("{}/{path}", call.endpoint.path));
-                base.join(&path).map_err(|_| call.protocol("its path is no URL"))?
-            }
-            Target::Registry(path) => {
-                base.join(&call.endpoint.api(path)).map_err(|_| call.protocol("its path is no URL"))?
-            }
-            Target::Url(url) => url.clone(),
-        };
-        if !same_origin(&url, &base) {
-            return self.follow(call, url, None).await;
+        if let Some(response) = self.first(call).await? {
+            let base = self.transport.base(call.endpoint).await?;
+            return self.logged_in(call, &base, None, response).await;
         }
-        let mut shown = self.auth.current(&self.transport, call.endpoint, call.scopes).await?;
-        let mut response = self.follow(call, url.clone(), shown.as_ref()).await?;
+        let base = self.transport.base(call.endpoint).await?;
+        let url = call.url(&base)?;
+        if !same_origin(&url, &base) {
+            return self.follow(call, &base, url, None).await;
+        }
+        let shown = self.auth.current(&self.transport, call.endpoint, call.scopes).await?;
+        let response = self.follow(call, &base, url, shown.as_ref()).await?;
+        self.logged_in(call, &base, shown, response).await
+    }
+
+    /// Where it is not known yet what a host speaks, the first request tells: sent without a credential,
+    /// by what is likely. `None`: a probe must tell, or it is known.
+    async fn first(&self, call: &Call<'_>) -> Result<Option<Response>, RegistryError> {
+        let Some(guess) = self.transport.guess(call.endpoint)? else { return Ok(None) };
+        let own_path = match &call.target {
+            Target::Path(_) | Target::Registry(_) => true,
+            Target::Url(_) => false,
+        };
+        if call.body.is_some() || !own_path {
+            return Ok(None);
+        }
+        let url = call.url(&guess)?;
+        match self.follow(call, &guess, url, None).await {
+            // What wants TLS says so with this status, and not always in words.
+            Ok(response) if guess.scheme() == "https" || response.status() != StatusCode::BAD_REQUEST => {
+                self.transport.settle(call.endpoint, &guess);
+                Ok(Some(response))
+            }
+            Ok(response) => {
+                drain(response).await;
+                Ok(None)
+            }
+            Err(RegistryError::Network { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Answers challenges until the registry has none, or there is nothing better to show.
+    async fn logged_in(
+        &self,
+        call: &Call<'_>,
+        base: &Url,
+        mut shown: Option<HeaderValue>,
+        mut response: Response,
+    ) -> Result<Response, RegistryError> {
         // tokens may end while others wait for theirs
         for _ in 0..MOST_LOG_INS {
-            if response.status() != StatusCode::UNAUTHORIZED || !same_origin(response.url(), &base) {
+            if response.status() != StatusCode::UNAUTHORIZED || !same_origin(response.url(), base) {
                 break;
             }
             let refused = shown.as_ref();
@@ -126,7 +169,7 @@ impl Inner {
                 self.auth.answer(&self.transport, call.endpoint, call.scopes, refused, &response).await?;
             let Some(better) = better.filter(|better| Some(better) != refused) else { break };
             drain(response).await;
-            response = self.follow(call, url.clone(), Some(&better)).await?;
+            response = self.follow(call, base, call.url(base)?, Some(&better)).await?;
             shown = Some(better);
         }
         Ok(response)
@@ -141,14 +184,14 @@ impl Inner {
     async fn follow(
         &self,
         call: &Call<'_>,
+        base: &Url,
         origin: Url,
         shown: Option<&HeaderValue>,
     ) -> Result<Response, RegistryError> {
-        let base = self.transport.base(call.endpoint).await?;
         let (mut url, mut reach) = (origin.clone(), call.reach);
         for _ in 0..=MOST_REDIRECTS {
             let home = same_origin(&url, &origin);
-            let place = match same_origin(&url, &base) {
+            let place = match same_origin(&url, base) {
                 true => Place::Own,
                 false => Place::Foreign(reach),
             };

@@ -171,6 +171,21 @@ impl Transport {
         url(scheme, authority)
     }
 
+    /// The likely base of an endpoint, where it may be either and the host was not asked yet.
+    pub(crate) fn guess(&self, endpoint: &Endpoint) -> Result<Option<Url>, RegistryError> {
+        let authority = endpoint.authority();
+        match endpoint.schemes() {
+            [likely, _, ..] if !self.schemes().contains_key(authority) => url(*likely, authority).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// Remembers that a guess was right.
+    pub(crate) fn settle(&self, endpoint: &Endpoint, guess: &Url) {
+        let scheme = if guess.scheme() == "https" { Scheme::Https } else { Scheme::Http };
+        self.schemes().insert(endpoint.authority().to_owned(), scheme);
+    }
+
     /// Remembers that a mirror could not be connected to.
     pub(crate) fn note_down(&self, endpoint: &Endpoint) {
         let mut down = self.down.lock().unwrap_or_else(PoisonError::into_inner);

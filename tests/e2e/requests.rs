@@ -1,0 +1,78 @@
+//! How much a registry is asked.
+
+use serde_json::Value;
+
+use crate::support::http::Http;
+use crate::support::workspace::Workspace;
+
+/// Puts an image for two platforms behind `base:1`, with a file of that content; its digest.
+fn publish(http: &Http, content: &str) -> String {
+    let made = Workspace::new();
+    made.file("Dockerfile", "FROM scratch\nCOPY a /a\n");
+    made.file("a", content);
+    let layout = made.path().join("layout");
+    let output = format!("type=oci,tar=false,dest={}", layout.display());
+    made.build(&["-o", &output, "--platform", "linux/amd64,linux/arm64"]);
+    let index: Value = serde_json::from_slice(&std::fs::read(layout.join("index.json")).unwrap()).unwrap();
+    let blob = |digest: &str| std::fs::read(layout.join("blobs").join(digest.replace(':', "/"))).unwrap();
+    let top = &index["manifests"][0];
+    let digest = top["digest"].as_str().unwrap().to_owned();
+    let put = |name: &str, entry: &Value| {
+        let (kind, digest) = (entry["mediaType"].as_str().unwrap(), entry["digest"].as_str().unwrap());
+        let headers = [format!("Content-Type: {kind}"), format!("Docker-Content-Digest: {digest}")];
+        http.put(
+            &format!("/v2/base/manifests/{name}"),
+            blob(digest),
+            &headers.each_ref().map(String::as_str),
+        );
+    };
+    put("1", top);
+    put(&digest, top);
+    let parts: Value = serde_json::from_slice(&blob(&digest)).unwrap();
+    for entry in parts["manifests"].as_array().unwrap() {
+        let part = entry["digest"].as_str().unwrap();
+        put(part, entry);
+        let manifest: Value = serde_json::from_slice(&blob(part)).unwrap();
+        for one in manifest["layers"].as_array().unwrap().iter().chain([&manifest["config"]]) {
+            let name = one["digest"].as_str().unwrap();
+            http.put(&format!("/v2/base/blobs/{name}"), blob(name), &[]);
+        }
+    }
+    digest
+}
+
+#[test]
+fn a_warm_tag_costs_one_head_and_a_warm_digest_nothing() {
+    let http = Http::start();
+    let digest = publish(&http, "one\n");
+    let base = format!("{}/base", http.url("").trim_start_matches("http://"));
+    let workspace = Workspace::new();
+    workspace.file("b", "b\n");
+    let head = ["HEAD /v2/base/manifests/1".to_owned()];
+    let build = |from: &str, platforms: &str| {
+        // Two stages from one base ask once.
+        workspace.file(
+            "Dockerfile",
+            format!("FROM {from} AS one\nCOPY b /b\nFROM {from}\nCOPY --from=one /b /c\n"),
+        );
+        http.requests();
+        workspace.build(&["--platform", platforms]);
+        http.requests()
+    };
+    let tagged = format!("{base}:1");
+    let cold = build(&tagged, "linux/amd64,linux/arm64");
+    assert!(cold.contains(&head[0]) && cold.len() > 5, "{cold:?}");
+    assert_eq!(build(&tagged, "linux/amd64,linux/arm64"), head);
+    assert_eq!(build(&tagged, "linux/amd64"), head);
+    assert_eq!(build(&format!("{base}@{digest}"), "linux/amd64"), [""; 0]);
+    workspace.ok(&["pull", "--platform", "linux/amd64", &tagged]);
+    assert_eq!(http.requests(), head, "a pull of what is there");
+
+    // The tag moves: what is new is fetched, by its digest.
+    let moved = publish(&http, "two\n");
+    workspace.ok(&["rm", &tagged]);
+    let asked = build(&tagged, "linux/amd64");
+    assert_eq!(asked[..2], [head[0].clone(), format!("GET /v2/base/manifests/{moved}")], "{asked:?}");
+    assert!(asked[2..].iter().all(|line| line.starts_with("GET /v2/base/")), "{asked:?}");
+    assert_eq!(build(&tagged, "linux/amd64"), head);
+}
