@@ -10,6 +10,7 @@ use oci::{Algorithm, Descriptor, Digest, Hasher};
 
 use crate::disk::{Named, give_name, make_dir, sync_parent};
 use crate::error::{At, Result, StoreError};
+use crate::lock::Lock;
 use crate::{Lease, Store};
 
 /// No document of an image is longer than this.
@@ -47,17 +48,20 @@ impl Store {
 }
 
 impl Store {
-    /// Gives synced bytes their name.
-    pub(crate) fn name_blob(&self, from: &Path, digest: &Digest, size: u64) -> Result<()> {
+    /// Gives synced bytes their name, unless the same have it.
+    pub(crate) fn name_blob(&self, from: &Path, digest: &Digest, size: u64) -> Result<Named> {
         let target = self.blob_path(digest);
         make_dir(target.parent().unwrap_or(self.root()))?;
         let whole =
             || std::fs::symlink_metadata(&target).is_ok_and(|found| found.is_file() && found.len() == size);
-        if give_name(from, &target)? == Named::Theirs && !whole() {
+        let mut named = give_name(from, &target)?;
+        if named == Named::Theirs && !whole() {
             // What stands there is damaged: the right bytes take its place.
             std::fs::rename(from, &target).at(&target)?;
+            named = Named::Ours;
         }
-        sync_parent(&target)
+        sync_parent(&target)?;
+        Ok(named)
     }
 }
 
@@ -75,7 +79,14 @@ impl Lease {
     pub fn blob_of(&self, algorithm: Algorithm) -> Result<BlobWriter> {
         let path = self.scratch("blob");
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).at(&path)?;
-        Ok(BlobWriter { lease: self.clone(), file, path, hasher: Hasher::new(algorithm), size: 0 })
+        Ok(BlobWriter::new(
+            self.clone(),
+            file,
+            path,
+            Hasher::new(algorithm),
+            0,
+            Ending::Remove { _lock: None },
+        ))
     }
 
     /// Stores a small document.
@@ -94,18 +105,51 @@ impl Lease {
     }
 }
 
-/// A blob that is being written. Dropping it discards it.
+/// A blob that is being written. Dropping it discards it, or leaves it for who goes on with it.
 pub struct BlobWriter {
     lease: Lease,
     file: File,
     path: PathBuf,
     hasher: Hasher,
     size: u64,
+    ending: Ending,
+}
+
+/// What becomes of the file when its writer is dropped.
+pub(crate) enum Ending {
+    /// It goes; locked until then, where others could want it.
+    Remove { _lock: Option<Lock> },
+    /// It stays for the next; locked until then.
+    Keep(Lock),
+    /// It has its name.
+    Named,
 }
 
 impl BlobWriter {
+    pub(crate) fn new(
+        lease: Lease,
+        file: File,
+        path: PathBuf,
+        hasher: Hasher,
+        size: u64,
+        ending: Ending,
+    ) -> Self {
+        Self { lease, file, path, hasher, size, ending }
+    }
+
+    /// What is here so far: a state of the hash function that has seen it, and how many bytes it is.
+    pub fn had(&self) -> (Hasher, u64) {
+        (self.hasher.clone(), self.size)
+    }
+
+    /// Reads what is here so far.
+    pub fn read_had(&self) -> Result<impl Read + Send + use<>> {
+        Ok(File::open(&self.path).at(&self.path)?.take(self.size))
+    }
+
     /// Names the blob, if it is what the descriptor promised.
     pub fn commit_as(mut self, expected: &Descriptor) -> Result<()> {
+        self.last();
         let algorithm = expected.digest.algorithm();
         let (found, size) = self.finish();
         if size != expected.size {
@@ -125,9 +169,18 @@ impl BlobWriter {
 
     /// Names the blob by what was written.
     pub fn commit(mut self) -> Result<(Digest, u64)> {
+        self.last();
         let (digest, size) = self.finish();
         self.publish(&digest)?;
         Ok((digest, size))
+    }
+
+    /// From here on nobody goes on with it: it is named, or it was the wrong bytes.
+    fn last(&mut self) {
+        self.ending = match std::mem::replace(&mut self.ending, Ending::Named) {
+            Ending::Keep(lock) => Ending::Remove { _lock: Some(lock) },
+            other @ (Ending::Remove { .. } | Ending::Named) => other,
+        };
     }
 
     fn finish(&mut self) -> (Digest, u64) {
@@ -149,7 +202,10 @@ impl BlobWriter {
             return Ok(());
         }
         self.file.sync_all().at(&self.path)?;
-        store.name_blob(&self.path, digest, self.size)
+        if store.name_blob(&self.path, digest, self.size)? == Named::Ours {
+            self.ending = Ending::Named;
+        }
+        Ok(())
     }
 }
 
@@ -177,6 +233,13 @@ impl Write for BlobWriter {
 
 impl Drop for BlobWriter {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.path);
+        let goes = match &self.ending {
+            Ending::Remove { .. } => true,
+            Ending::Keep(_) => self.size == 0,
+            Ending::Named => false,
+        };
+        if goes {
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
 }

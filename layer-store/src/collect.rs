@@ -6,6 +6,7 @@ use oci::{Descriptor, Digest, Document, Index, Manifest, Reference};
 
 use crate::error::{At, Result};
 use crate::lock::{Hold, Lock};
+use crate::partial::Parts;
 use crate::{LayerId, Store, lease};
 
 /// Which records a collection keeps. Images are always kept.
@@ -29,7 +30,7 @@ pub struct Collected {
     pub blobs: usize,
     /// Records.
     pub records: usize,
-    /// Bytes of those blobs.
+    /// Bytes of those blobs, and of parts of blobs that never became whole.
     pub blob_bytes: u64,
 }
 
@@ -68,6 +69,7 @@ impl Store {
         let mut victims = Vec::new();
         self.sweep_layers(&layers, &mut blobs, &mut collected, &mut victims)?;
         self.sweep_blobs(&blobs, &mut collected, &mut victims)?;
+        collected.blob_bytes += self.sweep_partial(Parts::All)?;
         drop(lock);
         for victim in victims {
             crate::disk::remove_tree(&victim)?;

@@ -10,6 +10,7 @@ use crate::disk::{make_dir, remove_tree};
 use crate::error::{At, Result};
 use crate::ids::random_hex;
 use crate::lock::{Hold, Lock};
+use crate::partial::Parts;
 use crate::{LayerId, Store};
 
 /// What a process makes and uses lives as long as its lease. Clones share it; the last drop releases it.
@@ -88,6 +89,7 @@ pub(crate) fn sweep_dead(store: &Store) -> Result<()> {
         let _ = store.discard(&store.at("tmp").join(name));
         let _ = lock.remove();
     }
+    store.sweep_partial(Parts::Forgotten)?;
     sweep_tmp(store)
 }
 

@@ -31,6 +31,7 @@ mod layout;
 mod lease;
 mod lock;
 mod pack;
+mod partial;
 mod records;
 mod restore;
 mod sheet;

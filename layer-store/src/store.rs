@@ -30,7 +30,7 @@ pub(crate) struct Inner {
 }
 
 const DIRECTORIES: &[&str] =
-    &["blobs", "blobs/sha256", "layers", "images", "mounts", "locks", "leases", "tmp"];
+    &["blobs", "blobs/sha256", "layers", "images", "mounts", "locks", "leases", "partial", "tmp"];
 
 /// Images hold setuid programs, which nobody else may reach.
 fn keep_private(root: &Path) -> Result<()> {

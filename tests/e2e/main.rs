@@ -37,6 +37,7 @@ mod outputs;
 mod registry_verbs;
 mod remote_cache;
 mod requests;
+mod resume;
 mod road;
 mod save;
 mod serve;

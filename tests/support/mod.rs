@@ -6,6 +6,7 @@ pub mod layout;
 pub mod leftovers;
 pub mod ordinary;
 pub mod registry;
+pub mod relay;
 pub mod schemas;
 pub mod served;
 pub mod workspace;

@@ -10,6 +10,7 @@ use bytes::{Buf, Bytes};
 use futures::StreamExt;
 use layer_store::{BlobWriter, Lease, Store, Unpacked, open_layer_stream};
 use oci::{Compression, Descriptor, DiffId, Hasher, Repository};
+use registry_client::{HadBytes, RegistryError};
 use tokio::sync::mpsc;
 
 use super::error::ImageError;
@@ -127,10 +128,11 @@ pub(super) async fn fetch_and_unpack(
             return Ok(unpacked);
         }
     }
-    transfer(session, repository, blob, step, move |incoming| {
-        unpack_and_store(&lease, &descriptor, &diff, incoming)
-    })
-    .await
+    let taken = |writer: BlobWriter| {
+        let (lease, descriptor, diff) = (lease.clone(), descriptor.clone(), diff.clone());
+        move |incoming| unpack_and_store(&lease, writer, &descriptor, &diff, incoming)
+    };
+    resumed(session, repository, blob, step, taken).await
 }
 
 /// Whether the store's bytes are not those of their digest. Where they are, it is the manifest that is
@@ -154,14 +156,51 @@ pub(crate) async fn ensure_blob(
     if blocking(Permit::free(), move || store.has_blob(&descriptor)).await {
         return Ok(());
     }
-    let (lease, descriptor) = (session.lease.clone(), blob.clone());
-    transfer(session, repository, blob, step, move |mut incoming| {
-        let mut copy = lease.blob_of(descriptor.digest.algorithm())?;
-        io::copy(&mut incoming, &mut copy)
-            .map_err(|source| ImageError::Layer { blob: descriptor.clone(), source })?;
-        Ok(copy.commit_as(&descriptor)?)
-    })
-    .await
+    let taken = |mut writer: BlobWriter| {
+        let descriptor = blob.clone();
+        move |mut incoming: Incoming| {
+            io::copy(&mut incoming, &mut writer)
+                .map_err(|source| ImageError::Layer { blob: descriptor.clone(), source })?;
+            Ok(writer.commit_as(&descriptor)?)
+        }
+    };
+    resumed(session, repository, blob, step, taken).await
+}
+
+/// Fetches a blob, or what is missing of it where an earlier process was stopped. A part that turns out to
+/// be of other bytes is fetched again as a whole.
+async fn resumed<T, F>(
+    session: &Session,
+    repository: &Repository,
+    blob: &Descriptor,
+    step: StepId,
+    taken: impl Fn(BlobWriter) -> F,
+) -> Result<T, ImageError>
+where
+    T: Send + 'static,
+    F: FnOnce(Incoming) -> Result<T, ImageError> + Send + 'static,
+{
+    loop {
+        let (lease, known) = (session.lease.clone(), blob.clone());
+        let writer = blocking(Permit::free(), move || lease.known_blob(&known)).await?;
+        let (hasher, length) = writer.had();
+        let had = HadBytes { hasher, length };
+        match transfer(session, repository, blob, had, step, taken(writer)).await {
+            Err(error) if is_corrupt(&error) => {
+                let (store, digest) = (session.store.clone(), blob.digest.clone());
+                blocking(Permit::free(), move || store.forget_partial(&digest)).await?;
+                if length == 0 {
+                    return Err(error);
+                }
+            }
+            other => return other,
+        }
+    }
+}
+
+/// Whether the bytes were not those of the digest, or make no sense.
+fn is_corrupt(error: &ImageError) -> bool {
+    matches!(error, ImageError::Registry(RegistryError::Corrupt { .. }) | ImageError::Unpack { .. })
 }
 
 /// Runs a download and what takes it side by side. The download's error comes first: the other
@@ -170,12 +209,14 @@ async fn transfer<T: Send + 'static>(
     session: &Session,
     repository: &Repository,
     blob: &Descriptor,
+    had: HadBytes,
     step: StepId,
     take: impl FnOnce(Incoming) -> Result<T, ImageError> + Send + 'static,
 ) -> Result<T, ImageError> {
     let (outgoing, incoming) = Incoming::channel();
     let taking = blocking(Permit::free(), move || take(incoming));
-    let (fed, taken) = futures::future::join(feed(session, repository, blob, step, outgoing), taking).await;
+    let (fed, taken) =
+        futures::future::join(feed(session, repository, blob, had, step, outgoing), taking).await;
     fed?;
     taken
 }
@@ -184,11 +225,13 @@ async fn feed(
     session: &Session,
     repository: &Repository,
     blob: &Descriptor,
+    had: HadBytes,
     step: StepId,
     outgoing: Outgoing,
 ) -> Result<(), ImageError> {
     let mut progress = Progress::new(session.events.clone(), step, short(&blob.digest), Some(blob.size));
-    let mut body = session.client.blob(repository, blob).await?.into_stream();
+    progress.add(had.length);
+    let mut body = session.client.rest_of_blob(repository, blob, had).await?.into_stream();
     while let Some(bytes) = body.next().await {
         let bytes = bytes.map_err(|error| broken(error, blob))?;
         progress.add(bytes.len() as u64);
@@ -212,13 +255,15 @@ fn broken(error: io::Error, blob: &Descriptor) -> ImageError {
 
 fn unpack_and_store(
     lease: &Lease,
+    copy: BlobWriter,
     blob: &Descriptor,
     diff: &DiffId,
     incoming: Incoming,
 ) -> Result<Unpacked, ImageError> {
-    let copy = lease.blob_of(blob.digest.algorithm())?;
+    let had = copy.read_had()?;
     let shared = std::sync::Arc::new(std::sync::Mutex::new(Tee { source: incoming, copy }));
-    let unpacked = unpack(lease, blob, diff, Box::new(Shared(std::sync::Arc::clone(&shared))))?;
+    let all = had.chain(Shared(std::sync::Arc::clone(&shared)));
+    let unpacked = unpack(lease, blob, diff, Box::new(all))?;
     let failed = |source| ImageError::Layer { blob: blob.clone(), source };
     // The decompressor may stop before the last bytes; the blob has them all.
     io::copy(&mut Shared(std::sync::Arc::clone(&shared)), &mut io::sink()).map_err(failed)?;

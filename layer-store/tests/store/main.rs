@@ -16,6 +16,7 @@ mod damage;
 mod hostile;
 mod images;
 mod overlay;
+mod partial;
 mod properties;
 mod quota;
 mod sparse;

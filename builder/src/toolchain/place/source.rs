@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use futures::FutureExt;
 use oci::{Descriptor, Digest, DocumentError, ImageDocument, Platform, Reference, Repository};
-use registry_client::{BlobSource, BoxedRead, Client};
+use registry_client::{BlobSource, BoxedRead, Client, HadBytes};
 use tokio_util::io::InspectReader;
 
 use super::error::PlaceError;
@@ -136,9 +136,34 @@ impl Source {
         blob: &Descriptor,
         step: StepId,
     ) -> Result<BoxedRead, PlaceError> {
-        let reader = self.blob(blob).await?;
+        Ok(Self::told(session, blob, self.blob(blob).await?, 0, step))
+    }
+
+    /// The same without the bytes that are there already. Only a registry can leave them out: elsewhere
+    /// there are none.
+    pub(super) async fn told_rest(
+        &self,
+        session: &Session,
+        blob: &Descriptor,
+        had: HadBytes,
+        step: StepId,
+    ) -> Result<BoxedRead, PlaceError> {
+        match self {
+            Source::Registry { client, name, .. } => {
+                let length = had.length;
+                let rest = client.rest_of_blob(name.repository(), blob, had).await?;
+                Ok(Self::told(session, blob, Box::new(rest), length, step))
+            }
+            Source::Store(_) | Source::Files(_) | Source::Made(_) => {
+                self.told_blob(session, blob, step).await
+            }
+        }
+    }
+
+    fn told(session: &Session, blob: &Descriptor, reader: BoxedRead, had: u64, step: StepId) -> BoxedRead {
         let mut progress = Progress::new(session.events.clone(), step, short(&blob.digest), Some(blob.size));
-        Ok(Box::new(InspectReader::new(reader, move |bytes: &[u8]| progress.add(bytes.len() as u64))))
+        progress.add(had);
+        Box::new(InspectReader::new(reader, move |bytes: &[u8]| progress.add(bytes.len() as u64)))
     }
 
     /// A blob as the body of an upload; it is opened when the registry wants it, and again for each try.
