@@ -247,10 +247,11 @@ async fn pulled_images_go_back_byte_for_byte() {
     let copy = name(&format!("{}/elsewhere/copy:2", registry.host()));
     let again = toolchain::push(&user.session, &name(&base), &copy, Default::default(), STEP).await.unwrap();
     assert_eq!(again.digest, pushed.digest);
-    let place = toolchain::Place::Store(name(&base));
-    let seen = toolchain::inspect(&user.session, &place, &Platform::host()).await.unwrap();
+    let stored = toolchain::Place::Store(name(&base));
+    let seen = toolchain::inspect(&user.session, &stored, &Platform::host()).await.unwrap();
     assert_eq!(seen.manifest.unwrap().descriptor().digest, pushed.digest);
-    let report = toolchain::layers(&user.session, &name(&base), &Platform::host()).await.unwrap();
+    let image = toolchain::open_image(&user.session, &stored, &Platform::host(), STEP).await.unwrap();
+    let report = toolchain::layers(&user.session, &image).await.unwrap();
     let shown: Vec<String> =
         report[1].files.iter().map(|file| format!("{} {}", file.kind, file.path.display())).collect();
     assert_eq!(shown, ["d etc", "x etc/gone", "- program"]);

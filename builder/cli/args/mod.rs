@@ -8,6 +8,7 @@ mod csv;
 mod debug;
 mod edit;
 mod history;
+mod layers;
 mod limits;
 mod login;
 mod manifest;
@@ -31,6 +32,7 @@ pub use call::{CallArg, Format, Method, Status};
 pub use debug::DebugArgs;
 pub use edit::{AppendArgs, AttachArgs, DiscoverArgs, EditTarget, FlattenArgs, MutateArgs, RebaseArgs};
 pub use history::{ExplainArgs, HistoryCommand, HistoryLsArgs, HistoryShowArgs, LogsArgs};
+pub use layers::LayersArgs;
 pub use limits::{LimitArgs, RateArg};
 pub use login::{AuthCheckArgs, AuthCommand, LoginArgs, LogoutArgs};
 pub use manifest::{
@@ -131,7 +133,7 @@ pub enum Command {
     Registry(RegistryCommand),
     /// Look whether an image is whole: documents, blobs, layers
     Validate(ValidateArgs),
-    /// Show an image's layers: digest, size, instruction and files
+    /// Show an image's layers: digest, size, instruction, files and waste
     Layers(LayersArgs),
     /// Run a command in a new container made from an image
     Run(RunArgs),
@@ -212,21 +214,6 @@ pub struct ImagesArgs {
 pub enum ListForm {
     Table,
     Json,
-}
-
-#[derive(Debug, Args)]
-pub struct LayersArgs {
-    /// Name of the image in the store
-    pub image: String,
-    /// Leave out the files
-    #[arg(long)]
-    pub no_files: bool,
-    /// `table` or `json`
-    #[arg(long, value_enum, default_value_t = ListForm::Table)]
-    pub format: ListForm,
-    /// Platform, of an image for several
-    #[arg(long, value_name = "OS/ARCH")]
-    pub platform: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand};
 
 use super::ListForm;
+use super::registry::PLACES;
 use super::values::bytes;
 
 #[derive(Debug, Args)]
@@ -86,8 +87,10 @@ pub struct DuArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = PLACES)]
 pub struct LookArgs {
-    /// Name of the image in the store
+    /// The image; a bare name is the store's, else the registry's
+    #[arg(value_name = "PLACE")]
     pub image: String,
     /// Path inside the image
     #[arg(default_value = "/")]
@@ -101,8 +104,10 @@ pub struct LookArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = PLACES)]
 pub struct CatArgs {
-    /// Name of the image in the store
+    /// The image; a bare name is the store's, else the registry's
+    #[arg(value_name = "PLACE")]
     pub image: String,
     /// Path of a file inside the image; links are followed
     pub path: std::path::PathBuf,
@@ -112,10 +117,13 @@ pub struct CatArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = PLACES)]
 pub struct DiffArgs {
-    /// Name of an image in the store
+    /// An image
+    #[arg(value_name = "PLACE")]
     pub old: String,
-    /// Name of the image it is compared with
+    /// The image it is compared with
+    #[arg(value_name = "OTHER")]
     pub new: String,
     /// `table` or `json`
     #[arg(long, value_enum, default_value_t = ListForm::Table)]

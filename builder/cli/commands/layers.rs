@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 
-use builder::toolchain::{self, FileReport, LayerReport};
+use builder::error::Category;
+use builder::event::StepId;
+use builder::toolchain::{self, FileReport, HiddenFile, LayerReport};
 use serde_json::{Value, json};
 
 use crate::args::{Global, LayersArgs, ListForm};
@@ -11,22 +13,78 @@ use crate::failure::Failure;
 use crate::host;
 use crate::progress::{self, Form};
 
-/// Prints an image's layers, bottom first.
+/// Prints an image's layers, bottom first, and fails where a limit is exceeded.
 pub fn run(args: &LayersArgs, global: &Global, environment: &Environment) -> Result<(), Failure> {
-    let name = super::name(&args.image)?;
+    let place = super::place(&args.image)?;
     let platform = super::platform(args.platform.as_deref())?;
     let open = host::open(global, environment, Form::Quiet, None)?;
     let session = open.session.clone();
-    let mut layers = open.work(async move { toolchain::layers(&session, &name, &platform).await })?;
-    if args.no_files {
-        layers.iter_mut().for_each(|layer| layer.files.clear());
-    }
-    let text = match args.format {
-        ListForm::Table => layers.iter().map(table).collect(),
-        ListForm::Json => format!("{:#}\n", Value::Array(layers.iter().map(row).collect())),
+    let layers = open.work(async move {
+        let image = toolchain::open_image(&session, &place, &platform, StepId(0)).await?;
+        toolchain::layers(&session, &image).await
+    })?;
+    super::print(&match (args.format, args.no_files) {
+        (ListForm::Table, true) => summary(&layers),
+        (ListForm::Table, false) => layers.iter().map(table).collect(),
+        (ListForm::Json, no_files) => {
+            let rows = layers.iter().map(|layer| row(layer, no_files)).collect();
+            format!("{:#}\n", Value::Array(rows))
+        }
+    });
+    within(args, &layers)
+}
+
+/// Whether the limits are kept.
+fn within(args: &LayersArgs, layers: &[LayerReport]) -> Result<(), Failure> {
+    let size = layers.iter().map(|layer| layer.size).sum();
+    let wasted: u64 = layers.iter().map(|layer| layer.wasted).sum();
+    let exceeded = |what: &str, found: u64, option: &str, most: u64| {
+        let (found, most) = (progress::bytes(found), progress::bytes(most));
+        Failure::new(Category::Local, format!("{}: {what} {found}, more than {option} {most}", args.image))
     };
-    super::print(&text);
-    Ok(())
+    if let Some(most) = args.max_size.filter(|most| size > *most) {
+        return Err(exceeded("its files are", size, "--max-size", most));
+    }
+    match args.max_wasted.map(|limit| limit.of(size)).filter(|most| wasted > *most) {
+        Some(most) => Err(exceeded("it wastes", wasted, "--max-wasted", most)),
+        None => Ok(()),
+    }
+}
+
+/// One line for each layer, and what is wasted most.
+fn summary(layers: &[LayerReport]) -> String {
+    const WORST: usize = 10;
+    let packed = |layer: &LayerReport| layer.blob.as_ref().map(|blob| blob.size);
+    let mut rows = vec![["LAYER", "SIZE", "PACKED", "FILES", "WASTED", "INSTRUCTION"].map(str::to_owned)];
+    rows.extend(layers.iter().enumerate().map(|(position, layer)| {
+        [
+            position.to_string(),
+            progress::bytes(layer.size),
+            packed(layer).map_or("-".to_owned(), progress::bytes),
+            layer.files.len().to_string(),
+            progress::bytes(layer.wasted),
+            progress::printable(instruction(layer).as_bytes()),
+        ]
+    }));
+    let total = |of: fn(&LayerReport) -> u64| layers.iter().map(of).sum::<u64>();
+    rows.push([
+        "all".to_owned(),
+        progress::bytes(total(|layer| layer.size)),
+        layers.iter().map(packed).sum::<Option<u64>>().map_or("-".to_owned(), progress::bytes),
+        total(|layer| layer.files.len() as u64).to_string(),
+        progress::bytes(total(|layer| layer.wasted)),
+        String::new(),
+    ]);
+    let mut text = super::columns(&rows);
+    let mut hidden: Vec<&HiddenFile> = layers.iter().flat_map(|layer| &layer.hidden).collect();
+    hidden.sort_by_key(|file| std::cmp::Reverse(file.size));
+    for file in hidden.iter().take(WORST).filter(|file| file.size > 0) {
+        let path = progress::printable(file.path.as_os_str().as_encoded_bytes());
+        let size = progress::bytes(file.size);
+        let _ =
+            writeln!(text, "wasted: /{path} {size}, of layer {}, hidden by layer {}", file.layer, file.by);
+    }
+    text
 }
 
 fn instruction(layer: &LayerReport) -> &str {
@@ -34,7 +92,12 @@ fn instruction(layer: &LayerReport) -> &str {
 }
 
 fn table(layer: &LayerReport) -> String {
-    let mut text = format!("{}  {}  {}\n", layer.diff_id, progress::bytes(layer.size), instruction(layer));
+    let wasted = match layer.wasted {
+        0 => String::new(),
+        wasted => format!(" ({} wasted)", progress::bytes(wasted)),
+    };
+    let (size, instruction) = (progress::bytes(layer.size), instruction(layer));
+    let mut text = format!("{}  {size}{wasted}  {instruction}\n", layer.diff_id);
     for file in &layer.files {
         let link = file.target.as_ref().map(|target| format!(" -> {}", target.display())).unwrap_or_default();
         let path = progress::printable(file.path.as_os_str().as_encoded_bytes());
@@ -47,13 +110,19 @@ fn table(layer: &LayerReport) -> String {
     text
 }
 
-fn row(layer: &LayerReport) -> Value {
+fn row(layer: &LayerReport, no_files: bool) -> Value {
     json!({
         "diffId": layer.diff_id,
         "blob": layer.blob.as_ref().map(|blob| json!({"digest": blob.digest, "size": blob.size, "mediaType": blob.media_type})),
         "size": layer.size,
+        "packedSize": layer.blob.as_ref().map(|blob| blob.size),
         "createdBy": instruction(layer),
-        "files": layer.files.iter().map(file).collect::<Vec<_>>(),
+        "fileCount": layer.files.len(),
+        "wasted": layer.wasted,
+        "hidden": layer.hidden.iter().map(|file| json!({
+            "path": file.path.to_string_lossy(), "size": file.size, "by": file.by,
+        })).collect::<Vec<_>>(),
+        "files": if no_files { Vec::new() } else { layer.files.iter().map(file).collect::<Vec<_>>() },
     })
 }
 

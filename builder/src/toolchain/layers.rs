@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use layer_store::tar::TarReader;
 use layer_store::{Kind, LayerId, Lease, Packing, Snapshot, open_layer_stream};
-use oci::{Compression, Descriptor, DiffId, Document, History, ImageConfig, Manifest, Platform, Reference};
+use oci::{Compression, Descriptor, DiffId, History};
 
 use super::error::ToolError;
+use super::opened::OpenImage;
+use super::wasted::{Hidden, HiddenFile};
 use crate::Session;
-use crate::image::{stored_document, stored_variant};
 use crate::worker::{Permit, blocking};
 
 const WHITEOUT: &str = ".wh.";
@@ -20,10 +21,15 @@ const OPAQUE: &str = ".wh..wh..opq";
 pub struct LayerReport {
     /// Digest of its tar.
     pub diff_id: DiffId,
-    /// Its blob, where it has been packed.
+    /// Its blob: the manifest's, else the smallest compressed one that is known.
     pub blob: Option<Descriptor>,
     /// Size of all its files.
     pub size: u64,
+    /// Size of those files of it that the image does not show, because a layer above removes or replaces
+    /// them.
+    pub wasted: u64,
+    /// Those files, the largest first.
+    pub hidden: Vec<HiddenFile>,
     /// What made it.
     pub history: Option<History>,
     /// What it adds, changes and removes, in the order of its archive.
@@ -50,46 +56,52 @@ pub struct FileReport {
     pub target: Option<PathBuf>,
 }
 
-/// The layers of an image of the store, bottom first.
-pub async fn layers(
-    session: &Session,
-    name: &Reference,
-    platform: &Platform,
-) -> Result<Vec<LayerReport>, ToolError> {
-    let (session, name, platform) = (session.clone(), name.clone(), platform.clone());
-    blocking(Permit::free(), move || report(&session, &name, &platform)).await
+/// The layers of an image, bottom first.
+pub async fn layers(session: &Session, image: &OpenImage) -> Result<Vec<LayerReport>, ToolError> {
+    let (session, image) = (session.clone(), image.clone());
+    blocking(Permit::free(), move || report(&session, &image)).await
 }
 
-fn report(session: &Session, name: &Reference, platform: &Platform) -> Result<Vec<LayerReport>, ToolError> {
-    let image = session.store.image(name)?.ok_or_else(|| ToolError::NoImage { name: name.clone() })?;
-    let variant = stored_variant(&image, platform)
-        .ok_or_else(|| ToolError::NoVariant { name: name.clone(), platform: platform.clone() })?;
-    let config: Option<Document<ImageConfig>> = stored_document(&session.store, name, &variant.config)?;
-    let config = config.ok_or_else(|| ToolError::NoImage { name: name.clone() })?.into_parsed();
-    let manifest: Option<Document<Manifest>> = match &variant.manifest {
-        Some(manifest) => stored_document(&session.store, name, manifest)?,
-        None => None,
-    };
-    let blobs = manifest.map(|manifest| manifest.into_parsed().layers).unwrap_or_default();
-    let history: Vec<&History> = config.history.iter().filter(|entry| !entry.empty_layer).collect();
+fn report(session: &Session, image: &OpenImage) -> Result<Vec<LayerReport>, ToolError> {
+    let blobs = image.manifest.as_ref().map(|manifest| manifest.layers.as_slice()).unwrap_or_default();
+    let history: Vec<&History> = image.config.history.iter().filter(|entry| !entry.empty_layer).collect();
     let mut below = Snapshot::default();
     let mut reports = Vec::new();
-    for (position, id) in variant.snapshot.0.iter().enumerate() {
+    let mut hidden = Hidden::default();
+    for (position, id) in image.snapshot.0.iter().enumerate() {
         let files = files(&session.lease, id, &below)?;
-        let diff_id = match config.rootfs.diff_ids.get(position) {
+        hidden.add(&files);
+        let diff_id = match image.config.rootfs.diff_ids.get(position) {
             Some(diff_id) => diff_id.clone(),
             None => session.lease.diff_id(id)?,
         };
+        let blob = match blobs.get(position) {
+            Some(blob) => Some(blob.clone()),
+            None => compressed(session.lease.known_blobs(id)?),
+        };
         reports.push(LayerReport {
             diff_id,
-            blob: blobs.get(position).cloned(),
+            blob,
             size: files.iter().map(|file| file.size).sum(),
+            wasted: 0,
+            hidden: Vec::new(),
             history: history.get(position).map(|entry| (*entry).clone()),
             files,
         });
         below = below.with(id.clone());
     }
+    for file in hidden.finish() {
+        let report = &mut reports[file.layer];
+        report.wasted += file.size;
+        report.hidden.push(file);
+    }
     Ok(reports)
+}
+
+/// The smallest compressed form. A plain one was only made for its digest.
+fn compressed(blobs: Vec<Descriptor>) -> Option<Descriptor> {
+    let is_compressed = |blob: &Descriptor| blob.media_type.compression() != Some(Compression::None);
+    blobs.into_iter().filter(is_compressed).min_by_key(|blob| blob.size)
 }
 
 /// Reads a layer's archive: its own blob, or one packed for nobody but us.

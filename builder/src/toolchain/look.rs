@@ -1,23 +1,13 @@
-//! The files of an image of the store, without a mount.
+//! What differs between the files of two images, without a mount.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use layer_store::{Attributes, Kind, StackView, Store, Walk};
-use oci::{Document, ImageConfig, Platform, Reference};
+use layer_store::{Attributes, Kind, StackView, Walk};
 
 use super::error::ToolError;
-use crate::image::{stored_document, stored_variant};
-
-/// An image of the store and its merged tree.
-#[derive(Debug)]
-pub struct StoredTree {
-    /// Its files.
-    pub view: StackView,
-    /// Its config.
-    pub config: ImageConfig,
-}
+use super::opened::OpenImage;
 
 /// How a file differs between two images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,18 +35,8 @@ pub struct ChangedFile {
     pub after: Option<Attributes>,
 }
 
-/// Opens the tree of an image.
-pub fn stored_tree(store: &Store, name: &Reference, platform: &Platform) -> Result<StoredTree, ToolError> {
-    let image = store.image(name)?.ok_or_else(|| ToolError::NoImage { name: name.clone() })?;
-    let variant = stored_variant(&image, platform)
-        .ok_or_else(|| ToolError::NoVariant { name: name.clone(), platform: platform.clone() })?;
-    let config: Option<Document<ImageConfig>> = stored_document(store, name, &variant.config)?;
-    let config = config.ok_or_else(|| ToolError::NoImage { name: name.clone() })?.into_parsed();
-    Ok(StoredTree { view: store.stack(&variant.snapshot)?, config })
-}
-
 /// What differs between the files of two trees, sorted by path. Times do not count.
-pub fn differences(old: &StoredTree, new: &StoredTree) -> Result<Vec<ChangedFile>, ToolError> {
+pub fn differences(old: &OpenImage, new: &OpenImage) -> Result<Vec<ChangedFile>, ToolError> {
     let (before, mut after) = (files(&old.view)?, files(&new.view)?);
     let mut found = Vec::new();
     for (path, before) in before {
@@ -89,8 +69,8 @@ fn files(view: &StackView) -> Result<BTreeMap<PathBuf, Attributes>, ToolError> {
 }
 
 fn difference(
-    old: &StoredTree,
-    new: &StoredTree,
+    old: &OpenImage,
+    new: &OpenImage,
     path: &Path,
     before: &Attributes,
     after: &Attributes,

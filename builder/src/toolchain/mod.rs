@@ -9,6 +9,7 @@ mod indexes;
 mod inspect;
 mod layers;
 mod look;
+mod opened;
 mod place;
 mod pull;
 mod push;
@@ -16,6 +17,7 @@ mod run;
 mod tags;
 mod terminal;
 mod validate;
+mod wasted;
 
 pub use artifact::{Artifact, Discovered, Referrer, attach, discover};
 pub use edit::{ConfigChange, Edit, edit};
@@ -23,7 +25,8 @@ pub use error::ToolError;
 pub use indexes::{EntryChange, Existing, IndexRequest, MadeIndex, annotate_index, make_index};
 pub use inspect::{Inspected, InspectedConfig, digest, document, inspect};
 pub use layers::{FileReport, LayerReport, layers};
-pub use look::{ChangedFile, Difference, StoredTree, differences, stored_tree};
+pub use look::{ChangedFile, Difference, differences};
+pub use opened::{OpenImage, open_image};
 pub(crate) use place::{Content, MadeSource, Source, stored_image, stored_referrers};
 pub use place::{
     Copied, CopyOptions, InLayout, LoadOptions, LoadSource, Place, PlaceError, PlaceNameError, Referrers,
@@ -35,3 +38,4 @@ pub use run::{OnStarted, RunIo, RunOptions, run};
 pub use tags::{Deletion, TagsOf, delete, tags};
 pub use terminal::attach as attach_terminal;
 pub use validate::{Depth, Validation, validate};
+pub use wasted::HiddenFile;

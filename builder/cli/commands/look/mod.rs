@@ -1,4 +1,4 @@
-//! `rbuild ls`, `rbuild tree`, `rbuild cat` and `rbuild diff`: the files of images of the store.
+//! `rbuild ls`, `rbuild tree`, `rbuild cat` and `rbuild diff`: the files of images.
 
 mod rows;
 
@@ -6,8 +6,9 @@ use std::fmt::Write;
 use std::path::Path;
 
 use builder::error::{Categorised, Category};
-use builder::toolchain::{self, ChangedFile, Difference, StoredTree};
-use layer_store::{Attributes, Entry, Kind, Lease, Walk};
+use builder::event::StepId;
+use builder::toolchain::{self, ChangedFile, Difference, OpenImage, ToolError};
+use layer_store::{Attributes, Entry, Kind, Walk};
 use serde_json::{Value, json};
 
 use self::rows::{Rows, changes, row, shown};
@@ -16,89 +17,107 @@ use crate::args::{CatArgs, DiffArgs, Global, ListForm, LookArgs};
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::host;
+use crate::progress::Form;
 
-/// Images of the store, which a lease keeps while they are looked at.
-struct Looking {
-    _lease: Lease,
-    trees: Vec<StoredTree>,
-}
-
-fn open(
+/// Opens images and does something with them while a lease keeps them.
+fn looking(
     names: &[&str],
     platform: Option<&str>,
     global: &Global,
     environment: &Environment,
-) -> Result<Looking, Failure> {
-    let names = names.iter().map(|name| super::name(name)).collect::<Result<Vec<_>, _>>()?;
+    look: impl FnOnce(&[OpenImage]) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let places = names.iter().map(|name| super::place(name)).collect::<Result<Vec<_>, _>>()?;
     let platform = super::platform(platform)?;
-    let local = host::open_local(global, environment)?;
-    let lease = local.store.lease().map_err(local_failure)?;
-    let tree = |name| {
-        toolchain::stored_tree(&local.store, name, &platform)
-            .map_err(|error| Failure::from_error(error.category(), &error))
-    };
-    Ok(Looking { _lease: lease, trees: names.iter().map(tree).collect::<Result<_, _>>()? })
+    let open = host::open(global, environment, Form::Quiet, None)?;
+    let session = open.session.clone();
+    let images = open.runtime.block_on(async {
+        let all = async {
+            let mut images = Vec::with_capacity(places.len());
+            for place in &places {
+                images.push(toolchain::open_image(&session, place, &platform, StepId(0)).await?);
+            }
+            Ok(images)
+        };
+        tokio::select! {
+            images = all => images.map_err(|error: ToolError| Failure::from_error(error.category(), &error)),
+            () = super::interrupted() => Err(Failure::new(Category::Interrupted, "cancelled")),
+        }
+    });
+    drop(session);
+    let result = images.and_then(|images| look(&images));
+    open.close();
+    result
 }
 
 /// Lists a directory, or shows one file.
 pub fn ls(args: &LookArgs, global: &Global, environment: &Environment) -> Result<(), Failure> {
-    let looking = open(&[&args.image], args.platform.as_deref(), global, environment)?;
-    for tree in &looking.trees {
-        let (path, entry) = found(tree, &args.path)?;
-        let entries = match entry.attributes.is_dir() {
-            true => tree.view.read_dir(&path).map_err(local_failure)?,
-            false => vec![(path.into_os_string(), entry)],
-        };
-        let mut rows = Rows::begin(args.format);
-        for (name, entry) in &entries {
-            rows.add(Path::new(name), &entry.attributes);
+    looking(&[&args.image], args.platform.as_deref(), global, environment, |images| {
+        for image in images {
+            let (path, entry) = found(image, &args.path)?;
+            let entries = match entry.attributes.is_dir() {
+                true => image.view.read_dir(&path).map_err(local_failure)?,
+                false => vec![(path.into_os_string(), entry)],
+            };
+            let mut rows = Rows::begin(args.format);
+            for (name, entry) in &entries {
+                rows.add(Path::new(name), &entry.attributes);
+            }
+            rows.end();
         }
-        rows.end();
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 /// Lists everything below a directory.
 pub fn tree(args: &LookArgs, global: &Global, environment: &Environment) -> Result<(), Failure> {
-    let looking = open(&[&args.image], args.platform.as_deref(), global, environment)?;
-    for tree in &looking.trees {
-        let (path, _) = found(tree, &args.path)?;
-        let mut rows = Rows::begin(args.format);
-        let walked = tree.view.walk(&path, &mut |path, entry| {
-            rows.add(path, &entry.attributes);
-            Ok(Walk::Continue)
-        });
-        rows.end();
-        walked.map_err(local_failure)?;
-    }
-    Ok(())
+    looking(&[&args.image], args.platform.as_deref(), global, environment, |images| {
+        for image in images {
+            let (path, _) = found(image, &args.path)?;
+            let mut rows = Rows::begin(args.format);
+            let walked = image.view.walk(&path, &mut |path, entry| {
+                rows.add(path, &entry.attributes);
+                Ok(Walk::Continue)
+            });
+            rows.end();
+            walked.map_err(local_failure)?;
+        }
+        Ok(())
+    })
 }
 
 /// Prints a file.
 pub fn cat(args: &CatArgs, global: &Global, environment: &Environment) -> Result<(), Failure> {
-    let looking = open(&[&args.image], args.platform.as_deref(), global, environment)?;
-    for tree in &looking.trees {
-        let (path, _) = found(tree, &args.path)?;
-        let mut file = tree.view.open(&path).map_err(local_failure)?;
-        match std::io::copy(&mut file, &mut std::io::stdout().lock()) {
-            // A reader that went away is no failure.
-            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-                return Err(Failure::new(Category::Local, format!("{}: {error}", path.display())));
-            }
-            Err(_) | Ok(_) => {}
+    looking(&[&args.image], args.platform.as_deref(), global, environment, |images| {
+        images.iter().try_for_each(|image| print_file(image, &args.path))
+    })
+}
+
+fn print_file(image: &OpenImage, path: &Path) -> Result<(), Failure> {
+    let (path, _) = found(image, path)?;
+    let mut file = image.view.open(&path).map_err(local_failure)?;
+    match std::io::copy(&mut file, &mut std::io::stdout().lock()) {
+        // A reader that went away is no failure.
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::new(Category::Local, format!("{}: {error}", path.display())))
         }
+        Err(_) | Ok(_) => Ok(()),
     }
-    Ok(())
 }
 
 /// Shows what differs between two images: files, and the parts of their configs.
 pub fn diff(args: &DiffArgs, global: &Global, environment: &Environment) -> Result<(), Failure> {
-    let looking = open(&[&args.old, &args.new], args.platform.as_deref(), global, environment)?;
-    let [old, new] = &looking.trees[..] else { return Ok(()) };
+    looking(&[&args.old, &args.new], args.platform.as_deref(), global, environment, |images| match images {
+        [old, new] => print_difference(old, new, args.format),
+        _ => Ok(()),
+    })
+}
+
+fn print_difference(old: &OpenImage, new: &OpenImage, form: ListForm) -> Result<(), Failure> {
     let files =
         toolchain::differences(old, new).map_err(|error| Failure::from_error(error.category(), &error))?;
     let settings = settings(&json!(old.config), &json!(new.config));
-    super::print(&match args.format {
+    super::print(&match form {
         ListForm::Json => {
             let settings: serde_json::Map<_, _> =
                 settings.into_iter().map(|(key, old, new)| (key, json!({"old": old, "new": new}))).collect();
@@ -162,11 +181,11 @@ fn changed(old: &Value, new: &Value) -> Vec<(String, Value, Value)> {
         .collect()
 }
 
-fn found(tree: &StoredTree, path: &Path) -> Result<(std::path::PathBuf, Entry), Failure> {
+fn found(image: &OpenImage, path: &Path) -> Result<(std::path::PathBuf, Entry), Failure> {
     if path.components().all(|part| !matches!(part, std::path::Component::Normal(_))) {
         let root = Attributes::new(Kind::Directory, 0o755);
         return Ok((Default::default(), Entry { attributes: root, identity: (0, 0), links: 1 }));
     }
     let absent = || Failure::new(Category::Local, format!("the image has no {}", path.display()));
-    tree.view.resolve(path).map_err(local_failure)?.ok_or_else(absent)
+    image.view.resolve(path).map_err(local_failure)?.ok_or_else(absent)
 }
