@@ -166,6 +166,7 @@ fn open_store(root: &std::path::Path, host: &Host) -> Result<Store, Failure> {
     let mode = match host.mode() {
         HostMode::Root => Mode::Root,
         HostMode::Mapped => Mode::Mapped,
+        HostMode::SingleId => Mode::SingleId,
     };
     let options = OpenOptions { mode, ids: IdRanges { users: convert(uids), groups: convert(gids) } };
     Store::open(root, &options).map_err(|error| Failure::from_error(Category::Local, &error))

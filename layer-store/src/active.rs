@@ -9,10 +9,10 @@ use rustix::fs::{AtFlags, CWD, FileType, Stat, statat};
 use crate::attributes::{Attributes, Kind};
 use crate::copy::DataRanges;
 use crate::disk::{make_dir, remove_tree};
-use crate::error::{At, Result};
+use crate::error::{At, Result, StoreError};
 use crate::layers::{Meta, Origin};
 use crate::tree::{Tree, timestamps};
-use crate::truth::{self, Aside, file_type, get_xattr, is_whiteout};
+use crate::truth::{self, Aside, file_type, get_xattr, is_whiteout, read_aside};
 use crate::view::StackView;
 use crate::walk::{check_depth, names};
 use crate::writer::root_attributes;
@@ -65,6 +65,12 @@ impl ActiveLayer {
         &self.lower
     }
 
+    /// Where to write the true attributes of what the step made and the file system refuses to keep:
+    /// a line for each, as in the `attrs` document of a layer.
+    pub fn attributes_file(&self) -> PathBuf {
+        self.dir.join("attrs")
+    }
+
     /// Makes a layer of what the step wrote. The mount must be gone. What is the same below is dropped:
     /// unchanged copies, marks for names that are not there, opaque marks that hide nothing. A time is a
     /// change like any other, of a directory too: a later step sees it.
@@ -74,13 +80,28 @@ impl ActiveLayer {
         }
         let view = self.lease.store().stack(&self.base)?;
         let opaque = format!("{}opaque", self.lease.store().mode().overlay_prefix());
-        let mut pass = Normalise { upper: self.upper(), base: view, opaque, hides: false };
+        let aside = self.aside()?;
+        let mut pass = Normalise { upper: self.upper(), base: view, opaque, aside, hides: false };
         let pass = on_a_long_stack(move || pass.directory(Path::new(""), true).map(|_| pass))?;
         let hides = pass.hides.then(|| self.base.clone());
         let meta = Meta { origin: Origin::Step, hides, ..Meta::default() };
         let id = LayerId::random();
-        self.lease.publish(&self.dir, &id, &meta, &Aside::new())?;
+        let mut aside = pass.aside;
+        aside.retain(|path, _| statat(CWD, self.upper().join(path), AtFlags::SYMLINK_NOFOLLOW).is_ok());
+        if aside.is_empty() {
+            remove_tree(&self.attributes_file())?;
+        }
+        self.lease.publish(&self.dir, &id, &meta, &aside)?;
         Ok(id)
+    }
+
+    fn aside(&self) -> Result<Aside> {
+        let path = self.attributes_file();
+        match std::fs::read(&path) {
+            Ok(text) => read_aside(&text).ok_or_else(|| StoreError::path(&path, "is damaged")),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Aside::new()),
+            Err(error) => Err(error).at(&path),
+        }
     }
 }
 
@@ -95,6 +116,8 @@ struct Normalise {
     upper: PathBuf,
     base: StackView,
     opaque: String,
+    /// What the upper directory could not keep.
+    aside: Aside,
     hides: bool,
 }
 
@@ -159,7 +182,7 @@ impl Normalise {
         }
         let merges = below.is_some() && !opaque;
         self.hides |= below.is_some() && opaque;
-        let attributes = truth::read(host, path, upper, &Aside::new())?;
+        let attributes = truth::read(host, path, upper, &self.aside)?;
         let left = self.directory(path, merges)?;
         let Some(below) = below.filter(|_| merges) else { return Ok(true) };
         let alike = attributes == below;
@@ -170,7 +193,7 @@ impl Normalise {
     }
 
     fn same_file(&self, path: &Path, host: &Path, upper: &Stat, below: &Attributes) -> Result<bool> {
-        let attributes = truth::read(host, path, upper, &Aside::new())?;
+        let attributes = truth::read(host, path, upper, &self.aside)?;
         if attributes != *below {
             return Ok(false);
         }

@@ -90,6 +90,19 @@ pub(crate) fn give(
     Ok(truth)
 }
 
+/// Gives an open regular file or directory outside of layers its owner, or keeps that beside it.
+pub fn give_to(file: BorrowedFd<'_>, host: &Path, uid: u32, gid: u32) -> Result<()> {
+    let target = Target::Open { fd: file, host };
+    let mut attributes = Attributes::new(Kind::Directory, 0);
+    (attributes.uid, attributes.gid) = (uid, gid);
+    let mut truth = Truth::default();
+    give_owner(&target, &attributes, &mut truth)?;
+    match truth.is_empty() {
+        true => Ok(()),
+        false => fsetxattr(file, TRUTH, &crate::disk::to_json(host, &truth)?, XattrFlags::empty()).at(host),
+    }
+}
+
 fn forget_xattrs(target: &Target<'_>) -> Result<()> {
     let Target::Open { fd, host } = target else { return Ok(()) };
     for name in list_xattrs(host)? {

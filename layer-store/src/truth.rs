@@ -64,15 +64,14 @@ impl Truth {
         self.xattrs.insert(hex(name.as_bytes()), hex(value));
     }
 
+    /// The true owner and group of a file that shows these.
+    pub(crate) fn owner(&self, uid: u32, gid: u32) -> (u32, u32) {
+        (believe(self.uid, uid), believe(self.gid, gid))
+    }
+
     fn apply(&self, attributes: &mut Attributes) {
-        let believe = |kept: Option<Kept>, value: &mut u32| {
-            if let Some(kept) = kept.filter(|kept| kept.shown == *value) {
-                *value = kept.truth;
-            }
-        };
-        believe(self.uid, &mut attributes.uid);
-        believe(self.gid, &mut attributes.gid);
-        believe(self.mode, &mut attributes.mode);
+        (attributes.uid, attributes.gid) = self.owner(attributes.uid, attributes.gid);
+        attributes.mode = believe(self.mode, attributes.mode);
         if let (Some(kind), Kind::File { size: 0 }) = (self.kind, &attributes.kind) {
             attributes.kind = match kind {
                 KeptKind::Fifo => Kind::Fifo,
@@ -86,6 +85,11 @@ impl Truth {
             }
         }
     }
+}
+
+/// What is kept counts only while the file shows what was written in its place.
+fn believe(kept: Option<Kept>, shown: u32) -> u32 {
+    kept.filter(|kept| kept.shown == shown).map_or(shown, |kept| kept.truth)
 }
 
 /// What the `attrs` document of a layer says, by path.

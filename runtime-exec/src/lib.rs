@@ -21,6 +21,7 @@
 
 mod capabilities;
 mod channel;
+mod emulation;
 mod error;
 mod host;
 mod keeper;
@@ -36,6 +37,7 @@ mod survey;
 mod sys;
 
 pub use capabilities::{Capabilities, UnknownCapability};
+pub use emulation::KeptNode;
 pub use error::{Failure, HostError, OutsideError, SpawnError, Stage, UnknownResource, WaitError};
 pub use host::{
     Host, HostMode, HostOptions, IdMapping, IdRange, OutsideCommand, OutsideHelper, OutsideOutput,
@@ -46,8 +48,8 @@ pub use reexec::become_child_if_asked;
 pub use relay::relay_terminal;
 pub use running::{Exit, Killer, Running, StepIo, spawn};
 pub use spec::{
-    Confinement, DEFAULT_PATH, DEFAULT_SHM_SIZE, DNS_RELAY, EtcFiles, MountSource, MountSpec, NetworkMode,
-    ProcessSpec, ReadOnly, Resource, Rlimit, Root, StepUser, Terminal,
+    Confinement, DEFAULT_PATH, DEFAULT_SHM_SIZE, DNS_RELAY, EtcFiles, Identities, MountSource, MountSpec,
+    NetworkMode, ProcessSpec, ReadOnly, Resource, Rlimit, Root, StepUser, Terminal,
 };
 pub use survey::{
     Asker, Diagnosis, EnteredMode, Finding, Refusal, Severity, StorePlace, Surroundings, Survey, Topic, Trial,

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::capabilities::Capabilities;
+use crate::emulation::KeptNode;
 use crate::error::UnknownResource;
 use crate::limits::Limits;
 
@@ -55,6 +56,8 @@ pub struct ProcessSpec {
     pub root_access: ReadOnly,
     /// Whether the step gets a terminal of its own.
     pub terminal: Terminal,
+    /// Who the users of the step are.
+    pub identities: Identities,
 }
 
 impl ProcessSpec {
@@ -78,8 +81,23 @@ impl ProcessSpec {
             capabilities: Capabilities::DEFAULT,
             root_access: ReadOnly::No,
             terminal: Terminal::None,
+            identities: Identities::Kernel,
         }
     }
+}
+
+/// Who the users of a step are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Identities {
+    /// Users and groups of the user namespace.
+    Kernel,
+    /// The namespace has one id; all others exist in the eyes of the step and in records.
+    Emulated {
+        /// Records of files of the root file system that cannot carry them.
+        kept: Vec<KeptNode>,
+        /// Where such records of the files that the step wrote go, as lines like those of a layer.
+        report: Option<PathBuf>,
+    },
 }
 
 /// Where the root file system comes from.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::Permissions;
+use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
@@ -52,7 +53,10 @@ pub(super) fn open(
                 write_tree(&view, Path::new(path), &directory, Ownership::Keep, None)
                     .map_err(|source| ExecError::Seed { id: id.to_owned(), source })?;
             }
-            set_up(&directory, *mode, *owner).map_err(|source| failed(id, &directory, source))?;
+            let made = std::fs::File::open(&directory).map_err(|source| failed(id, &directory, source))?;
+            layer_store::give_to(made.as_fd(), &directory, owner.0, owner.1)?;
+            made.set_permissions(Permissions::from_mode(*mode))
+                .map_err(|source| failed(id, &directory, source))?;
         }
         directories.insert(id.to_owned(), directory);
         held.push(cache);
@@ -113,12 +117,6 @@ fn clear(directory: &Path) -> std::io::Result<()> {
 
 fn is_empty(directory: &Path) -> bool {
     std::fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_none())
-}
-
-/// Owner and mode of a new cache directory.
-fn set_up(directory: &Path, mode: u32, owner: (u32, u32)) -> std::io::Result<()> {
-    std::os::unix::fs::chown(directory, Some(owner.0), Some(owner.1))?;
-    std::fs::set_permissions(directory, Permissions::from_mode(mode))
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ mod environment;
 mod error;
 mod etc;
 mod full;
+mod identities;
 mod kill;
 mod mounts;
 mod prepare;
@@ -29,6 +30,7 @@ pub use environment::{
 };
 pub use error::ExecError;
 pub use etc::{DEFAULT_HOSTNAME, hosts, resolv_conf};
+pub(crate) use identities::identities;
 pub(crate) use kill::{KillSwitch, Wire};
 pub(crate) use prepare::{account, lower_dirs, prepare};
 pub use resources::StepResources;

@@ -13,6 +13,7 @@ use super::cdi;
 use super::environment::{self, Additions};
 use super::error::ExecError;
 use super::etc::{DEFAULT_HOSTNAME, hosts, resolv_conf};
+use super::identities::identities;
 use super::mounts::{self, Mounts};
 use super::resources::StepResources;
 use super::user::{self, ResolvedUser};
@@ -79,6 +80,7 @@ pub(crate) fn prepare(
         capabilities: Capabilities::DEFAULT,
         root_access: ReadOnly::No,
         terminal: Terminal::None,
+        identities: identities(session.host.mode, &session.store, &base, Some(layer.attributes_file()))?,
     };
     Ok(Prepared { spec, layer, _mounts: mounts })
 }

@@ -9,10 +9,10 @@ use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use layer_store::{Attributes, Entry, Kind, StackView};
+use layer_store::{Attributes, Entry, Kind, StackView, give_to};
 use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, chownat, fchmod, fchown, futimens,
-    linkat, mkdirat, mknodat, openat, statat, symlinkat, unlinkat, utimensat,
+    AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, chownat, fchmod, futimens, linkat,
+    mkdirat, mknodat, openat, statat, symlinkat, unlinkat, utimensat,
 };
 use rustix::io::Errno;
 
@@ -135,7 +135,7 @@ impl Writer<'_> {
         let opened = openat(place.directory, name, flags, Mode::empty()).map_err(&failed)?;
         let inside = Place { directory: &opened, path: place.path.join(name), shown: place.shown };
         self.children(real, &inside)?;
-        self.attributes_of(&opened, attributes).map_err(failed)
+        self.attributes_of(&opened, attributes, &failed)
     }
 
     fn file(&mut self, real: &Path, name: &OsStr, entry: &Entry, place: &Place<'_>) -> Result<(), TreeError> {
@@ -153,7 +153,7 @@ impl Writer<'_> {
         let mut from = self.view.open(real)?;
         std::io::copy(&mut from, &mut to)
             .map_err(|source| TreeError::io(&place.shown.join(&place.path).join(name), source))?;
-        self.attributes_of(&OwnedFd::from(to), &entry.attributes).map_err(failed)
+        self.attributes_of(&OwnedFd::from(to), &entry.attributes, &failed)
     }
 
     /// A FIFO or device, where this process may make one.
@@ -177,12 +177,17 @@ impl Writer<'_> {
     }
 
     /// Owner, mode and time, in the order in which one does not undo the other.
-    fn attributes_of(&self, fd: &OwnedFd, attributes: &Attributes) -> Result<(), Errno> {
+    fn attributes_of(
+        &self,
+        fd: &OwnedFd,
+        attributes: &Attributes,
+        failed: &impl Fn(Errno) -> TreeError,
+    ) -> Result<(), TreeError> {
         if self.ownership == Ownership::Keep {
-            fchown(fd, Some(Uid::from_raw(attributes.uid)), Some(Gid::from_raw(attributes.gid)))?;
+            give_to(fd.as_fd(), Path::new(""), attributes.uid, attributes.gid)?;
         }
-        fchmod(fd, Mode::from_raw_mode(attributes.mode))?;
-        futimens(fd, &self.times(attributes))
+        fchmod(fd, Mode::from_raw_mode(attributes.mode)).map_err(failed)?;
+        futimens(fd, &self.times(attributes)).map_err(failed)
     }
 
     /// The same for what cannot be opened.
@@ -195,7 +200,12 @@ impl Writer<'_> {
         let set = || {
             if self.ownership == Ownership::Keep {
                 let (uid, gid) = (Uid::from_raw(attributes.uid), Gid::from_raw(attributes.gid));
-                chownat(place.directory, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
+                let flags = AtFlags::SYMLINK_NOFOLLOW;
+                match chownat(place.directory, name, Some(uid), Some(gid), flags) {
+                    // In a user namespace without that id, a link or pipe can neither have nor keep it.
+                    Ok(()) | Err(Errno::INVAL) => {}
+                    Err(error) => return Err(error),
+                }
             }
             utimensat(place.directory, name, &self.times(attributes), AtFlags::SYMLINK_NOFOLLOW)
         };

@@ -15,8 +15,8 @@ use super::error::ToolError;
 use crate::Session;
 use crate::event::StepId;
 use crate::exec::{
-    DEFAULT_PATH, ExecError, KillSwitch, Wire, account, hosts, lower_dirs, resolv_conf, set_default_variable,
-    set_variable, split_environment,
+    DEFAULT_PATH, ExecError, KillSwitch, Wire, account, hosts, identities, lower_dirs, resolv_conf,
+    set_default_variable, set_variable, split_environment,
 };
 use crate::image::{image_facts, pull_image};
 use crate::request::PullPolicy;
@@ -172,6 +172,7 @@ fn spec(
             Some((rows, columns)) => Terminal::New { rows, columns },
             None => Terminal::None,
         },
+        identities: identities(session.host.mode, &session.store, snapshot, None)?,
     })
 }
 

@@ -23,9 +23,12 @@ pub struct IdRange {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum IdMapping {
     /// None for root with the right to mount; else the user itself as root, and the ranges that
-    /// `/etc/subuid` and `/etc/subgid` give it.
+    /// `/etc/subuid` and `/etc/subgid` give it; where there are none, or no program that maps them,
+    /// the user alone.
     #[default]
     Auto,
+    /// A user namespace with the user itself as root, and no other id.
+    Single,
     /// A user namespace with these ranges, which takes privilege.
     Given {
         /// User ids.
@@ -55,6 +58,11 @@ fn parse(text: &str) -> Option<Vec<IdRange>> {
             numbers.next().is_none().then_some(range)
         })
         .collect()
+}
+
+/// Whether one id is all there is.
+pub(super) fn is_single(ranges: &[IdRange]) -> bool {
+    ranges.iter().map(|range| u64::from(range.count)).sum::<u64>() == 1
 }
 
 /// The text that `/proc/<pid>/uid_map` takes.

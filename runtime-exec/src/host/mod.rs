@@ -33,6 +33,9 @@ pub enum HostMode {
     Root,
     /// Root of another user namespace, entered here or around this process already.
     Mapped,
+    /// Root of a user namespace in which there is no other user: those of steps have to be
+    /// [emulated](crate::Identities::Emulated).
+    SingleId,
 }
 
 /// This process, after it entered: root of its user namespace, with mounts of its own.
@@ -60,11 +63,16 @@ impl Host {
             false => user_namespace::refused(error),
         })?;
         reexec::protect_executable();
-        let mode = if overlay::in_user_namespace() { HostMode::Mapped } else { HostMode::Root };
-        Ok(Host { mode, maps: id_map::own_maps()?, helper })
+        let maps = id_map::own_maps()?;
+        let mode = match () {
+            () if !overlay::in_user_namespace() => HostMode::Root,
+            () if id_map::is_single(&maps.0) || id_map::is_single(&maps.1) => HostMode::SingleId,
+            () => HostMode::Mapped,
+        };
+        Ok(Host { mode, maps, helper })
     }
 
-    /// Root, or root of a user namespace.
+    /// Root, or root of a user namespace, and of which kind.
     pub fn mode(&self) -> HostMode {
         self.mode
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use rustix::process::{getegid, geteuid, getpid};
 use rustix::thread::UnshareFlags;
 
-use super::helper::{MapBy, MapProblem, OutsideHelper, Request};
+use super::helper::{MapBy, MapProblem, MapProgram, OutsideHelper, Request};
 use super::id_map::{self, IdMapping, IdRange};
 use crate::error::HostError;
 use crate::sys::clone::unshare;
@@ -16,10 +16,12 @@ use crate::sys::clone::unshare;
 pub(super) fn enter(ids: &IdMapping, helper: &OutsideHelper) -> Result<(), HostError> {
     let (by, uids, gids) = match ids {
         IdMapping::Given { uids, gids } => (MapBy::Privilege, uids.clone(), gids.clone()),
-        IdMapping::Auto => {
-            let (uids, gids) = own_ranges()?;
-            (MapBy::Programs, uids, gids)
-        }
+        IdMapping::Single => return enter_alone(),
+        IdMapping::Auto => match own_ranges() {
+            Ok((uids, gids)) if can_map() => (MapBy::Programs, uids, gids),
+            Ok(_) | Err(HostError::NoSubordinateIds { .. }) => return enter_alone(),
+            Err(error) => return Err(error),
+        },
     };
     unshare(UnshareFlags::NEWUSER).map_err(refused)?;
     let pid = getpid().as_raw_nonzero().get();
@@ -29,6 +31,32 @@ pub(super) fn enter(ids: &IdMapping, helper: &OutsideHelper) -> Result<(), HostE
         MapProblem::Missing(program) => HostError::NoMapProgram { program: program.name() },
         MapProblem::Refused { by, message } => HostError::MapRefused { program: by, message },
     })?;
+    become_root()
+}
+
+/// Whether the programs that map subordinate ids are installed.
+fn can_map() -> bool {
+    const PLACES: [&str; 4] = ["/usr/bin", "/bin", "/usr/local/bin", "/usr/sbin"];
+    let installed = |program: MapProgram| {
+        PLACES.iter().any(|place| std::path::Path::new(place).join(program.name()).exists())
+    };
+    installed(MapProgram::Uid) && installed(MapProgram::Gid)
+}
+
+/// Becomes root of a new user namespace in which there is nobody else, for which nobody is needed.
+fn enter_alone() -> Result<(), HostError> {
+    let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
+    unshare(UnshareFlags::NEWUSER).map_err(refused)?;
+    let write = |file: &str, text: String| {
+        fs::write(file, text).map_err(|error| HostError::MapRefused {
+            program: "the kernel".to_owned(),
+            message: format!("{file}: {error}"),
+        })
+    };
+    // Whoever drops a group could gain what it is refused: so nobody may, before groups are mapped.
+    write("/proc/self/setgroups", "deny".to_owned())?;
+    write("/proc/self/gid_map", id_map::render(&id_map::rootless(gid, &[])))?;
+    write("/proc/self/uid_map", id_map::render(&id_map::rootless(uid, &[])))?;
     become_root()
 }
 

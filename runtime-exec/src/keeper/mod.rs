@@ -23,10 +23,11 @@ use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 use self::group::Group;
 use self::pasta::Pasta;
 use crate::channel::{Channel, retry};
+use crate::emulation::Supervision;
 use crate::error::{Failure, Stage};
 use crate::overlay::{self, Namespace, Stack};
 use crate::running::{Exit, Order, Word};
-use crate::spec::{NetworkMode, ProcessSpec, Root};
+use crate::spec::{Identities, NetworkMode, ProcessSpec, Root};
 use crate::step::resolve::Stub;
 use crate::step::{self, At, Report, Start, StepFds};
 use crate::sys::clone::{Forked, fork_into};
@@ -68,6 +69,9 @@ struct Kept {
     heard: Heard,
     network: Option<Pasta>,
     group: Option<Group>,
+    /// Kept for the supervisor, where there will be one.
+    spec: Option<ProcessSpec>,
+    supervision: Option<Supervision>,
 }
 
 /// What the step told before its program ran.
@@ -92,7 +96,21 @@ fn start(channel: &Channel) -> Result<Kept, Failure> {
         Forked::Child => step::run(Start { spec, root, fds, reporter }),
         Forked::Parent { pidfd } => {
             let heard = Heard::default();
-            let mut kept = Kept { root, step: pidfd, report, oom_kills, heard, network: None, group };
+            let spec = match spec.identities {
+                Identities::Kernel => None,
+                Identities::Emulated { .. } => Some(spec),
+            };
+            let mut kept = Kept {
+                root,
+                step: pidfd,
+                report,
+                oom_kills,
+                heard,
+                network: None,
+                group,
+                spec,
+                supervision: None,
+            };
             kept.confine().at(Stage::Limits, "control group")?;
             Ok(kept)
         }
@@ -194,6 +212,12 @@ impl Kept {
                     self.signal(libc::SIGKILL);
                 }
             }
+            Some((Report::Listener, fds)) => {
+                if let Err(failure) = self.supervise(fds) {
+                    self.heard.failure = Some(failure);
+                    self.signal(libc::SIGKILL);
+                }
+            }
             Some((Report::Stub(stub), _)) => heard.stubs.push(stub),
             Some((Report::Ready, fds)) => {
                 heard.ready = true;
@@ -233,6 +257,15 @@ impl Kept {
         self.report.send(&(), &[]).at(Stage::Network, "step")
     }
 
+    /// Has the step's calls answered.
+    fn supervise(&mut self, fds: Vec<OwnedFd>) -> Result<(), Failure> {
+        let spec = self.spec.as_ref().ok_or(io::Error::from_raw_os_error(libc::EINVAL));
+        let listener = fds.into_iter().next().ok_or(io::Error::from_raw_os_error(libc::EBADF));
+        let (spec, listener) = (spec.at(Stage::Identity, "step")?, listener.at(Stage::Identity, "listener")?);
+        self.supervision = Some(Supervision::start(listener, self.step.as_fd(), spec)?);
+        Ok(())
+    }
+
     fn signal(&self, number: i32) {
         if let Some(signal) = Signal::from_named_raw(number) {
             // The step may be gone already.
@@ -244,6 +277,7 @@ impl Kept {
     fn finish(self) -> Result<Exit, Failure> {
         let status = retry(|| waitid(WaitId::PidFd(self.step.as_fd()), WaitIdOptions::EXITED));
         drop(self.network);
+        let recorded = self.supervision.map_or(Ok(()), Supervision::finish);
         stubs::remove(self.root.as_fd(), &self.heard.stubs);
         drop(self.root);
         if let Some(failure) = self.heard.failure {
@@ -252,6 +286,7 @@ impl Kept {
         if !self.heard.ready {
             return Err(Failure { stage: Stage::Namespaces, path: "step".to_owned(), errno: libc::ECHILD });
         }
+        recorded?;
         let lost = |error: io::Error| Failure::new(Stage::Namespaces, "waiting", &error);
         let status = status.map_err(|errno| lost(errno.into()))?;
         let exit = match status.as_ref().map(|s| (s.exit_status(), s.terminating_signal())) {

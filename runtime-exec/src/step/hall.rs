@@ -13,6 +13,8 @@ use rustix::fs::{CWD, Gid, Mode, OFlags, Uid, fchmod, fchown, mkdirat, openat};
 use rustix::mount::{MountAttrFlags, MoveMountFlags, move_mount};
 
 use super::tree::{self, Below};
+use crate::emulation;
+use crate::spec::Identities;
 use crate::sys::mount_attr;
 
 /// The place.
@@ -42,12 +44,21 @@ impl Hall {
     }
 
     /// A view of a new file with this content.
-    pub(super) fn file(&mut self, bytes: &[u8], mode: u32, uid: u32, gid: u32) -> io::Result<OwnedFd> {
+    pub(super) fn file(
+        &mut self,
+        bytes: &[u8],
+        mode: u32,
+        (uid, gid): (u32, u32),
+        identities: &Identities,
+    ) -> io::Result<OwnedFd> {
         let name = self.next_name();
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
         let mut file = File::from(openat(&self.memory, name.as_str(), flags, Mode::RUSR)?);
         file.write_all(bytes)?;
-        fchown(&file, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;
+        match identities {
+            Identities::Kernel => fchown(&file, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?,
+            Identities::Emulated { .. } => emulation::record_owner(file.as_fd(), uid, gid)?,
+        }
         fchmod(&file, Mode::from_raw_mode(mode))?;
         let view = tree::view(file.as_fd(), Below::Left)?;
         let inert = mount_attr::NOSUID | mount_attr::NODEV | mount_attr::NOEXEC;

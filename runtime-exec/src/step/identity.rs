@@ -9,7 +9,7 @@ use rustix::thread::{
 
 use super::At;
 use crate::error::{Failure, Stage};
-use crate::spec::{Confinement, ProcessSpec};
+use crate::spec::{Confinement, Identities, ProcessSpec};
 
 /// Gives up what the step may not have, and becomes its user.
 pub(super) fn assume(spec: &ProcessSpec) -> Result<(), Failure> {
@@ -22,7 +22,11 @@ pub(super) fn assume(spec: &ProcessSpec) -> Result<(), Failure> {
     bound(granted).at(stage, "bounding set")?;
     clear_ambient_capability_set().at(stage, "ambient set")?;
     set_keep_capabilities(spec.confinement == Confinement::Insecure).at(stage, "keep capabilities")?;
-    become_user(spec)?;
+    match spec.identities {
+        Identities::Kernel => become_user(spec)?,
+        // The supervisor knows.
+        Identities::Emulated { .. } => {}
+    }
     let inheritable = match spec.confinement {
         Confinement::Default => CapabilitySet::empty(),
         Confinement::Insecure => granted,

@@ -24,9 +24,10 @@ use rustix::process::{Signal, fchdir, pivot_root, set_parent_process_death_signa
 use serde::{Deserialize, Serialize};
 
 use crate::channel::Channel;
+use crate::emulation;
 use crate::error::{Failure, Stage};
 use crate::seccomp;
-use crate::spec::{Confinement, NetworkMode, ProcessSpec, ReadOnly};
+use crate::spec::{Confinement, Identities, NetworkMode, ProcessSpec, ReadOnly};
 use crate::sys::{self, mount_attr};
 use hall::Hall;
 use resolve::{RootDir, Stub};
@@ -54,6 +55,8 @@ pub(crate) struct Start {
 pub(crate) enum Report {
     /// The network namespace, which comes with it, has to be connected; an empty answer says that it is.
     Network,
+    /// The calls of the step that are asked about arrive at the descriptor that comes with it.
+    Listener,
     /// A mount point was made.
     Stub(Stub),
     /// All is set up; the program comes next. With it comes the terminal, if there is one.
@@ -115,7 +118,7 @@ fn set_up(
     }
     let console = console?;
     let user = &spec.user;
-    root.owned_directory(&spec.cwd, user.uid, user.gid).at(Stage::Cwd, &spec.cwd)?;
+    root.owned_directory(&spec.cwd, user.uid, user.gid, &spec.identities).at(Stage::Cwd, &spec.cwd)?;
     match spec.root_access {
         ReadOnly::Yes => {
             mount_attr::set(root.as_fd(), mount_attr::RDONLY, mount_attr::ThisOnly).at(Stage::Root, "/")?
@@ -134,6 +137,13 @@ fn set_up(
     if spec.confinement == Confinement::Default {
         let filter = seccomp::default_filter(spec.capabilities.set());
         sys::seccomp::install(&filter).at(Stage::Seccomp, "filter")?;
+    }
+    match spec.identities {
+        Identities::Kernel => {}
+        Identities::Emulated { .. } => {
+            let listener = emulation::submit()?;
+            reporter.send(&Report::Listener, &[listener.as_fd()]).at(Stage::Seccomp, "listener")?;
+        }
     }
     limits::resources(spec)?;
     identity::assume(spec)?;

@@ -14,7 +14,7 @@ use super::tree::{self, Below};
 use super::{At, devices, masks};
 use crate::error::{Failure, Stage};
 use crate::overlay::{self, Namespace, Stack};
-use crate::spec::{Confinement, MountSource, MountSpec, ProcessSpec, ReadOnly};
+use crate::spec::{Confinement, Identities, MountSource, MountSpec, ProcessSpec, ReadOnly};
 use crate::sys::mount_attr;
 
 /// No devices, no set-user-id, nothing executable.
@@ -34,12 +34,12 @@ pub(super) fn make(spec: &ProcessSpec, root: &mut RootDir, hall: &mut Hall) -> R
     control_groups(root, system)?;
     for (target, bytes) in [("/etc/hosts", &spec.etc.hosts), ("/etc/resolv.conf", &spec.etc.resolv_conf)] {
         if let Some(bytes) = bytes {
-            let file = hall.file(bytes, 0o644, 0, 0).at(Stage::Mount, target)?;
+            let file = hall.file(bytes, 0o644, (0, 0), &spec.identities).at(Stage::Mount, target)?;
             place(root, target, &file, Kind::File, ReadOnly::Yes)?;
         }
     }
     for mount in &spec.mounts {
-        make_one(root, mount, hall)?;
+        make_one(root, mount, hall, &spec.identities)?;
     }
     match spec.confinement {
         Confinement::Default => masks::apply(root)?,
@@ -132,7 +132,12 @@ fn control_groups(root: &mut RootDir, attributes: MountAttrFlags) -> Result<(), 
     place(root, TARGET, &mount, Kind::Directory, ReadOnly::No)
 }
 
-fn make_one(root: &mut RootDir, mount: &MountSpec, hall: &mut Hall) -> Result<(), Failure> {
+fn make_one(
+    root: &mut RootDir,
+    mount: &MountSpec,
+    hall: &mut Hall,
+    identities: &Identities,
+) -> Result<(), Failure> {
     let target = mount.target.as_str();
     match &mount.source {
         MountSource::Directory(path) | MountSource::Socket(path) => {
@@ -158,7 +163,7 @@ fn make_one(root: &mut RootDir, mount: &MountSpec, hall: &mut Hall) -> Result<()
             place(root, target, &tmpfs, Kind::Directory, mount.read_only)
         }
         MountSource::Content { bytes, mode, uid, gid } => {
-            let file = hall.file(bytes, *mode, *uid, *gid).at(Stage::Mount, target)?;
+            let file = hall.file(bytes, *mode, (*uid, *gid), identities).at(Stage::Mount, target)?;
             place(root, target, &file, Kind::File, mount.read_only)
         }
     }

@@ -12,6 +12,9 @@ use rustix::fs::{
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
+use crate::emulation;
+use crate::spec::Identities;
+
 /// Links that one path may cross.
 const MAX_LINKS: usize = 40;
 
@@ -54,6 +57,8 @@ enum Purpose {
     Standing,
     /// To stay, owned by a user and group.
     Owned(u32, u32),
+    /// To stay, and recorded as owned by a user and group.
+    Recorded(u32, u32),
 }
 
 impl RootDir {
@@ -84,8 +89,17 @@ impl RootDir {
     }
 
     /// The directory at `path`, made 0755 for a user when absent, with its parents.
-    pub(crate) fn owned_directory(&mut self, path: &str, uid: u32, gid: u32) -> io::Result<OwnedFd> {
-        self.walk(path, Purpose::Owned(uid, gid))
+    pub(crate) fn owned_directory(
+        &mut self,
+        path: &str,
+        uid: u32,
+        gid: u32,
+        identities: &Identities,
+    ) -> io::Result<OwnedFd> {
+        match identities {
+            Identities::Kernel => self.walk(path, Purpose::Owned(uid, gid)),
+            Identities::Emulated { .. } => self.walk(path, Purpose::Recorded(uid, gid)),
+        }
     }
 
     fn walk(&mut self, path: &str, purpose: Purpose) -> io::Result<OwnedFd> {
@@ -129,7 +143,9 @@ impl RootDir {
         let mode = Mode::from_raw_mode(0o755);
         let kind = match purpose {
             Purpose::MountPoint(Kind::File) if last => Kind::File,
-            Purpose::MountPoint(_) | Purpose::Standing | Purpose::Owned(..) => Kind::Directory,
+            Purpose::MountPoint(_) | Purpose::Standing | Purpose::Owned(..) | Purpose::Recorded(..) => {
+                Kind::Directory
+            }
         };
         match kind {
             Kind::Directory => mkdirat(&above, name, mode)?,
@@ -143,6 +159,11 @@ impl RootDir {
             Purpose::Owned(uid, gid) => {
                 let (uid, gid) = (rustix::fs::Uid::from_raw(uid), rustix::fs::Gid::from_raw(gid));
                 rustix::fs::chownat(&above, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
+            }
+            Purpose::Recorded(uid, gid) => {
+                let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                let made = openat(&above, name, flags, Mode::empty())?;
+                emulation::record_owner(made.as_fd(), uid, gid)?;
             }
             Purpose::Standing => set_times(above.as_fd(), &before)?,
             Purpose::MountPoint(_) => {

@@ -3,6 +3,9 @@
 
 pub(crate) mod clone;
 pub(crate) mod exec;
+pub(crate) mod memory;
 pub(crate) mod mount_attr;
+pub(crate) mod notify;
 pub(crate) mod process;
 pub(crate) mod seccomp;
+pub(crate) mod status;

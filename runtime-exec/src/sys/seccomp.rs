@@ -16,17 +16,23 @@ pub(crate) struct Instruction {
     pub(crate) k: u32,
 }
 
+/// A program as the kernel is told of it; as good as what it was made from lives.
 #[repr(C)]
-struct Program {
+pub(super) struct Program {
     len: u16,
     filter: *const Instruction,
+}
+
+/// Describes `program` to the kernel.
+pub(super) fn header(program: &[Instruction]) -> io::Result<Program> {
+    let len = u16::try_from(program.len()).map_err(|_| io::Error::from_raw_os_error(libc::E2BIG))?;
+    Ok(Program { len, filter: program.as_ptr() })
 }
 
 /// Installs `program` for this thread and what it executes. Needs `CAP_SYS_ADMIN` in its user
 /// namespace, or no_new_privs.
 pub(crate) fn install(program: &[Instruction]) -> io::Result<()> {
-    let len = u16::try_from(program.len()).map_err(|_| io::Error::from_raw_os_error(libc::E2BIG))?;
-    let header = Program { len, filter: program.as_ptr() };
+    let header = header(program)?;
     let load = |flags: libc::c_ulong| {
         // SAFETY: `header` describes `program`, whose layout is that of `sock_filter`; both outlive
         // the call, which copies them.
