@@ -21,14 +21,6 @@ pub enum HostError {
         #[source]
         source: io::Error,
     },
-    /// `/etc/subuid` or `/etc/subgid` has no range for the user.
-    #[error("{file} has no range for user {user}; add a line such as `{user}:100000:65536`")]
-    NoSubordinateIds {
-        /// The file without an entry.
-        file: &'static str,
-        /// The user's name or number.
-        user: String,
-    },
     /// `newuidmap` or `newgidmap` is not installed.
     #[error("{program} is not installed (package uidmap or shadow-utils)")]
     NoMapProgram {

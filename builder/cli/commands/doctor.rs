@@ -26,6 +26,7 @@ fn mode(diagnosis: &Diagnosis) -> Option<&'static str> {
     diagnosis.mode.map(|mode| match mode {
         EnteredMode::Root => "root",
         EnteredMode::Mapped => "mapped",
+        EnteredMode::SingleId => "single id",
     })
 }
 

@@ -11,6 +11,8 @@ use crate::sys::notify::{self, Notification};
 
 /// Longest path, with its end.
 const PATH_MAX: usize = 4096;
+/// As many links as the kernel follows in one path.
+const MOST_LINKS: usize = 40;
 
 /// What calls are answered with.
 #[derive(Debug)]
@@ -43,6 +45,7 @@ pub(super) struct Place<'a> {
     /// Where a relative path starts; without meaning for an absolute one.
     start: OwnedFd,
     path: CString,
+    caller: Caller<'a>,
     _away: Option<Away<'a>>,
 }
 
@@ -162,7 +165,25 @@ impl<'a> Caller<'a> {
             }
         };
         self.still()?;
-        Ok(Place { start, path, _away: away })
+        Ok(Place { start, path, caller: *self, _away: away })
+    }
+
+    /// Which of its own files a path names; nothing for any other path. Nothing of the path is looked
+    /// up: it would be looked up in the host's file system of processes.
+    fn file_of_itself(&self, path: &[u8]) -> Option<Result<OwnedFd, Errno>> {
+        let number = match path {
+            b"/dev/stdin" => "0",
+            b"/dev/stdout" => "1",
+            b"/dev/stderr" => "2",
+            _ => {
+                let directories = ["/dev/fd/", "/proc/self/fd/", "/proc/thread-self/fd/"];
+                let path = std::str::from_utf8(path).ok()?;
+                directories.iter().find_map(|directory| path.strip_prefix(directory))?
+            }
+        };
+        let digits = number.bytes().all(|byte| byte.is_ascii_digit());
+        let number = number.parse().ok().filter(|_| digits);
+        Some(number.map_or(Err(Errno::NOENT), |number| self.file(number)))
     }
 
     /// Bits that are taken from the mode of what it makes.
@@ -206,7 +227,28 @@ impl Place<'_> {
             Links::Follow => OFlags::PATH | OFlags::CLOEXEC,
             Links::Leave => OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW,
         };
-        openat(&self.start, &self.path, flags, Mode::empty())
+        match (openat(&self.start, &self.path, flags, Mode::empty()), links) {
+            (Err(Errno::NOENT), Links::Follow) => self.open_of_itself(),
+            (other, Links::Follow | Links::Leave) => other,
+        }
+    }
+
+    /// `/proc/self` is not there for this process, so paths that lead through it are followed by hand,
+    /// as far as they consist of links to it.
+    fn open_of_itself(&self) -> Result<OwnedFd, Errno> {
+        let mut path = self.path.clone().into_bytes();
+        for _ in 0..MOST_LINKS {
+            if let Some(file) = self.caller.file_of_itself(&path) {
+                return file;
+            }
+            let flags = OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+            let link = openat(&self.start, path.as_slice(), flags, Mode::empty())?;
+            let target = readlinkat(&link, "", Vec::new())?.into_bytes();
+            let parent = path.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
+            path.truncate(if target.starts_with(b"/") { 0 } else { parent });
+            path.extend(target);
+        }
+        Err(Errno::LOOP)
     }
 
     /// Opens it for use.

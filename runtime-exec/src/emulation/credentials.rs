@@ -285,7 +285,7 @@ mod tests {
         assert_eq!(who.set_users(NONE, 0), Ok(()));
         assert!(who.may(Cap::CHOWN));
         assert_eq!(who.set_all_users([NONE, 5, NONE]), Ok(()));
-        assert_eq!(ids(&who), [0, 5, 0, 5]);
+        assert_eq!(ids(&who), [0, 5, 1000, 5]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Entering a user namespace with a range of ids.
+//! Entering a user namespace with a range of ids, or with one.
 
 use std::fs;
 use std::io;
@@ -7,57 +7,53 @@ use std::path::{Path, PathBuf};
 use rustix::process::{getegid, geteuid, getpid};
 use rustix::thread::UnshareFlags;
 
-use super::helper::{MapBy, MapProblem, MapProgram, OutsideHelper, Request};
+use super::helper::{MapBy, MapProblem, OutsideHelper, Request};
 use super::id_map::{self, IdMapping, IdRange};
 use crate::error::HostError;
 use crate::sys::clone::unshare;
 
-/// Becomes root of a new user namespace.
+/// Becomes root of a new user namespace: with many ids where somebody maps them, else alone.
 pub(super) fn enter(ids: &IdMapping, helper: &OutsideHelper) -> Result<(), HostError> {
-    let (by, uids, gids) = match ids {
-        IdMapping::Given { uids, gids } => (MapBy::Privilege, uids.clone(), gids.clone()),
-        IdMapping::Single => return enter_alone(),
-        IdMapping::Auto => match own_ranges() {
-            Ok((uids, gids)) if can_map() => (MapBy::Programs, uids, gids),
-            Ok(_) | Err(HostError::NoSubordinateIds { .. }) => return enter_alone(),
-            Err(error) => return Err(error),
-        },
+    let own = (geteuid().as_raw(), getegid().as_raw());
+    let ranges = match ids {
+        IdMapping::Given { uids, gids } => Some((MapBy::Privilege, uids.clone(), gids.clone())),
+        IdMapping::Auto => own_ranges(own)?.map(|(uids, gids)| (MapBy::Programs, uids, gids)),
+        IdMapping::Single => None,
     };
     unshare(UnshareFlags::NEWUSER).map_err(refused)?;
+    let Some((by, uids, gids)) = ranges else { return map_alone(own).and_then(|()| become_root()) };
     let pid = getpid().as_raw_nonzero().get();
     let answer: Result<(), MapProblem> =
         helper.ask(&Request::Map { pid, by, uids, gids }).map_err(HostError::Helper)?;
-    answer.map_err(|problem| match problem {
-        MapProblem::Missing(program) => HostError::NoMapProgram { program: program.name() },
-        MapProblem::Refused { by, message } => HostError::MapRefused { program: by, message },
+    answer.or_else(|problem| match by {
+        // The own id needs nobody's help, unless one of the two maps was written already.
+        MapBy::Programs => map_alone(own).map_err(|_| HostError::from(problem)),
+        MapBy::Privilege => Err(HostError::from(problem)),
     })?;
     become_root()
 }
 
-/// Whether the programs that map subordinate ids are installed.
-fn can_map() -> bool {
-    const PLACES: [&str; 4] = ["/usr/bin", "/bin", "/usr/local/bin", "/usr/sbin"];
-    let installed = |program: MapProgram| {
-        PLACES.iter().any(|place| std::path::Path::new(place).join(program.name()).exists())
-    };
-    installed(MapProgram::Uid) && installed(MapProgram::Gid)
+impl From<MapProblem> for HostError {
+    fn from(problem: MapProblem) -> HostError {
+        match problem {
+            MapProblem::Missing(program) => HostError::NoMapProgram { program: program.name() },
+            MapProblem::Refused { by, message } => HostError::MapRefused { program: by, message },
+        }
+    }
 }
 
-/// Becomes root of a new user namespace in which there is nobody else, for which nobody is needed.
-fn enter_alone() -> Result<(), HostError> {
-    let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
-    unshare(UnshareFlags::NEWUSER).map_err(refused)?;
+/// Maps the user itself, and nobody else, as root.
+fn map_alone((uid, gid): (u32, u32)) -> Result<(), HostError> {
     let write = |file: &str, text: String| {
         fs::write(file, text).map_err(|error| HostError::MapRefused {
             program: "the kernel".to_owned(),
             message: format!("{file}: {error}"),
         })
     };
-    // Whoever drops a group could gain what it is refused: so nobody may, before groups are mapped.
+    // Who gives up a group may gain what the group is refused: the kernel wants that ruled out first.
     write("/proc/self/setgroups", "deny".to_owned())?;
     write("/proc/self/gid_map", id_map::render(&id_map::rootless(gid, &[])))?;
-    write("/proc/self/uid_map", id_map::render(&id_map::rootless(uid, &[])))?;
-    become_root()
+    write("/proc/self/uid_map", id_map::render(&id_map::rootless(uid, &[])))
 }
 
 /// The own id is unmapped where the ranges leave it out; root of the namespace always exists.
@@ -71,18 +67,14 @@ fn become_root() -> Result<(), HostError> {
     rustix::thread::set_thread_res_uid(uid, uid, uid).map_err(refused)
 }
 
-fn own_ranges() -> Result<(Vec<IdRange>, Vec<IdRange>), HostError> {
-    let uid = geteuid().as_raw();
-    let ranges = |file: &'static str, own: u32| {
+/// The maps that the files of subordinate ids allow; `None`: they give the user nothing.
+fn own_ranges((uid, gid): (u32, u32)) -> Result<Option<(Vec<IdRange>, Vec<IdRange>)>, HostError> {
+    let ranges = |file: &str, own: u32| -> Result<_, HostError> {
         let subordinate = subordinate_ranges(Path::new(file), uid)
             .map_err(|source| HostError::Read { path: PathBuf::from(file), source })?;
-        if subordinate.is_empty() {
-            let user = user_name(uid).unwrap_or_else(|| uid.to_string());
-            return Err(HostError::NoSubordinateIds { file, user });
-        }
-        Ok(id_map::rootless(own, &subordinate))
+        Ok((!subordinate.is_empty()).then(|| id_map::rootless(own, &subordinate)))
     };
-    Ok((ranges("/etc/subuid", uid)?, ranges("/etc/subgid", getegid().as_raw())?))
+    Ok(ranges("/etc/subuid", uid)?.zip(ranges("/etc/subgid", gid)?))
 }
 
 /// The ranges that a file gives to a user, as (first, count); none where it is absent.

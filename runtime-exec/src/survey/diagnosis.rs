@@ -226,28 +226,37 @@ fn id_maps(survey: &Survey) -> Finding {
         .filter(|(_, path)| path.is_none())
         .map(|(name, _)| name.as_str())
         .collect();
+    let alone = survey.entered == Ok(EnteredMode::SingleId);
+    // Without help there is one id, and steps see others all the same.
+    let (severity, so) = match alone {
+        true => (Severity::Limited, "; the users of steps are emulated"),
+        false => (Severity::Blocking, ""),
+    };
     let [uids, gids] = &survey.subordinate;
     let user = survey.user.name.clone().unwrap_or_else(|| survey.user.uid.to_string());
     if !missing.is_empty() {
-        return Finding::new(topic, Severity::Blocking, format!("{} not installed", missing.join(" and ")))
+        return Finding::new(topic, severity, format!("{} not installed{so}", missing.join(" and ")))
             .advice("install the package uidmap (Debian) or shadow-utils (Fedora)");
     }
     for (file, ranges) in [("/etc/subuid", uids), ("/etc/subgid", gids)] {
         if ranges.is_empty() {
-            return Finding::new(topic, Severity::Blocking, format!("{file} has no range for {user}"))
+            return Finding::new(topic, severity, format!("{file} has no range for {user}{so}"))
                 .advice(format!("add the line {user}:100000:65536 to {file}"));
         }
     }
+    let advice = match survey.around.no_new_privs {
+        true => {
+            "no_new_privs keeps newuidmap from its privilege: start rbuild without it \
+                 (allowPrivilegeEscalation: true)"
+        }
+        false => "newuidmap and newgidmap need their set-user-id bit or file capabilities",
+    };
     match &survey.entered {
         Err(refusal) if refusal.call.starts_with("new") || refusal.call == "the kernel" => {
-            let advice = match survey.around.no_new_privs {
-                true => {
-                    "no_new_privs keeps newuidmap from its privilege: start rbuild without it \
-                         (allowPrivilegeEscalation: true)"
-                }
-                false => "newuidmap and newgidmap need their set-user-id bit or file capabilities",
-            };
-            Finding::new(topic, Severity::Blocking, "refused").refused(refusal).advice(advice)
+            Finding::new(topic, severity, "refused").refused(refusal).advice(advice)
+        }
+        Ok(EnteredMode::SingleId) => {
+            Finding::new(topic, severity, format!("newuidmap was refused{so}")).advice(advice)
         }
         Ok(_) | Err(_) => {
             let count =

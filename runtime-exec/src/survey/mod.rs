@@ -100,6 +100,9 @@ pub enum EnteredMode {
     Root,
     /// [`HostMode::Mapped`].
     Mapped,
+    /// [`HostMode::SingleId`].
+    #[serde(rename = "single-id")]
+    SingleId,
 }
 
 /// Where the store is, or would be.
@@ -191,6 +194,7 @@ impl Survey {
             entered: entered.map(|mode| match mode {
                 HostMode::Root => EnteredMode::Root,
                 HostMode::Mapped => EnteredMode::Mapped,
+                HostMode::SingleId => EnteredMode::SingleId,
             }),
             overlay,
             store,
@@ -239,7 +243,6 @@ fn refusal(error: &HostError) -> Refusal {
         HostError::MountNamespace(source) => ("unshare(CLONE_NEWNS)".to_owned(), Some(source)),
         HostError::Read { path, source } => (format!("open({})", path.display()), Some(source)),
         HostError::Probe { path, source } => (format!("mkdir({})", path.display()), Some(source)),
-        HostError::NoSubordinateIds { file, .. } => ((*file).to_owned(), None),
         HostError::NoMapProgram { program } => ((*program).to_owned(), None),
         HostError::MapRefused { program, .. } => (program.clone(), None),
     };

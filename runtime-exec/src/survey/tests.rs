@@ -80,8 +80,6 @@ fn each_obstacle_is_named_with_its_remedy() {
     blocked(Topic::UserNamespace, "CONFIG_USER_NS", |survey| {
         survey.user_namespace = refused("clone3", libc::EINVAL);
     });
-    blocked(Topic::IdMaps, "uidmap", |survey| survey.map_programs[0].1 = None);
-    blocked(Topic::IdMaps, "ann:100000:65536 to /etc/subgid", |survey| survey.subordinate[1].clear());
     blocked(Topic::IdMaps, "no_new_privs", |survey| {
         survey.around.no_new_privs = true;
         survey.entered =
@@ -103,6 +101,15 @@ fn each_obstacle_is_named_with_its_remedy() {
 #[test]
 fn what_is_merely_absent_does_not_keep_from_building() {
     let limited = |topic, advice, change: fn(&mut Survey)| expect(topic, Severity::Limited, advice, change);
+    limited(Topic::IdMaps, "uidmap", |survey| {
+        survey.map_programs[0].1 = None;
+        survey.entered = Ok(EnteredMode::SingleId);
+    });
+    limited(Topic::IdMaps, "ann:100000:65536 to /etc/subgid", |survey| {
+        survey.subordinate[1].clear();
+        survey.entered = Ok(EnteredMode::SingleId);
+    });
+    limited(Topic::IdMaps, "set-user-id", |survey| survey.entered = Ok(EnteredMode::SingleId));
     limited(Topic::PrivateNetwork, "passt", |survey| survey.pasta = None);
     limited(Topic::PrivateNetwork, "/dev/net/tun", |survey| survey.tun = refused("open", libc::EACCES));
     limited(Topic::ControlGroups, "Delegate", |survey| {

@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use runtime_exec::{Exit, Host, ProcessSpec, Root, Running, SpawnError, StepIo, spawn};
+use runtime_exec::{Exit, Host, HostMode, Identities, ProcessSpec, Root, Running, SpawnError, StepIo, spawn};
 
 pub type Case = (&'static str, fn(&Place));
 
@@ -62,6 +62,12 @@ impl Place {
         let root = Root::Overlay { lower, upper: upper.clone(), work };
         let mut spec = ProcessSpec::new(root, args.iter().map(|arg| (*arg).to_owned()).collect());
         spec.env = vec![("PATH".to_owned(), "/bin".to_owned())];
+        spec.identities = match self.host.mode() {
+            HostMode::Root | HostMode::Mapped => Identities::Kernel,
+            HostMode::SingleId => {
+                Identities::Emulated { kept: Vec::new(), report: Some(dir.join("attrs")) }
+            }
+        };
         Step { spec, upper }
     }
 
