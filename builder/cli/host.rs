@@ -7,8 +7,8 @@ use std::time::Instant;
 use builder::error::{Categorised, Category};
 use builder::event::{Ending, Event, StepId};
 use builder::{EventSink, HostFacts, Session};
-use layer_store::{IdRange, IdRanges, Mode, OpenOptions, Store};
-use runtime_exec::{Host, HostMode, HostOptions};
+use layer_store::{IdRange, IdRanges, Mode, OpenOptions, Store, mode_of_store};
+use runtime_exec::{Host, HostMode, HostOptions, IdMapping};
 
 use crate::args::Global;
 use crate::client;
@@ -40,9 +40,18 @@ pub fn open_local(global: &Global, environment: &Environment) -> Result<Local, F
 
 fn enter(global: &Global, environment: &Environment) -> Result<(Store, Host), Failure> {
     let root = store_root(global, environment)?;
-    let host =
-        Host::enter(&HostOptions::default()).map_err(|error| Failure::from_error(Category::Host, &error))?;
+    let host = Host::enter(&options(&root)).map_err(|error| Failure::from_error(Category::Host, &error))?;
     Ok((open_store(&root, &host)?, host))
+}
+
+/// How to enter for a store at `root`: one that was made with a single id stays so, also when others
+/// can be had by now.
+pub fn options(root: &std::path::Path) -> HostOptions {
+    let ids = match mode_of_store(root) {
+        Some(Mode::SingleId) => IdMapping::Single,
+        Some(Mode::Root | Mode::Mapped) | None => IdMapping::Auto,
+    };
+    HostOptions { ids }
 }
 
 /// Enters the host's namespaces and opens the store. To be called before any thread is started.

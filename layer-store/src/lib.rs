@@ -73,6 +73,6 @@ pub use stat_index::{StatIndex, StatKey};
 pub use store::Store;
 pub use unpack::{PendingLayer, Unpacked};
 pub use usage::Usage;
-pub use version::{IdRange, IdRanges, Mode, OpenOptions};
+pub use version::{IdRange, IdRanges, Mode, OpenOptions, mode_of_store};
 pub use view::{StackView, Walk};
 pub use writer::{Content, LayerWriter};

@@ -116,6 +116,12 @@ struct Version {
     features: Features,
 }
 
+/// The mode that a store was made in; `None`: there is no store, or none that this program knows.
+pub fn mode_of_store(root: &Path) -> Option<Mode> {
+    let version = read_json::<Version>(&root.join("version.json")).ok()??;
+    Some(version.mode)
+}
+
 /// Writes `version.json` into a new store, or compares it with what this process needs.
 pub(crate) fn check_or_create(root: &Path, scratch: &Path, options: &OpenOptions) -> Result<()> {
     let path = root.join("version.json");

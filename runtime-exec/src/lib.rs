@@ -17,7 +17,8 @@
 //! Not here: layers and images (a root is a list of directories), user names (numbers only);
 //! networks other than none, the host's, and one that `pasta` connects.
 //!
-//! Needs Linux 5.12; ordinary users need subordinate ids.
+//! Needs Linux 5.12; 5.19 for ordinary users without subordinate ids, to whom `emulation` gives the
+//! users that a step wants.
 
 mod capabilities;
 mod channel;

@@ -19,7 +19,7 @@ fn run(command: &mut Command) -> Said {
 }
 
 /// A minimal Debian as a tar, made once and kept in the build directory.
-fn debian() -> &'static Path {
+pub fn debian() -> &'static Path {
     static TAR: OnceLock<PathBuf> = OnceLock::new();
     TAR.get_or_init(|| {
         let tar = Path::new(env!("CARGO_TARGET_TMPDIR")).join("debian-minbase.tar");

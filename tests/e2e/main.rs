@@ -41,5 +41,6 @@ mod resume;
 mod road;
 mod save;
 mod serve;
+mod single_id;
 mod store;
 mod tls;

@@ -29,6 +29,22 @@ impl Ordinary {
         Self::with("")
     }
 
+    /// Gives the user subordinate ids from now on.
+    pub fn give_ids(&self) {
+        self.set_ids("builder:3000000:65536\n");
+    }
+
+    /// Takes them away.
+    pub fn take_ids(&self) {
+        self.set_ids("");
+    }
+
+    fn set_ids(&self, ids: &str) {
+        for name in ["subuid", "subgid"] {
+            std::fs::write(self.dir.path().join(name), ids).unwrap();
+        }
+    }
+
     fn with(ids: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         open_to_all(dir.path());

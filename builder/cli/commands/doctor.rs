@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use builder::error::Category;
-use runtime_exec::{Diagnosis, EnteredMode, Finding, HostOptions, Refusal, Severity, Survey};
+use runtime_exec::{Diagnosis, EnteredMode, Finding, Refusal, Severity, Survey};
 use serde_json::{Value, json};
 
 use crate::args::{DoctorArgs, Global, ReportForm};
@@ -14,7 +14,7 @@ use crate::host;
 /// Looks and prints. The code is 0 where builds can run.
 pub fn run(args: &DoctorArgs, global: &Global, environment: &Environment) -> Result<u8, Failure> {
     let root = host::store_root(global, environment)?;
-    let diagnosis = Survey::take(&root, &HostOptions::default()).diagnose();
+    let diagnosis = Survey::take(&root, &host::options(&root)).diagnose();
     super::print(&match args.format {
         ReportForm::Text => text(&diagnosis),
         ReportForm::Json => format!("{:#}\n", json(&diagnosis)),
@@ -26,7 +26,7 @@ fn mode(diagnosis: &Diagnosis) -> Option<&'static str> {
     diagnosis.mode.map(|mode| match mode {
         EnteredMode::Root => "root",
         EnteredMode::Mapped => "mapped",
-        EnteredMode::SingleId => "single id",
+        EnteredMode::SingleId => "single-id",
     })
 }
 

@@ -71,8 +71,17 @@ fn another_user_makes_files_of_its_own(place: &Place) {
     fs::set_permissions(&home, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
     let said = step.output();
     let expected = [
-        "1000", "1001", "1001 27", "f 1000 1001 640", "d 1000 1001 750", "l 1000 1001", "p 1000 1001", "1000",
-        "1", "2", "1000 600",
+        "1000",
+        "1001",
+        "1001 27",
+        "f 1000 1001 640",
+        "d 1000 1001 750",
+        "l 1000 1001",
+        "p 1000 1001",
+        "1000",
+        "1",
+        "2",
+        "1000 600",
     ];
     assert_eq!(lines(&said), expected);
 }
@@ -132,13 +141,15 @@ fn owners_outlive_a_step(place: &Place) {
     let first = place.sh("mkdir /d; touch /d/f; chown -R 5:6 /d; ln -s x /d/l; chown -h 7:8 /d/l");
     first.output();
     let lower = vec![place.base.clone(), first.upper.clone()];
-    let second = place.step_on(lower, &["sh", "-c", "stat -c '%u %g' /d /d/f; mv /d/f /d/g; stat -c %u /d/g"]);
+    let second =
+        place.step_on(lower, &["sh", "-c", "stat -c '%u %g' /d /d/f; mv /d/f /d/g; stat -c %u /d/g"]);
     assert_eq!(lines(&second.output()), ["5 6", "5 6", "5"]);
     let attrs = first.upper.parent().unwrap().join("attrs");
     let expected = match place.host.mode() {
         HostMode::Root | HostMode::Mapped => None,
         HostMode::SingleId => Some(
-            "{\"path\":\"642f6c\",\"uid\":{\"true\":7,\"shown\":0},\"gid\":{\"true\":8,\"shown\":0}}\n".to_owned(),
+            "{\"path\":\"642f6c\",\"uid\":{\"true\":7,\"shown\":0},\"gid\":{\"true\":8,\"shown\":0}}\n"
+                .to_owned(),
         ),
     };
     assert_eq!(fs::read_to_string(attrs).ok(), expected);

@@ -64,9 +64,7 @@ impl Place {
         spec.env = vec![("PATH".to_owned(), "/bin".to_owned())];
         spec.identities = match self.host.mode() {
             HostMode::Root | HostMode::Mapped => Identities::Kernel,
-            HostMode::SingleId => {
-                Identities::Emulated { kept: Vec::new(), report: Some(dir.join("attrs")) }
-            }
+            HostMode::SingleId => Identities::Emulated { kept: Vec::new(), report: Some(dir.join("attrs")) },
         };
         Step { spec, upper }
     }
