@@ -18,10 +18,11 @@ use crate::sys::notify::{self, Answer, OnExec};
 /// Who owns what is made; nothing where the kernel's own answer is the right one.
 type NewOwner = Option<(u32, u32)>;
 
-/// Where something is made.
+/// Where something is made, and whose it will be.
 struct Spot {
     parent: OwnedFd,
     name: CString,
+    owner: (u32, u32),
 }
 
 impl State {
@@ -39,13 +40,13 @@ impl State {
         if flags & libc::O_DIRECTORY as u32 != 0 {
             return Ok(Answer::Continue);
         }
-        let Some((spot, owner)) = self.spot(caller, directory, path)? else { return Ok(Answer::Continue) };
+        let Some(spot) = self.spot(caller, directory, path)? else { return Ok(Answer::Continue) };
         let flags = OFlags::from_bits_retain(flags) | OFlags::CREATE;
         let bits = Mode::from_raw_mode(mode & 0o7777 & !caller.umask()?);
         let exclusive = OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NOCTTY;
         match openat(&spot.parent, &spot.name, flags | exclusive, bits) {
             Ok(file) => {
-                self.record_owner(file.as_fd(), owner, None)?;
+                self.record_owner(file.as_fd(), spot.owner, None)?;
                 hand_over(caller, file.as_fd(), flags)
             }
             // What is there is opened, or refused, as ever.
@@ -91,10 +92,10 @@ impl State {
         (directory, path): (i32, u64),
         mode: u32,
     ) -> Result<Answer, Errno> {
-        let Some((spot, owner)) = self.spot(caller, directory, path)? else { return Ok(Answer::Continue) };
+        let Some(spot) = self.spot(caller, directory, path)? else { return Ok(Answer::Continue) };
         let bits = Mode::from_raw_mode(mode & 0o1777 & !caller.umask()?);
         mkdirat(&spot.parent, &spot.name, bits)?;
-        self.record_made(&spot, owner, None)
+        self.record_made(&spot, None)
     }
 
     /// `symlink`, `symlinkat`: the target comes first.
@@ -104,9 +105,9 @@ impl State {
         target: u64,
         (directory, path): (i32, u64),
     ) -> Result<Answer, Errno> {
-        let Some((spot, owner)) = self.spot(caller, directory, path)? else { return Ok(Answer::Continue) };
+        let Some(spot) = self.spot(caller, directory, path)? else { return Ok(Answer::Continue) };
         symlinkat(caller.text(target)?, &spot.parent, &spot.name)?;
-        self.record_made(&spot, owner, None)
+        self.record_made(&spot, None)
     }
 
     /// `mknod`, `mknodat`. For a device, an empty file stands.
@@ -147,21 +148,16 @@ impl State {
         };
         let bits = Mode::from_raw_mode(mode & 0o7777 & !caller.umask()?);
         mknodat(&parent, &name, kind, bits, 0)?;
-        self.record_made(&Spot { parent, name }, owner.unwrap_or((0, 0)), kept)
+        self.record_made(&Spot { parent, name, owner: owner.unwrap_or((0, 0)) }, kept)
     }
 
     /// Where a path makes something, if its owner has to be recorded.
-    fn spot(
-        &mut self,
-        caller: &Caller<'_>,
-        directory: i32,
-        path: u64,
-    ) -> Result<Option<(Spot, (u32, u32))>, Errno> {
+    fn spot(&mut self, caller: &Caller<'_>, directory: i32, path: u64) -> Result<Option<Spot>, Errno> {
         let place = caller.place(directory, path)?;
         // What is wrong with the path is best said by the kernel.
         let Ok(Some((parent, name))) = place.parent() else { return Ok(None) };
         let owner = self.new_owner(caller, parent.as_fd())?;
-        Ok(owner.map(|owner| (Spot { parent, name }, owner)))
+        Ok(owner.map(|owner| Spot { parent, name, owner }))
     }
 
     fn new_owner(&mut self, caller: &Caller<'_>, parent: BorrowedFd<'_>) -> Result<NewOwner, Errno> {
@@ -174,15 +170,10 @@ impl State {
         Ok(((user, group) != (0, 0)).then_some((user, group)))
     }
 
-    fn record_made(
-        &mut self,
-        spot: &Spot,
-        owner: (u32, u32),
-        kind: Option<KeptKind>,
-    ) -> Result<Answer, Errno> {
+    fn record_made(&mut self, spot: &Spot, kind: Option<KeptKind>) -> Result<Answer, Errno> {
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let recorded = openat(&spot.parent, &spot.name, flags, Mode::empty())
-            .and_then(|made| self.record_owner(made.as_fd(), owner, kind));
+            .and_then(|made| self.record_owner(made.as_fd(), spot.owner, kind));
         if recorded.is_err() && kind.is_some() {
             // An empty file is no device.
             let _ = unlinkat(&spot.parent, &spot.name, rustix::fs::AtFlags::empty());

@@ -12,6 +12,9 @@ use super::id_map::{self, IdMapping, IdRange};
 use crate::error::HostError;
 use crate::sys::clone::unshare;
 
+/// A map of user ids, and one of group ids.
+type Maps = (Vec<IdRange>, Vec<IdRange>);
+
 /// Becomes root of a new user namespace: with many ids where somebody maps them, else alone.
 pub(super) fn enter(ids: &IdMapping, helper: &OutsideHelper) -> Result<(), HostError> {
     let own = (geteuid().as_raw(), getegid().as_raw());
@@ -68,7 +71,7 @@ fn become_root() -> Result<(), HostError> {
 }
 
 /// The maps that the files of subordinate ids allow; `None`: they give the user nothing.
-fn own_ranges((uid, gid): (u32, u32)) -> Result<Option<(Vec<IdRange>, Vec<IdRange>)>, HostError> {
+fn own_ranges((uid, gid): (u32, u32)) -> Result<Option<Maps>, HostError> {
     let ranges = |file: &str, own: u32| -> Result<_, HostError> {
         let subordinate = subordinate_ranges(Path::new(file), uid)
             .map_err(|source| HostError::Read { path: PathBuf::from(file), source })?;
