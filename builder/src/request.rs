@@ -13,7 +13,7 @@ mod output;
 pub use annotations::{Annotation, AnnotationPlace, Annotations};
 pub use output::{
     CompressionChoice, Dangling, Destination, ExtraName, ForeignLayers, ImageOutput, Keep, Layout, LocalMode,
-    Output, OutputKind, PlatformSplit, Push, TreeOptions,
+    Output, OutputKind, PlatformSplit, Push, Rewrite, TreeOptions,
 };
 
 use crate::cache::request::{CacheSource, CacheTarget};
@@ -76,6 +76,8 @@ pub enum ContextMetadata {
     /// As git records them: 0755 for directories and for files that their owner may execute, else
     /// 0644. The umask of a checkout then changes nothing.
     Git,
+    /// The same, and everything is as old as this, in seconds since 1970: git records no times.
+    Dated(i64),
 }
 
 /// The network of the steps.

@@ -319,7 +319,7 @@ async fn times_are_clamped_in_new_layers_only() {
     let session = &place.session;
     let mut one =
         output(OutputKind::Oci(Destination::Path(place.directory.path().join("l")), Layout::Directory));
-    one.rewrite_timestamp = true;
+    one.rewrite = builder::request::Rewrite::NotAfter;
     one.source_date_epoch = Some(1_500_000_000);
     let mut asked = request(vec![one], &["demo:1"], vec![target(None, own_image(session), 2)]);
     asked.iidfile = Some(place.directory.path().join("iid"));

@@ -66,7 +66,7 @@ pub use images::{StoredImage, StoredVariant};
 pub use kept::KeptNode;
 pub use layers::{Layer, Origin};
 pub use lease::Lease;
-pub use pack::{Packed, Packing};
+pub use pack::{ArchiveTimes, Packed, Packing};
 pub use records::{Component, Record, RecordInput};
 pub use restore::PackedLayer;
 pub use stat_index::{StatIndex, StatKey};

@@ -24,13 +24,24 @@ pub struct Packing {
     pub compression: Compression,
     /// Its level; the usual one where absent.
     pub level: Option<i32>,
-    /// No time in the archive is later than this (Unix time).
-    pub clamp: Option<i64>,
+    /// What the times in the archive are.
+    pub times: ArchiveTimes,
+}
+
+/// What the times in an archive are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ArchiveTimes {
+    /// Those of the files.
+    Kept,
+    /// None is later than this (Unix time).
+    NotAfter(i64),
+    /// All are this (Unix time).
+    Exactly(i64),
 }
 
 impl Packing {
     /// No compression, times as they are.
-    pub const PLAIN: Self = Self { compression: Compression::None, level: None, clamp: None };
+    pub const PLAIN: Self = Self { compression: Compression::None, level: None, times: ArchiveTimes::Kept };
 }
 
 /// A layer that was packed.
@@ -61,6 +72,8 @@ struct PackingText {
     level: Option<i32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     clamp: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    set: Option<i64>,
 }
 
 impl Serialize for Packing {
@@ -70,7 +83,12 @@ impl Serialize for Packing {
             Compression::Gzip => "gzip",
             Compression::Zstd => "zstd",
         };
-        PackingText { compression: compression.to_owned(), level: self.level, clamp: self.clamp }
+        let (clamp, set) = match self.times {
+            ArchiveTimes::Kept => (None, None),
+            ArchiveTimes::NotAfter(limit) => (Some(limit), None),
+            ArchiveTimes::Exactly(time) => (None, Some(time)),
+        };
+        PackingText { compression: compression.to_owned(), level: self.level, clamp, set }
             .serialize(serializer)
     }
 }
@@ -84,7 +102,13 @@ impl<'de> Deserialize<'de> for Packing {
             "zstd" => Compression::Zstd,
             other => return Err(serde::de::Error::custom(format!("unknown compression {other:?}"))),
         };
-        Ok(Self { compression, level: text.level, clamp: text.clamp })
+        let times = match (text.clamp, text.set) {
+            (None, None) => ArchiveTimes::Kept,
+            (Some(limit), None) => ArchiveTimes::NotAfter(limit),
+            (None, Some(time)) => ArchiveTimes::Exactly(time),
+            (Some(_), Some(_)) => return Err(serde::de::Error::custom("both clamp and set")),
+        };
+        Ok(Self { compression, level: text.level, times })
     }
 }
 
@@ -164,7 +188,7 @@ impl Lease {
         let compressor = Compressor::new(how.compression, how.level, counting).map_err(as_sink)?;
         let hashing = Tee { to: compressor, hasher: Hasher::new(Algorithm::Sha256), size: 0 };
         let walk = LayerWalk::explicit(self.store(), id, &view)?;
-        let hashing = write_archive(&walk, how.clamp, BufWriter::with_capacity(128 << 10, hashing))?;
+        let hashing = write_archive(&walk, how.times, BufWriter::with_capacity(128 << 10, hashing))?;
         let hashing = hashing.into_inner().map_err(|error| as_sink(error.into_error()))?;
         let diff_id = DiffId(hashing.hasher.finish());
         let mut counting = hashing.to.finish().map_err(as_sink)?;
@@ -192,7 +216,8 @@ impl Lease {
             size: packed.size,
             below: meta.hides.is_some().then(|| below.clone()),
         };
-        let canonical = how.clamp.is_none() && meta.hides.as_ref().is_none_or(|hides| hides == below);
+        let canonical =
+            how.times == ArchiveTimes::Kept && meta.hides.as_ref().is_none_or(|hides| hides == below);
         self.store().update_meta(id, &mut |meta| {
             if !meta.packed.contains(&memo) {
                 meta.packed.push(memo.clone());
@@ -219,13 +244,13 @@ fn as_sink(source: io::Error) -> StoreError {
 }
 
 /// Writes all changes of a layer as a canonical archive.
-pub(crate) fn write_archive<W: Write>(walk: &LayerWalk<'_>, clamp: Option<i64>, to: W) -> Result<W> {
+pub(crate) fn write_archive<W: Write>(walk: &LayerWalk<'_>, times: ArchiveTimes, to: W) -> Result<W> {
     let mut tar = TarWriter::new(to);
     let mut first_names: HashMap<u64, PathBuf> = HashMap::new();
     walk.run(&mut |path, change| match change {
         Change::Whiteout => tar.whiteout(path),
         Change::Entry { attributes, host, inode, links, .. } => {
-            let attributes = archived(attributes, clamp);
+            let attributes = archived(attributes, times);
             if *links > 1 && !attributes.is_dir() && !matches!(attributes.kind, Kind::Socket) {
                 if let Some(first) = first_names.get(inode) {
                     return tar.hardlink(path, first, &attributes);
@@ -255,15 +280,17 @@ fn write_entry<W: Write>(
     tar.file_from(path, attributes, &file)
 }
 
-/// What an archive says of a file: without what belongs to the host, and not later than the given time.
-fn archived(attributes: &Attributes, clamp: Option<i64>) -> Attributes {
+/// What an archive says of a file: without what belongs to the host.
+fn archived(attributes: &Attributes, times: ArchiveTimes) -> Attributes {
     let mut attributes = attributes.clone();
     attributes.xattrs.retain(|name, _| {
         let name = name.as_encoded_bytes();
         !name.starts_with(b"system.") && !name.contains(&b'=')
     });
-    if let Some(limit) = clamp {
-        attributes.mtime.secs = attributes.mtime.secs.min(limit);
+    match times {
+        ArchiveTimes::Kept => {}
+        ArchiveTimes::NotAfter(limit) => attributes.mtime.secs = attributes.mtime.secs.min(limit),
+        ArchiveTimes::Exactly(time) => attributes.mtime.secs = time,
     }
     attributes
 }

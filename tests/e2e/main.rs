@@ -38,6 +38,7 @@ mod registry_verbs;
 mod remote_cache;
 mod requests;
 mod resume;
+mod reproducible;
 mod road;
 mod save;
 mod serve;

@@ -11,7 +11,7 @@ use super::call::CallArg;
 use super::limits::LimitArgs;
 use super::values::{self, BuildArg, ContextArg, HostArg, LabelArg, SecretArg, UlimitArg};
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct BuildArgs {
     /// The build context: a directory, a git repository, the URL of an archive or Dockerfile, or `-`
     /// for an archive or Dockerfile from standard input
@@ -112,6 +112,12 @@ pub struct BuildArgs {
     /// Permission bits of local contexts: as they are, or as git records them, whatever the umask
     #[arg(long, value_enum, value_name = "FORM", default_value_t = ContextMetadataArg::AsIs)]
     pub context_metadata: ContextMetadataArg,
+    /// Give the same image on every machine: all times at most SOURCE_DATE_EPOCH, else the context's commit time, else 0
+    #[arg(long, conflicts_with = "timestamp")]
+    pub reproducible: bool,
+    /// Date the image and everything in its new layers this, in seconds since 1970
+    #[arg(long, value_name = "SECONDS", allow_hyphen_values = true)]
+    pub timestamp: Option<i64>,
     /// How progress is shown
     #[arg(long, value_enum)]
     pub progress: Option<ProgressArg>,
@@ -169,4 +175,13 @@ impl BuildArgs {
         let build = CallArg { method: super::Method::Build, ..CallArg::CHECK };
         self.call.unwrap_or(if self.check { CallArg::CHECK } else { build })
     }
+}
+
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// The image to compare with
+    #[arg(value_name = "PLACE")]
+    pub image: String,
+    #[command(flatten)]
+    pub build: BuildArgs,
 }

@@ -25,8 +25,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use build::BuildArgs;
 pub use build::ContextMetadataArg;
+pub use build::{BuildArgs, VerifyArgs};
 pub use build::{NetworkArg, ProgressArg, PullArg};
 pub use call::{CallArg, Format, Method, Status};
 pub use debug::DebugArgs;
@@ -134,6 +134,9 @@ pub enum Command {
     /// Look whether an image is whole: documents, blobs, layers
     Validate(ValidateArgs),
     /// Show an image's layers: digest, size, instruction, files and waste
+    /// Build an image again, with nothing from the cache, and name the files and steps that differ
+    Verify(Box<VerifyArgs>),
+    /// Show an image's layers: digest, size, instruction and files
     Layers(LayersArgs),
     /// Run a command in a new container made from an image
     Run(RunArgs),

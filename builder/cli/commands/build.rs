@@ -4,9 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use builder::request::{
-    BuildOutcome, BuildRequest, ContextMetadata, Frontend, LocalContext, PullPolicy, StepNetwork,
-};
+use builder::Session;
+use builder::request::{BuildOutcome, BuildRequest, Frontend, LocalContext, PullPolicy, StepNetwork};
 use dockerfile::{NamedContext, NoCache, Options};
 use graph::ContextName;
 use oci::Platform;
@@ -17,7 +16,8 @@ use super::call;
 use super::given;
 use super::outputs;
 use super::places::{self, Places, Sources};
-use crate::args::{BuildArgs, ContextMetadataArg, Global, Method, NetworkArg, OutputArg, PullArg};
+use super::reproduce;
+use crate::args::{BuildArgs, Global, Method, NetworkArg, OutputArg, PullArg};
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::host;
@@ -37,16 +37,17 @@ fn ask(args: &BuildArgs, global: &Global, environment: &Environment) -> Result<(
     let call = args.call();
     let sources = Sources::find(args)?;
     let mut options = options(args, environment)?;
-    let outputs = outputs::parse(args)?;
+    let mut outputs = outputs::parse(args)?;
     let open = host::open(global, environment, Form::Quiet, None)?;
     let (build_file, answers) = (Arc::new(Mutex::new(BuildFile::default())), Arc::default());
     let result = open.runtime.block_on(async {
         let places = sources.fetch(&open.session, keep_git_dir(&options)).await?;
         places::take_layouts(&open.session, &mut options.named_contexts).await?;
         take_places(&mut options, &places, &build_file);
+        let times = reproduce::times(args, &mut options, &mut outputs, &places, &open.session).await?;
         let frontend = call::frontend(call.method, options.clone(), Arc::clone(&answers));
         let frontend = remembering(frontend, Arc::clone(&build_file));
-        let request = request(args, environment, places, options, &outputs, frontend)?;
+        let request = request(args, environment, places, options, (&outputs, times), frontend)?;
         let asking = builder::plan_only(&open.session, &request);
         tokio::select! {
             result = asking => result.map_err(Stop::Build),
@@ -67,9 +68,30 @@ fn ask(args: &BuildArgs, global: &Global, environment: &Environment) -> Result<(
 fn build(args: &BuildArgs, global: &Global, environment: &Environment) -> Result<(), Failure> {
     let form = progress::choose(args.quiet, args.progress, environment.get("BUILDKIT_PROGRESS"))
         .map_err(Failure::usage)?;
+    let built = perform(args, form, global, environment, async |_| Ok(()))?;
+    finish(&built.outcome, form, &built.build_file, report::colour(environment));
+    Ok(())
+}
+
+/// A build that was done.
+pub struct Built<T> {
+    outcome: BuildOutcome,
+    build_file: BuildFile,
+    /// What was made of it afterwards.
+    pub after: T,
+}
+
+/// Builds, and does something more in the same session when that went well.
+pub fn perform<T>(
+    args: &BuildArgs,
+    form: Form,
+    global: &Global,
+    environment: &Environment,
+    then: impl AsyncFnOnce(&Session) -> Result<T, Failure>,
+) -> Result<Built<T>, Failure> {
     let sources = Sources::find(args)?;
     let mut options = options(args, environment)?;
-    let outputs = outputs::parse(args)?;
+    let mut outputs = outputs::parse(args)?;
     let mut open = host::open(global, environment, form, args.jobs.map(usize::from))?;
     outputs::trust(&outputs, args, &mut open, global, environment)?;
     let build_file = Arc::new(Mutex::new(BuildFile::default()));
@@ -78,10 +100,12 @@ fn build(args: &BuildArgs, global: &Global, environment: &Environment) -> Result
             let places = sources.fetch(&open.session, keep_git_dir(&options)).await?;
             places::take_layouts(&open.session, &mut options.named_contexts).await?;
             take_places(&mut options, &places, &build_file);
+            let times = reproduce::times(args, &mut options, &mut outputs, &places, &open.session).await?;
             let frontend = call::frontend(Method::Build, options.clone(), Arc::default());
             let frontend = remembering(frontend, Arc::clone(&build_file));
-            let request = request(args, environment, places, options, &outputs, frontend)?;
-            builder::build(&open.session, request).await.map_err(Stop::Build)
+            let request = request(args, environment, places, options, (&outputs, times), frontend)?;
+            let outcome = builder::build(&open.session, request).await.map_err(Stop::Build)?;
+            Ok((outcome, then(&open.session).await?))
         };
         tokio::select! {
             result = work => result,
@@ -94,12 +118,11 @@ fn build(args: &BuildArgs, global: &Global, environment: &Environment) -> Result
         super::prune::keep_within(&store, most)?;
     }
     let build_file = build_file.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let outcome = result.map_err(|stop| match stop {
+    let (outcome, after) = result.map_err(|stop| match stop {
         Stop::Before(failure) => failure,
         Stop::Build(error) => report::build_failure(&error, &build_file, report::colour(environment)),
     })?;
-    finish(&outcome, form, &build_file, report::colour(environment));
-    Ok(())
+    Ok(Built { outcome, build_file, after })
 }
 
 fn keep_git_dir(options: &Options) -> Option<bool> {
@@ -255,7 +278,7 @@ fn request(
     environment: &Environment,
     mut places: Places,
     options: Options,
-    outputs: &[OutputArg],
+    (outputs, times): (&[OutputArg], reproduce::Times),
     frontend: Frontend,
 ) -> Result<BuildRequest, Failure> {
     for context in &args.build_contexts {
@@ -264,13 +287,9 @@ fn request(
             places.contexts.insert(ContextName::Named(context.name.clone()), directory);
         }
     }
-    let epoch = options.build_args.get("SOURCE_DATE_EPOCH").and_then(|value| value.as_deref()?.parse().ok());
     Ok(BuildRequest {
         contexts: places.contexts,
-        context_metadata: match args.context_metadata {
-            ContextMetadataArg::AsIs => ContextMetadata::AsIs,
-            ContextMetadataArg::Git => ContextMetadata::Git,
-        },
+        context_metadata: times.metadata,
         asked: asked::asked(args, &options),
         secrets: given::secrets(&args.secrets, environment)?,
         ssh: given::ssh(&args.ssh, environment)?,
@@ -289,7 +308,7 @@ fn request(
         network: step_network(args),
         limits: super::limits::limits(&args.limits)?,
         force_index: options.multi_platform,
-        source_date_epoch: epoch,
+        source_date_epoch: times.epoch,
         iidfile: args.iidfile.clone(),
         metadata_file: args.metadata_file.clone(),
         profile: args.profile.clone(),

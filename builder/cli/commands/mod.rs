@@ -21,12 +21,14 @@ mod manifest;
 mod outputs;
 mod places;
 mod prune;
+mod reproduce;
 mod run;
 mod save;
 mod serve;
 mod store;
 mod tags;
 mod transfer;
+mod verify;
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -68,6 +70,7 @@ pub fn dispatch(cli: &Cli, environment: &Environment) -> Result<u8, Failure> {
         Command::Auth(command) => login::auth(command, global, environment)?,
         Command::Registry(command) => serve::run(command, global, environment)?,
         Command::Validate(args) => manifest::validate(args, global, environment)?,
+        Command::Verify(args) => verify::run(args, global, environment)?,
         Command::Layers(args) => layers::run(args, global, environment)?,
         Command::Ls(args) => look::ls(args, global, environment)?,
         Command::Tree(args) => look::tree(args, global, environment)?,

@@ -28,7 +28,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use graph::Patterns;
-use layer_store::{Attributes, Entry, Kind, StatIndex};
+use layer_store::{Attributes, Entry, Kind, StatIndex, Time};
 
 pub(crate) use digest::{ContentDigest, file_digest, nanoseconds};
 pub use error::ContextError;
@@ -114,8 +114,26 @@ impl ContextScan {
     }
 
     fn adjust(&self, attributes: &mut Attributes) {
-        if self.metadata == ContextMetadata::Git {
-            attributes.mode = git_mode(attributes);
+        match self.metadata {
+            ContextMetadata::AsIs => {}
+            ContextMetadata::Git => attributes.mode = git_mode(attributes),
+            ContextMetadata::Dated(time) => {
+                attributes.mode = git_mode(attributes);
+                attributes.mtime = Time { secs: time, nanos: 0 };
+            }
+        }
+    }
+
+    /// The digest of a selection, told from those of the same files with times of their own: times are
+    /// in no digest, and here they are part of what was asked for.
+    pub(crate) fn dated(&self, digest: [u8; 32]) -> [u8; 32] {
+        match self.metadata {
+            ContextMetadata::AsIs | ContextMetadata::Git => digest,
+            ContextMetadata::Dated(time) => {
+                let mut hasher = blake3::Hasher::new_derive_key("rbuild dated context");
+                hasher.update(&digest).update(&time.to_le_bytes());
+                *hasher.finalize().as_bytes()
+            }
         }
     }
 

@@ -22,7 +22,7 @@ use super::unfinished::UnfinishedFile;
 use crate::Session;
 use crate::request::{
     BuiltImage, CompressionChoice, Destination, ExtraName, ForeignLayers, ImageOutput, Keep, Layout,
-    LocalMode, Output, OutputKind, Push, TreeOptions,
+    LocalMode, Output, OutputKind, Push, Rewrite, TreeOptions,
 };
 use crate::worker::blocking;
 
@@ -187,7 +187,7 @@ fn shows_in_documents(
     request: &ExportRequest,
 ) -> bool {
     let rewritten = || {
-        output.rewrite_timestamp
+        output.rewrite != Rewrite::No
             && targets.iter().any(|based| epoch(output, based, request.source_date_epoch).is_some())
     };
     image.canonical == ExtraName::Yes

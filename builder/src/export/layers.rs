@@ -4,7 +4,7 @@ use std::path::Path;
 
 use futures::{StreamExt, TryStreamExt};
 use graph::Target;
-use layer_store::{LayerId, Lease, Packing, Snapshot, StoredVariant};
+use layer_store::{ArchiveTimes, LayerId, Lease, Packing, Snapshot, StoredVariant};
 use oci::{Compression, Descriptor, DiffId, ImageConfig};
 
 use super::assemble::{Family, LayerEntry};
@@ -15,7 +15,7 @@ use super::request::{FinishedTarget, RemoteLayer, RemoteLayers};
 use crate::Session;
 use crate::event::StepId;
 use crate::image::{BaseImage, base_image, ensure_blob};
-use crate::request::{CompressionChoice, Output};
+use crate::request::{CompressionChoice, Output, Rewrite};
 use crate::worker::{Permit, Permits, blocking};
 
 /// How the layers of one output are packed.
@@ -23,8 +23,8 @@ use crate::worker::{Permit, Permits, blocking};
 pub(super) struct Form {
     pub family: Family,
     pub compression: CompressionChoice,
-    /// Latest time of anything in a new layer.
-    pub clamp: Option<i64>,
+    /// The times in new layers.
+    pub times: ArchiveTimes,
 }
 
 impl Form {
@@ -38,7 +38,11 @@ impl Form {
             (Family::Oci, _) | (Family::Docker, Compression::None | Compression::Gzip) => Ok(Self {
                 family,
                 compression: output.compression,
-                clamp: epoch.filter(|_| output.rewrite_timestamp),
+                times: match (output.rewrite, epoch) {
+                    (Rewrite::No, _) | (_, None) => ArchiveTimes::Kept,
+                    (Rewrite::NotAfter, Some(epoch)) => ArchiveTimes::NotAfter(epoch),
+                    (Rewrite::Exactly, Some(epoch)) => ArchiveTimes::Exactly(epoch),
+                },
             }),
         }
     }
@@ -47,7 +51,10 @@ impl Form {
         Packing {
             compression: self.compression.form,
             level: self.compression.level,
-            clamp: self.clamp.filter(|_| !of_base),
+            times: match of_base {
+                true => ArchiveTimes::Kept,
+                false => self.times,
+            },
         }
     }
 }

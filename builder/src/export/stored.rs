@@ -1,6 +1,6 @@
 //! The store's own images: a config and layer ids. Nothing is compressed for them.
 
-use layer_store::{StoredImage, StoredVariant};
+use layer_store::{ArchiveTimes, StoredImage, StoredVariant};
 use oci::{Document, ImageConfig, MediaType, Reference};
 
 use super::assemble::{AssembledImage, Family, Style, image_with};
@@ -98,7 +98,7 @@ pub(crate) async fn pack(
     compression: CompressionChoice,
 ) -> Result<AssembledImage, ExportError> {
     let based = Based::of_stored(variant, config.parsed());
-    let form = Form { family: Family::Oci, compression, clamp: None };
+    let form = Form { family: Family::Oci, compression, times: ArchiveTimes::Kept };
     let entries = entries(session, &based, form).await?;
     Ok(image_with(&variant.platform, config, entries, &Style::PLAIN))
 }

@@ -65,6 +65,32 @@ pub(crate) async fn commit_time(session: &Session, source: &GitSource) -> Result
     .await
 }
 
+/// The committer's time of the commit that a directory of this machine has checked out, in seconds
+/// since 1970. `None`: it is in no repository, or `git` is not installed.
+pub async fn directory_time(session: &Session, dir: &std::path::Path) -> Option<i64> {
+    let (runner, dir) = (runner(session).ok()?, dir.to_owned());
+    blocking(Permit::free(), move || {
+        let git = Git::new(runner, "file:///").ok()?;
+        // Nothing of what the repository's own settings name is run for this.
+        let said = git
+            .run(Some(&dir), &["-c", "safe.directory=*", "rev-parse", "--verify", "HEAD^{commit}"])
+            .ok()?;
+        let commit =
+            git.run(Some(&dir), &["-c", "safe.directory=*", "cat-file", "commit", said.trim()]).ok()?;
+        committer_time(&commit)
+    })
+    .await
+}
+
+/// `committer NAME <ADDRESS> SECONDS ZONE`, in the header of a commit.
+fn committer_time(commit: &str) -> Option<i64> {
+    let line = commit
+        .lines()
+        .take_while(|line| !line.is_empty())
+        .find_map(|line| line.strip_prefix("committer "))?;
+    line.rsplit_once('>')?.1.split_whitespace().next()?.parse().ok()
+}
+
 fn runner(session: &Session) -> Result<Runner, GitError> {
     let helper = session.helper.clone().ok_or(GitError::NoHelper)?;
     Ok(Box::new(move |command| helper.run(command)))

@@ -17,6 +17,7 @@ pub use error::RemoteError;
 pub use git::{git_commit, git_context};
 pub use http::{HttpContext, http_context, http_source};
 pub use layout::layout_image;
+pub use time::context_time;
 pub(crate) use time::source_time;
 
 use crate::Session;

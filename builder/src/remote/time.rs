@@ -1,5 +1,7 @@
 //! The time of a remote source, which `SOURCE_DATE_EPOCH` may stand for.
 
+use std::path::Path;
+
 use graph::{HttpSource, Remote};
 use layer_store::Snapshot;
 
@@ -24,6 +26,20 @@ pub(crate) async fn source_time(
             let (session, source) = (session.clone(), source.clone());
             blocking(Permit::free(), move || file_time(&session, &snapshot, &source)).await
         }
+    }
+}
+
+/// When the files of a context were committed, in seconds since 1970: those of a git repository or
+/// of a directory in one. `None`: others have no such time.
+pub async fn context_time(
+    session: &Session,
+    source: Option<&Remote>,
+    directory: Option<&Path>,
+) -> Result<Option<i64>, RemoteError> {
+    match (source, directory) {
+        (Some(Remote::Git(source)), _) => Ok(Some(git::commit_time(session, source).await?)),
+        (None, Some(directory)) => Ok(git::directory_time(session, directory).await),
+        (Some(Remote::Http(_)), _) | (None, None) => Ok(None),
     }
 }
 

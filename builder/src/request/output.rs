@@ -17,8 +17,8 @@ pub struct Output {
     pub names: Vec<Reference>,
     /// `true`: OCI media types; `false`: Docker's.
     pub oci_media_types: bool,
-    /// Clamp the times in new layers to the epoch (`rewrite-timestamp=true`).
-    pub rewrite_timestamp: bool,
+    /// What becomes of the times in new layers, where there is an epoch.
+    pub rewrite: Rewrite,
     /// Epoch of this output (`source-date-epoch=`), instead of the request's.
     pub source_date_epoch: Option<i64>,
     /// Annotations of its documents.
@@ -35,12 +35,23 @@ impl Output {
             compression: CompressionChoice::default(),
             names: Vec::new(),
             oci_media_types: true,
-            rewrite_timestamp: false,
+            rewrite: Rewrite::No,
             source_date_epoch: None,
             annotations: Annotations::default(),
             foreign_layers: ForeignLayers::Convert,
         }
     }
+}
+
+/// What becomes of the times in new layers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rewrite {
+    /// They stay.
+    No,
+    /// None is later than the epoch (`rewrite-timestamp=true`).
+    NotAfter,
+    /// All are the epoch (`--timestamp`).
+    Exactly,
 }
 
 /// Kinds of outputs.

@@ -3,6 +3,7 @@
 //! Everything here is built from the pieces that a build uses; nothing prints.
 
 mod artifact;
+mod compare;
 mod edit;
 mod error;
 mod indexes;
@@ -20,6 +21,7 @@ mod validate;
 mod wasted;
 
 pub use artifact::{Artifact, Discovered, Referrer, attach, discover};
+pub use compare::{Comparison, Deviation, DifferingPart, Sameness, compare};
 pub use edit::{ConfigChange, Edit, edit};
 pub use error::ToolError;
 pub use indexes::{EntryChange, Existing, IndexRequest, MadeIndex, annotate_index, make_index};

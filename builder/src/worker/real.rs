@@ -261,6 +261,10 @@ impl Worker for RealWorker {
                     Reading::Path(path) => file::bind_digest(lease.store(), &input, path),
                     Reading::Whole => file::bind_digest(lease.store(), &input, "/"),
                 }?;
+                let digest = match &input {
+                    FileInput::Context(scan) => scan.dated(digest),
+                    FileInput::Snapshot(_) => digest,
+                };
                 if of_context {
                     keep_listing(&lease, &input, &reading, &digest);
                 }

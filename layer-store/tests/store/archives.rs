@@ -238,7 +238,7 @@ fn entries_come_in_canonical_order() {
 
 #[test]
 fn compressed_bytes_are_the_same_every_time() {
-    use layer_store::Packing;
+    use layer_store::{ArchiveTimes, Packing};
     use oci::Compression;
     let place = place();
     let text = "some text that compresses well\n".repeat(100_000);
@@ -263,10 +263,19 @@ fn compressed_bytes_are_the_same_every_time() {
         place.lease.unpack(&mut stream, &packed.diff_id).unwrap();
         assert!(place.lease.known_blobs(&one).unwrap().contains(&packed.descriptor()));
     }
-    let clamped = Packing { clamp: Some(5), ..Packing::PLAIN };
+    let clamped = Packing { times: ArchiveTimes::NotAfter(5), ..Packing::PLAIN };
     let packed = place.lease.pack(&one, &Snapshot::default(), &clamped).unwrap();
     assert_ne!(packed.diff_id, place.lease.diff_id(&one).unwrap());
     let blob = place.store.open_blob(&packed.digest).unwrap().unwrap();
     let mut reader = TarReader::new(blob);
     assert_eq!(reader.next_entry().unwrap().unwrap().attributes.mtime, Time { secs: 5, nanos: 0 });
+    let late = 4_000_000_000;
+    let set = Packing { times: ArchiveTimes::Exactly(late), ..Packing::PLAIN };
+    let packed = place.lease.pack(&one, &Snapshot::default(), &set).unwrap();
+    assert_ne!(packed.diff_id, place.lease.diff_id(&one).unwrap());
+    let mut reader = TarReader::new(place.store.open_blob(&packed.digest).unwrap().unwrap());
+    while let Some(entry) = reader.next_entry().unwrap() {
+        assert_eq!(entry.attributes.mtime.secs, late, "{}", entry.path.display());
+    }
+    assert_eq!(place.lease.pack(&one, &Snapshot::default(), &set).unwrap(), packed);
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use layer_store::{CacheKey, Content, LayerId, Packing, Record, ResultId, Snapshot, Store};
+use layer_store::{ArchiveTimes, CacheKey, Content, LayerId, Packing, Record, ResultId, Snapshot, Store};
 use oci::{Compression, Digest};
 
 use crate::support::{archive_of, diff_of, file, options, place};
@@ -31,7 +31,7 @@ fn child() {
         let id = writer.commit().unwrap();
         let bytes = archive_of(&lease, &id, &Snapshot::default());
         lease.unpack(&mut &bytes[..], &diff_of(&bytes)).unwrap();
-        let gzip = Packing { compression: Compression::Gzip, level: Some(1), clamp: None };
+        let gzip = Packing { compression: Compression::Gzip, level: Some(1), times: ArchiveTimes::Kept };
         lease.pack(&id, &Snapshot::default(), &gzip).unwrap();
         let key = CacheKey(*blake3::hash(&round.to_le_bytes()).as_bytes());
         let claim = store.claim(&key).unwrap();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use builder::request::{
-    Annotation, Annotations, CompressionChoice, Destination, ForeignLayers, Output, OutputKind,
+    Annotation, Annotations, CompressionChoice, Destination, ForeignLayers, Output, OutputKind, Rewrite,
 };
 use oci::{Compression, Reference};
 
@@ -140,7 +140,10 @@ impl Fields {
                 compression: self.compression()?,
                 names: self.names()?,
                 oci_media_types: self.flag("oci-mediatypes", true)?,
-                rewrite_timestamp: self.flag("rewrite-timestamp", false)? && !no_epoch,
+                rewrite: match self.flag("rewrite-timestamp", false)? && !no_epoch {
+                    true => Rewrite::NotAfter,
+                    false => Rewrite::No,
+                },
                 annotations: self.annotations()?,
                 foreign_layers: match self.flag("prefer-nondist-layers", false)? {
                     true => ForeignLayers::Keep,

@@ -1,0 +1,104 @@
+//! `rbuild verify`: builds again, otherwise than before, and compares.
+
+use std::fmt::Write as _;
+
+use builder::error::Category;
+use builder::toolchain::{self, Comparison, DifferingPart, Place, Sameness};
+use builder::{Categorised, Session};
+use oci::Reference;
+use rustix::fs::Mode;
+
+use super::build;
+use crate::args::{BuildArgs, Global, VerifyArgs};
+use crate::environment::Environment;
+use crate::failure::Failure;
+use crate::progress;
+
+/// As many deviations are told.
+const MOST: usize = 50;
+
+/// Rebuilds with nothing from the cache, one step at a time and with another umask, then compares.
+pub fn run(args: &VerifyArgs, global: &Global, environment: &Environment) -> Result<(), Failure> {
+    let image = super::place(&args.image)?;
+    let given = &args.build;
+    if !given.outputs.is_empty() || given.push || !given.tags.is_empty() {
+        return Err(Failure::usage("verify makes nothing that stays: -o, -t and --push have no place in it"));
+    }
+    let platform = match given.platforms.as_slice() {
+        [] => oci::Platform::host(),
+        [one] => super::platform(Some(one))?,
+        _ => return Err(Failure::usage("verify looks at one platform at a time")),
+    };
+    let text = format!("rbuild.invalid/verify:{}", std::process::id());
+    let name: Reference = text.parse().map_err(Failure::usage)?;
+    let build = BuildArgs {
+        tags: vec![text],
+        // With a manifest, so that the digest can be compared, too.
+        outputs: vec!["type=image,rewrite-timestamp=true,name-canonical=true".to_owned()],
+        no_cache: true,
+        reproducible: given.timestamp.is_none(),
+        jobs: Some(1),
+        ..given.clone()
+    };
+    rustix::process::umask(Mode::from_raw_mode(0o077));
+    let form = progress::choose(build.quiet, build.progress, environment.get("BUILDKIT_PROGRESS"))
+        .map_err(Failure::usage)?;
+    let built = build::perform(&build, form, global, environment, async |session| {
+        let again = Place::Store(name.clone());
+        let compared = toolchain::compare(session, &image, &again, &platform).await;
+        forget(session, &name)?;
+        compared.map_err(|error| Failure::from_error(error.category(), &error))
+    })?;
+    tell(&args.image, &built.after)
+}
+
+/// Takes the names of the rebuilt image away.
+fn forget(session: &Session, name: &Reference) -> Result<(), Failure> {
+    let failed = |error: layer_store::StoreError| Failure::from_error(Category::Local, &error);
+    for (known, _) in session.store.images().map_err(failed)? {
+        if known.repository() == name.repository() {
+            session.store.untag(&known).map_err(failed)?;
+        }
+    }
+    Ok(())
+}
+
+fn tell(image: &str, compared: &Comparison) -> Result<(), Failure> {
+    match compared.sameness {
+        Sameness::Manifest => super::print(&format!("{image}: rebuilt to the same manifest\n")),
+        Sameness::Content => {
+            super::print(&format!("{image}: rebuilt to the same files and config, packed otherwise\n"));
+        }
+        Sameness::Different => {
+            super::print(&described(compared));
+            let count = compared.deviations.len();
+            return Err(Failure::new(
+                Category::Step,
+                format!("{image}: the rebuilt image differs ({count})"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn described(compared: &Comparison) -> String {
+    let mut text = String::new();
+    for deviation in compared.deviations.iter().take(MOST) {
+        let part = match &deviation.part {
+            DifferingPart::Config(field) => format!("config: {field}"),
+            DifferingPart::Layers => "number of layers".to_owned(),
+            DifferingPart::File(layer, path) => format!("layer {}: /{}", layer + 1, path.display()),
+            DifferingPart::Archive(layer) => format!("layer {}: its archive", layer + 1),
+        };
+        let _ = write!(text, "{part}: {}", deviation.how);
+        if let Some(step) = &deviation.step {
+            let _ = write!(text, "\n    by {}", step.lines().next().unwrap_or_default());
+        }
+        text.push('\n');
+    }
+    let more = compared.deviations.len().saturating_sub(MOST);
+    if more > 0 {
+        let _ = writeln!(text, "and {more} more");
+    }
+    text
+}
