@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use graph::{Edge, Graph, Op, VertexId};
-use layer_store::{CacheKey, LayerId, PackedLayer, Packing, Record, ResultId, Snapshot};
+use layer_store::{ArchiveTimes, CacheKey, LayerId, PackedLayer, Packing, Record, ResultId, Snapshot};
 use oci::{Descriptor, Digest, MediaType};
 use tokio::sync::mpsc;
 
@@ -212,7 +212,7 @@ impl Sender {
             return Ok(Some((id, layer)));
         }
         let (lease, choice) = (self.session.lease.clone(), destination.target.compression);
-        let how = Packing { compression: choice.form, level: choice.level, clamp: None };
+        let how = Packing { compression: choice.form, level: choice.level, times: ArchiveTimes::Kept };
         let packed =
             blocking(self.permits.acquire().await, move || match lease.store().layer(&wanted.id)? {
                 Some(_) => lease.pack_for_others(&wanted.id, &wanted.below, &how).map(Some),

@@ -8,7 +8,7 @@ use layer_store::{LayerId, PackedLayer, Snapshot};
 use oci::{Compression, Descriptor, Digest, Reference, Repository};
 
 use crate::event::StepId;
-use crate::request::{BuildRequest, BuiltImage, Keep, Output, OutputKind, Push};
+use crate::request::{BuildRequest, BuiltImage, Keep, Output, OutputKind, Push, Rewrite};
 
 /// A target whose tree is there.
 #[derive(Clone, Debug)]
@@ -82,7 +82,7 @@ pub fn takes_remote(output: &Output, layer: &PackedLayer) -> bool {
             let handed_on = image.push != Push::No && image.store == Keep::No;
             let fits = !output.compression.force || compression == Some(output.compression.form);
             let spoken = output.oci_media_types || compression != Some(Compression::Zstd);
-            handed_on && fits && spoken && !output.rewrite_timestamp
+            handed_on && fits && spoken && output.rewrite == Rewrite::No
         }
         OutputKind::CacheOnly => true,
         OutputKind::Oci(..) | OutputKind::Docker(_) | OutputKind::Local(..) | OutputKind::Tar(..) => false,
