@@ -28,6 +28,10 @@ pub async fn build(session: &Session, request: BuildRequest) -> Result<BuildOutc
     session.events.record(Some(recorder.clone()));
     let profile = request.profile.clone();
     let result = recorded(session, request, &recorder).await;
+    if result.is_err() {
+        // The steps that went well serve the next build, after a power cut too.
+        drop(seal(session).await);
+    }
     session.events.record(None);
     let build = recorder.finish(result.as_ref().err().map(ToString::to_string)).await;
     if let Some(path) = profile {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::disk::{Durable, Named, give_name, read_json, replace, to_json};
 use crate::error::{At, Result, StoreError};
+use crate::lease::Holding;
 use crate::lock::{Hold, Lock};
 use crate::truth::{Aside, read_aside, write_aside};
 use crate::{ContentId, LayerId, Lease, Packing, Snapshot, Store};
@@ -142,10 +143,10 @@ impl Store {
 
     /// Syncs the store's file system once; the layers that are here now then survive a power cut.
     ///
-    /// The lease says who asks: layers of other live processes of this boot are covered by the same sync.
+    /// Those are the layers that the lease's process made or uses, whoever made them in this boot.
     pub fn seal(&self, lease: &Lease) -> Result<()> {
         debug_assert_eq!(lease.store().root(), self.root());
-        let marked = self.unsynced()?;
+        let marked = self.unsynced(lease);
         if marked.is_empty() {
             return Ok(());
         }
@@ -164,17 +165,15 @@ impl Store {
         Ok(())
     }
 
-    /// The marks of this boot.
-    fn unsynced(&self) -> Result<Vec<PathBuf>> {
-        let dir = self.at("layers");
-        let mut found = Vec::new();
-        for entry in std::fs::read_dir(&dir).at(&dir)? {
-            let mark = entry.at(&dir)?.path().join("unsynced");
-            if std::fs::read_to_string(&mark).is_ok_and(|boot| boot == self.0.boot) {
-                found.push(mark);
-            }
-        }
-        Ok(found)
+    /// The marks of this boot. Each is read by its name: a store holds many layers that a build has
+    /// nothing to do with.
+    fn unsynced(&self, lease: &Lease) -> Vec<PathBuf> {
+        let marks = lease.held().into_iter().map(|id| self.layer_path(&id).join("unsynced"));
+        let of_this_boot = |mark: &PathBuf| match std::fs::read_to_string(mark) {
+            Ok(boot) => boot == self.0.boot,
+            Err(_) => false,
+        };
+        marks.filter(of_this_boot).collect()
     }
 }
 
@@ -197,6 +196,16 @@ fn usable(dir: &Path, boot: &str) -> Result<Option<Meta>> {
 }
 
 impl Lease {
+    /// Looks a layer of an image up, and says that it is in use. Where that was news it is looked up
+    /// again: a collection may have been faster.
+    pub fn find_layer(&self, diff: &DiffId, chain: &ChainId) -> Result<Option<LayerId>> {
+        let Some(id) = self.store().find_layer(diff, chain)? else { return Ok(None) };
+        match self.take_hold(&id)? {
+            Holding::Already => Ok(Some(id)),
+            Holding::News => self.store().find_layer(diff, chain),
+        }
+    }
+
     /// Writes the documents of an unfinished layer and gives it its name.
     /// Where somebody was faster, theirs is used and ours vanishes.
     pub(crate) fn publish(&self, dir: &Path, id: &LayerId, meta: &Meta, aside: &Aside) -> Result<()> {

@@ -1,5 +1,6 @@
 //! Leases: the proof that a process lives, the list of what it uses, and its unfinished things.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,6 +24,14 @@ pub(crate) struct Held {
     tmp: PathBuf,
     lock: Mutex<Option<Lock>>,
     counter: AtomicU64,
+    layers: Mutex<BTreeSet<LayerId>>,
+}
+
+/// Whether a layer was in use by the same lease before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Holding {
+    News,
+    Already,
 }
 
 impl Store {
@@ -39,6 +48,7 @@ impl Store {
             tmp,
             lock: Mutex::new(Some(lock)),
             counter: AtomicU64::new(0),
+            layers: Mutex::default(),
         })))
     }
 }
@@ -64,6 +74,26 @@ impl Lease {
 
     /// Says that this process uses a layer, so that no collection takes it.
     pub fn hold(&self, id: &LayerId) -> Result<()> {
+        self.take_hold(id).map(|_| ())
+    }
+
+    pub(crate) fn take_hold(&self, id: &LayerId) -> Result<Holding> {
+        let mut layers = self.0.layers.lock().unwrap_or_else(PoisonError::into_inner);
+        if layers.contains(id) {
+            return Ok(Holding::Already);
+        }
+        self.note(id)?;
+        layers.insert(id.clone());
+        Ok(Holding::News)
+    }
+
+    /// The layers that this process made or uses.
+    pub(crate) fn held(&self) -> Vec<LayerId> {
+        self.0.layers.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    /// Writes it where collections look.
+    fn note(&self, id: &LayerId) -> Result<()> {
         let guard = self.0.lock.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(lock) = guard.as_ref() else { return Ok(()) };
         let path = self.0.store.at("leases");

@@ -4,6 +4,7 @@ use rusqlite::{OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Result, StoreError};
+use crate::lease::Holding;
 use crate::{CacheKey, Lease, ResultId, Snapshot, Store};
 
 /// A result that a record's step read.
@@ -130,6 +131,17 @@ fn unix_now() -> i64 {
 }
 
 impl Lease {
+    /// Looks a record up and says that its layers are in use. Where that was news it is looked up again:
+    /// a collection may have been faster.
+    pub fn record(&self, key: &CacheKey) -> Result<Option<Record>> {
+        let Some(record) = self.store().record(key)? else { return Ok(None) };
+        let mut news = false;
+        for id in record.outputs.iter().flat_map(|snapshot| &snapshot.0) {
+            news |= self.take_hold(id)? == Holding::News;
+        }
+        if news { self.store().record(key) } else { Ok(Some(record)) }
+    }
+
     /// Files a record under a key, in place of any other.
     pub fn put_record(&self, key: &CacheKey, record: &Record) -> Result<()> {
         let path = self.store().at("index.db");

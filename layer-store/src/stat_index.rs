@@ -57,7 +57,11 @@ impl Store {
 impl StatIndex {
     /// The digests of files that have not changed since they were stored, in the order of the keys.
     pub fn get_many(&self, keys: &[StatKey]) -> Result<Vec<Option<[u8; 32]>>> {
-        self.0.0.index.read(|connection| keys.iter().map(|key| get(connection, key)).collect())
+        self.0.0.index.read(|connection| {
+            // One transaction: else each row takes and gives back the locks of the file.
+            let reading = connection.unchecked_transaction()?;
+            keys.iter().map(|key| get(&reading, key)).collect()
+        })
     }
 
     /// Stores digests. `began` is a moment before the first of these files was read: what changed shortly

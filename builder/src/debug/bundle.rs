@@ -153,7 +153,7 @@ fn take_in(
     let stack: Vec<DiffId> =
         below.iter().chain([&layers.len()]).filter_map(|n| diffs.get(*n).cloned()).collect();
     let chain = ChainId::of(&stack).unwrap_or_else(|| ChainId::extend(None, diff));
-    if let Some(id) = lease.store().find_layer(diff, &chain)? {
+    if let Some(id) = lease.find_layer(diff, &chain)? {
         return Ok(id);
     }
     let mut scratch = lease.blob()?;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use futures::{StreamExt, TryStreamExt};
 use graph::ImageSource;
-use layer_store::{PendingLayer, Snapshot, Store, Unpacked};
+use layer_store::{Lease, PendingLayer, Snapshot, Store, Unpacked};
 use oci::{ChainId, Descriptor, DiffId, Reference, Repository};
 
 use super::documents::{even, manifest_and_config};
@@ -32,8 +32,8 @@ pub async fn pull_image(
     step: StepId,
 ) -> Result<Snapshot, ImageError> {
     if source.manifest.media_type.is_config() {
-        let (store, source) = (session.store.clone(), source.clone());
-        return blocking(Permit::free(), move || stored_snapshot(&store, &source)).await;
+        let (lease, source) = (session.lease.clone(), source.clone());
+        return blocking(Permit::free(), move || stored_snapshot(&lease, &source)).await;
     }
     let (manifest, config) = manifest_and_config(session, &source.reference, &source.manifest).await?;
     let places = places(&source.reference, &manifest.parsed().layers, &config.parsed().rootfs.diff_ids)?;
@@ -42,7 +42,15 @@ pub async fn pull_image(
 }
 
 /// The layers of an image that was built here and has no manifest; its config names it.
-fn stored_snapshot(store: &Store, source: &ImageSource) -> Result<Snapshot, ImageError> {
+fn stored_snapshot(lease: &Lease, source: &ImageSource) -> Result<Snapshot, ImageError> {
+    let snapshot = tagged_snapshot(lease.store(), source)?;
+    for id in &snapshot.0 {
+        lease.hold(id)?;
+    }
+    Ok(snapshot)
+}
+
+fn tagged_snapshot(store: &Store, source: &ImageSource) -> Result<Snapshot, ImageError> {
     let matches = |variant: &&layer_store::StoredVariant| variant.config.digest == source.manifest.digest;
     let by_name = store.image(&source.reference)?;
     if let Some(variant) = by_name.as_ref().and_then(|image| image.variants.iter().find(matches)) {
@@ -151,8 +159,8 @@ async fn stack(
 }
 
 async fn find(session: &Session, place: &Place) -> Result<Option<layer_store::LayerId>, ImageError> {
-    let (store, place) = (session.store.clone(), place.clone());
-    Ok(blocking(Permit::free(), move || store.find_layer(&place.diff, &place.chain)).await?)
+    let (lease, place) = (session.lease.clone(), place.clone());
+    Ok(blocking(Permit::free(), move || lease.find_layer(&place.diff, &place.chain)).await?)
 }
 
 async fn on_top(

@@ -10,7 +10,7 @@ use crate::git;
 use crate::keys;
 use crate::plan::Extra;
 use crate::request::LocalContext;
-use crate::worker::{Permit, blocking, kept};
+use crate::worker::{Permit, blocking};
 
 /// The commit that a name in a repository stands for; the empty name is the default branch.
 pub async fn git_commit(session: &Session, url: &str, name: &str) -> Result<String, RemoteError> {
@@ -26,8 +26,8 @@ pub async fn git_context(session: &Session, source: &GitSource) -> Result<LocalC
     let op = Op::Git(source.clone());
     let key = keys::definition(&op, &[]);
     let found = {
-        let session = session.clone();
-        blocking(Permit::free(), move || kept(&session, &key)).await
+        let lease = session.lease.clone();
+        blocking(Permit::free(), move || lease.record(&key).ok()?).await
     };
     if let Some(snapshot) = found.and_then(|record| record.outputs.into_iter().next()) {
         return context(session, snapshot);

@@ -6,7 +6,6 @@
 
 mod contexts;
 mod http;
-mod kept;
 mod permit;
 mod real;
 mod versions;
@@ -25,7 +24,6 @@ use crate::solve::Name;
 
 pub use http::HttpError;
 pub(crate) use http::fetch as fetch_url;
-pub(crate) use kept::kept;
 pub use permit::{Permit, Permits, blocking};
 pub(crate) use real::RealWorker;
 

@@ -1,6 +1,6 @@
 //! The worker that works: on the store, the network, and in sandboxes.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -37,7 +37,6 @@ pub(crate) struct RealWorker {
     resources: StepResources,
     contexts: Contexts,
     readers: Permits,
-    held: Arc<Mutex<HashSet<LayerId>>>,
     contents: Mutex<HashMap<LayerId, ContentId>>,
 }
 
@@ -53,17 +52,7 @@ impl RealWorker {
     ) -> Self {
         let readers = Permits::new(std::thread::available_parallelism().map_or(2, usize::from));
         let contexts = Contexts::new(session.store.clone(), contexts, metadata);
-        Self {
-            session,
-            recorder,
-            shelf,
-            feed,
-            resources,
-            contexts,
-            readers,
-            held: Arc::default(),
-            contents: Mutex::default(),
-        }
+        Self { session, recorder, shelf, feed, resources, contexts, readers, contents: Mutex::default() }
     }
 
     async fn file_input(&self, tree: &Tree, step: Option<StepId>) -> Result<FileInput, Cause> {
@@ -214,25 +203,6 @@ fn mounted_paths(op: &ExecOp, position: usize) -> Vec<String> {
     paths
 }
 
-/// Reads a record and says that its layers are in use; looks again where that was news, since a
-/// collection may have been faster.
-fn find(session: &Session, held: &Mutex<HashSet<LayerId>>, key: &CacheKey) -> Option<Record> {
-    let record = session.store.record(key).ok()??;
-    let news: Vec<LayerId> = {
-        let held = held.lock().unwrap_or_else(PoisonError::into_inner);
-        let layers = record.outputs.iter().flat_map(|snapshot| &snapshot.0);
-        layers.filter(|id| !held.contains(*id)).cloned().collect()
-    };
-    if news.is_empty() {
-        return Some(record);
-    }
-    for id in &news {
-        session.lease.hold(id).ok()?;
-    }
-    held.lock().unwrap_or_else(PoisonError::into_inner).extend(news);
-    session.store.record(key).ok()?
-}
-
 /// Keeps what was read, file by file, for explanations. Without it a build is as good.
 fn keep_listing(lease: &Lease, input: &FileInput, reading: &Reading, digest: &[u8; 32]) {
     if lease.store().has_listing(digest) {
@@ -284,8 +254,8 @@ impl Worker for RealWorker {
     }
 
     fn record(&self, key: CacheKey) -> BoxFuture<'_, Option<Record>> {
-        let (session, held) = (self.session.clone(), Arc::clone(&self.held));
-        blocking(Permit::free(), move || find(&session, &held, &key)).boxed()
+        let lease = self.session.lease.clone();
+        blocking(Permit::free(), move || lease.record(&key).ok()?).boxed()
     }
 
     fn offers(&self, key: CacheKey) -> BoxFuture<'_, Vec<Offer>> {

@@ -4,7 +4,7 @@ use graph::{HttpSource, Op};
 use layer_store::{CacheKey, Component, Record, Snapshot};
 use registry_client::HttpResponse;
 
-use super::{Permit, blocking, kept};
+use super::{Permit, blocking};
 use crate::Session;
 use crate::keys;
 
@@ -54,8 +54,8 @@ impl Versions {
 
 impl Earlier {
     pub(super) async fn find(session: &Session, source: &HttpSource) -> Option<Self> {
-        let (session, key) = (session.clone(), key(source));
-        let record = blocking(Permit::free(), move || kept(&session, &key)).await?;
+        let (lease, key) = (session.lease.clone(), key(source));
+        let record = blocking(Permit::free(), move || lease.record(&key).ok()?).await?;
         let value = |name: &str| {
             record
                 .components

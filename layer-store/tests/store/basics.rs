@@ -199,3 +199,24 @@ fn collection_keeps_what_is_referred_to() {
     assert_eq!((collected.layers, collected.records), (1, 1));
     assert!(std::fs::read_dir(store.root().join("tmp")).unwrap().next().is_none());
 }
+
+/// A process answers for what it made or uses, not for the whole store.
+#[test]
+fn sealing_covers_what_the_lease_made_or_uses() {
+    let place = place();
+    let base = Snapshot::default();
+    let other = place.store.lease().unwrap();
+    let (own, used, foreign) = (
+        layer_of(&place.lease, &base, &[("a", "1")]),
+        layer_of(&other, &base, &[("b", "1")]),
+        layer_of(&other, &base, &[("c", "1")]),
+    );
+    let key = CacheKey([3; 32]);
+    other.put_record(&key, &record(vec![Snapshot(vec![used.clone()])])).unwrap();
+    assert!(place.lease.record(&key).unwrap().is_some());
+    place.store.seal(&place.lease).unwrap();
+    let marked = |id: &layer_store::LayerId| {
+        place.store.root().join("layers").join(id.as_str()).join("unsynced").exists()
+    };
+    assert_eq!([marked(&own), marked(&used), marked(&foreign)], [false, false, true]);
+}
