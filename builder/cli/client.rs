@@ -23,6 +23,28 @@ pub fn open(
     open_trusting(global, environment, helper, &[])
 }
 
+/// What counts for one command beside the settings.
+#[derive(Default)]
+pub struct Additions {
+    /// Hosts (with their ports) where plain HTTP and any certificate will do.
+    pub insecure: Vec<String>,
+    /// Credentials that win over all others, by host.
+    pub logins: Vec<(String, Credential)>,
+}
+
+/// The same with additions.
+pub fn open_with(
+    global: &Global,
+    environment: &Environment,
+    helper: OutsideHelper,
+    additions: &Additions,
+) -> Result<Client, RegistryError> {
+    let credentials = credentials(global, environment)?.with_helpers(runner(helper));
+    let given = additions.logins.iter().cloned();
+    let credentials = given.fold(credentials, |all, (host, credential)| all.with(&host, credential));
+    with(global, environment, credentials, &additions.insecure)
+}
+
 /// The same; to these hosts (with their ports) it speaks plain HTTP, too, and takes any certificate.
 pub fn open_trusting(
     global: &Global,

@@ -1,5 +1,6 @@
 //! Pushing and pulling under seeded faults, killed and restarted at random; and registries that answer
-//! anything at all. `RBUILD_CHAOS_SEEDS` and `RBUILD_HOSTILE_SEEDS` set how many runs there are.
+//! anything at all. `RBUILD_CHAOS_SEEDS` sets how many runs there are, `RBUILD_HOSTILE_REPLIES` how many
+//! answers; tests/long-runs sets both high.
 
 mod support;
 
@@ -20,10 +21,10 @@ use support::fake::Fake;
 use support::server::{Fate, Reply, Request, Server, reply};
 use support::{layer, noise, read_blob, reference};
 
-/// How many runs are wanted.
+/// How many are wanted.
 #[allow(clippy::disallowed_methods, reason = "a long run is asked for from outside")]
-fn seeds(variable: &str, usual: u64) -> std::ops::Range<u64> {
-    0..std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
+fn wanted(variable: &str, usual: u64) -> u64 {
+    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
 }
 
 /// Patient, but with short waits.
@@ -189,7 +190,7 @@ impl Dice {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn transfers_finish_under_any_faults() {
-    for seed in seeds("RBUILD_CHAOS_SEEDS", 40) {
+    for seed in 0..wanted("RBUILD_CHAOS_SEEDS", 40) {
         let outcome = tokio::time::timeout(Duration::from_secs(60), tokio::spawn(run(seed))).await;
         assert!(matches!(outcome, Ok(Ok(()))), "seed {seed}: {outcome:?}");
     }
@@ -340,7 +341,9 @@ async fn no_answer_makes_it_tell_a_secret_or_panic() {
         away.push(format!("http://{address}:{}/steal", thief.address.port()));
     }
     let answered = Arc::new(AtomicUsize::new(0));
-    for seed in seeds("RBUILD_HOSTILE_SEEDS", 60) {
+    let most = wanted("RBUILD_HOSTILE_REPLIES", 600);
+    let told = || answered.load(Ordering::SeqCst) as u64;
+    for seed in (0..).take_while(|_| told() < most) {
         let outcome = tokio::spawn(hostile(seed, away.clone(), answered.clone()));
         let outcome = tokio::time::timeout(Duration::from_secs(60), outcome).await;
         assert!(matches!(outcome, Ok(Ok(()))), "seed {seed}: {outcome:?}");
@@ -352,7 +355,7 @@ async fn no_answer_makes_it_tell_a_secret_or_panic() {
         let told = [PASSWORD, secret.as_str()].iter().any(|part| all.contains(part) || body.contains(part));
         assert!(!told && request.header("authorization").is_none(), "{request:?}");
     }
-    assert!(answered.load(Ordering::SeqCst) > 500, "the registry was asked often");
+    println!("{} answers, {} requests led astray", answered.load(Ordering::SeqCst), thief.requests().len());
 }
 
 async fn hostile(seed: u64, away: Vec<String>, answered: Arc<AtomicUsize>) {

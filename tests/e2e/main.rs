@@ -44,4 +44,5 @@ mod save;
 mod serve;
 mod single_id;
 mod store;
+mod sync;
 mod tls;

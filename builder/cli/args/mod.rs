@@ -18,6 +18,7 @@ mod run;
 mod save;
 mod serve;
 mod store;
+mod sync;
 mod values;
 
 use std::ffi::OsString;
@@ -45,6 +46,7 @@ pub use run::{PrivilegeArg, RunArgs, RunNetwork};
 pub use save::{LoadArgs, SaveArgs, SaveForm};
 pub use serve::{RegistryCommand, ServeArgs};
 pub use store::{CatArgs, CheckArgs, DiffArgs, DuArgs, LookArgs, PruneArgs, StoreCommand};
+pub use sync::{SyncArgs, SyncFrom, SyncTo};
 pub use values::{LabelArg, SecretArg, SecretFrom, UlimitArg};
 
 /// Builds container images from Dockerfiles and moves them between registries, without a daemon.
@@ -95,6 +97,8 @@ pub enum Command {
     Save(SaveArgs),
     /// Load images from a file into the store
     Load(LoadArgs),
+    /// Copy many images between registries and directories
+    Sync(SyncArgs),
     /// List the images of the store
     Images(ImagesArgs),
     /// Show an image's manifest and config as JSON

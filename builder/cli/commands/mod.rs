@@ -26,6 +26,7 @@ mod run;
 mod save;
 mod serve;
 mod store;
+mod sync;
 mod tags;
 mod transfer;
 mod verify;
@@ -50,6 +51,7 @@ pub fn dispatch(cli: &Cli, environment: &Environment) -> Result<u8, Failure> {
         Command::Copy(args) => copy::run(args, global, environment)?,
         Command::Save(args) => save::save(args, global, environment)?,
         Command::Load(args) => save::load(args, global, environment)?,
+        Command::Sync(args) => sync::run(args, global, environment)?,
         Command::Images(args) => images::list(args, global, environment)?,
         Command::Rm(args) => images::remove(args, global, environment)?,
         Command::Tag(args) => images::tag(args, global, environment)?,

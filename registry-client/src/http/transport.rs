@@ -204,7 +204,8 @@ impl Transport {
 
     /// The first scheme in which the host answers; no credential is shown.
     async fn probe(&self, endpoint: &Endpoint, candidates: &[Scheme]) -> Result<Scheme, RegistryError> {
-        let mut first_failure = None;
+        // The one to tell: where somebody listens and speaks no HTTP, what came of HTTPS says more.
+        let mut failure: Option<(RegistryError, bool)> = None;
         for scheme in candidates {
             let url = url(*scheme, endpoint.authority())?
                 .join(&endpoint.api(""))
@@ -216,12 +217,14 @@ impl Transport {
                     }
                 }
                 Err(source) => {
-                    let failure = self.failure(&endpoint.host, "connecting", source);
-                    first_failure.get_or_insert(failure);
+                    let listens = *scheme == Scheme::Http && !source.is_connect();
+                    if failure.as_ref().is_none_or(|(_, listened)| *listened) {
+                        failure = Some((self.failure(&endpoint.host, "connecting", source), listens));
+                    }
                 }
             }
         }
-        Err(first_failure.unwrap_or_else(|| {
+        Err(failure.map(|(error, _)| error).unwrap_or_else(|| {
             RegistryError::protocol(&endpoint.host, "connecting", "it speaks neither HTTP nor HTTPS")
         }))
     }

@@ -98,7 +98,7 @@ pub enum PlaceError {
 }
 
 impl PlaceError {
-    pub(super) fn io(path: &Path, source: impl Into<io::Error>) -> Self {
+    pub(crate) fn io(path: &Path, source: impl Into<io::Error>) -> Self {
         PlaceError::Io { path: path.to_owned(), source: source.into() }
     }
 

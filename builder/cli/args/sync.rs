@@ -1,0 +1,64 @@
+//! The options of `sync`, named as skopeo names them.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+#[derive(Debug, Args)]
+pub struct SyncArgs {
+    /// Where the images are: a repository or image for docker, a directory with directories of images
+    /// for dir, a list of repositories for yaml
+    #[arg(value_name = "SOURCE")]
+    pub source: String,
+    /// Where they go: a registry, with a path below it or without, or a directory
+    #[arg(value_name = "DESTINATION")]
+    pub destination: String,
+    /// What SOURCE is
+    #[arg(short, long, value_enum)]
+    pub src: SyncFrom,
+    /// What DESTINATION is
+    #[arg(short, long, value_enum)]
+    pub dest: SyncTo,
+    /// Keep the whole name of an image below DESTINATION, not its last part alone
+    #[arg(long)]
+    pub scoped: bool,
+    /// Print what would be copied, and copy nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Go on with the other images when one fails; the failures come last
+    #[arg(long)]
+    pub keep_going: bool,
+    /// Copy one platform of each index alone [default: all of them]
+    #[arg(long, value_name = "OS/ARCH")]
+    pub platform: Option<String>,
+    /// Accepted for compatibility: all platforms are copied unless --platform names one
+    #[arg(short, long, conflicts_with = "platform")]
+    pub all: bool,
+    /// Accepted for compatibility: digests are always preserved
+    #[arg(long)]
+    pub preserve_digests: bool,
+    /// Copy what refers to the images as well (signatures, attestations, SBOMs)
+    #[arg(long)]
+    pub referrers: bool,
+    /// Write each copied digest with its new name to FILE, one a line
+    #[arg(long, value_name = "FILE")]
+    pub digestfile: Option<PathBuf>,
+    /// Print only the digests
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+/// What a source of many images is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SyncFrom {
+    Docker,
+    Dir,
+    Yaml,
+}
+
+/// What a destination of many images is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SyncTo {
+    Docker,
+    Dir,
+}
