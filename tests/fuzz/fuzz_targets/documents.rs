@@ -1,11 +1,8 @@
-//! Manifests, indexes and configs: any bytes give a document or an error.
+//! See `targets::documents`.
 #![no_main]
 
-use oci::{Document, ImageConfig, Index, Manifest, MediaType};
+#[path = "../targets.rs"]
+#[allow(dead_code, reason = "each program runs one of them")]
+mod targets;
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    let raw = bytes.to_vec();
-    let _ = Document::<Manifest>::parse(MediaType::OciManifest, raw.clone().into());
-    let _ = Document::<Index>::parse(MediaType::OciIndex, raw.clone().into());
-    let _ = Document::<ImageConfig>::parse(MediaType::OciConfig, raw.into());
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| targets::documents(bytes));

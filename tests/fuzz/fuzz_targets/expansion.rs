@@ -1,13 +1,8 @@
-//! Any text as a word with variables: a value or an error, for both escape characters.
+//! See `targets::expansion`.
 #![no_main]
 
-use dockerfile::EscapeChar;
+#[path = "../targets.rs"]
+#[allow(dead_code, reason = "each program runs one of them")]
+mod targets;
 
-libfuzzer_sys::fuzz_target!(|text: &str| {
-    let values = |name: &str| (name.len() % 2 == 1).then(|| "v a/l".to_owned());
-    for escape in [EscapeChar::Backslash, EscapeChar::Backtick] {
-        let _ = dockerfile::expand(text, &values, escape);
-        let _ = dockerfile::expand_words(text, &values, escape);
-    }
-    let _ = dockerfile::expand_heredoc(text, &values);
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| targets::expansion(bytes));

@@ -1,9 +1,8 @@
-//! Ignore files and globs: any text gives patterns or an error, and matching ends.
+//! See `targets::patterns`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|input: (&str, &str)| {
-    let (text, path) = input;
-    if let Ok(patterns) = graph::Patterns::new(graph::parse_ignore_file(text.as_bytes())) {
-        let _ = patterns.matches_or_parent(path);
-    }
-});
+#[path = "../targets.rs"]
+#[allow(dead_code, reason = "each program runs one of them")]
+mod targets;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| targets::patterns(bytes));

@@ -1,7 +1,8 @@
-//! Any bytes as a layer: entries or an error, never a panic.
+//! See `targets::tar`.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    let mut reader = layer_store::tar::TarReader::new(bytes);
-    while let Ok(Some(_)) = reader.next_entry() {}
-});
+#[path = "../targets.rs"]
+#[allow(dead_code, reason = "each program runs one of them")]
+mod targets;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| targets::tar(bytes));
