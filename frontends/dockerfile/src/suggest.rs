@@ -8,7 +8,11 @@ const TOO_FAR: usize = 3;
 /// The nearest of the known names, if one is near.
 pub(crate) fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let written = written.to_lowercase();
-    let near = known.into_iter().map(|name| (edit_distance(&written, &name.to_lowercase()), name));
+    let length = written.chars().count();
+    let near = known
+        .into_iter()
+        .filter(|name| name.chars().count().abs_diff(length) < TOO_FAR)
+        .map(|name| (edit_distance(&written, &name.to_lowercase()), name));
     near.filter(|(far, _)| (1..TOO_FAR).contains(far)).min_by_key(|(far, _)| *far).map(|(_, name)| name)
 }
 

@@ -217,7 +217,7 @@ impl StageBuilder<'_, '_, '_> {
             let content = if file.expand {
                 let expanded = crate::expand_heredoc(&file.content, &self.values())
                     .map_err(|error| Diagnostic::error(error.fault.to_string(), file.span))?;
-                self.world.notes.used(expanded.matched);
+                self.world.notes.used(&expanded.matched);
                 self.undefined(expanded.unmatched);
                 expanded.text
             } else {

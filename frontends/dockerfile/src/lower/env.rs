@@ -1,34 +1,48 @@
 //! Variables in order.
 
+use std::collections::HashMap;
+
 /// Variables and their values; what was set last stands last.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Env(Vec<(String, String)>);
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Env {
+    /// Values, and when they were set.
+    values: HashMap<String, (usize, String)>,
+    /// How often anything was set.
+    times: usize,
+}
 
 impl Env {
     /// The value of a variable.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.values.get(name).map(|(_, value)| value.as_str())
     }
 
     /// Sets a variable and moves it to the end.
     pub(crate) fn set(&mut self, name: &str, value: &str) {
-        self.remove(name);
-        self.0.push((name.to_owned(), value.to_owned()));
+        self.values.insert(name.to_owned(), (self.times, value.to_owned()));
+        self.times += 1;
     }
 
     /// Forgets a variable.
     pub(crate) fn remove(&mut self, name: &str) {
-        self.0.retain(|(key, _)| key != name);
+        self.values.remove(name);
     }
 
-    /// The names.
+    /// The names, in order.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|(key, _)| key.as_str())
+        self.in_order().into_iter().map(|(name, _)| name)
     }
 
-    /// All of it.
-    pub(crate) fn pairs(&self) -> &[(String, String)] {
-        &self.0
+    /// All of it, in order.
+    pub(crate) fn pairs(&self) -> Vec<(String, String)> {
+        self.in_order().into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    }
+
+    fn in_order(&self) -> Vec<(&str, &str)> {
+        let mut all: Vec<(usize, &str, &str)> =
+            self.values.iter().map(|(name, (time, value))| (*time, name.as_str(), value.as_str())).collect();
+        all.sort_unstable();
+        all.into_iter().map(|(_, name, value)| (name, value)).collect()
     }
 }
 

@@ -76,8 +76,12 @@ impl Notes {
     }
 
     /// Names that an instruction uses.
-    pub(crate) fn used(&mut self, names: impl IntoIterator<Item = String>) {
-        self.used.extend(names);
+    pub(crate) fn used<'a>(&mut self, names: impl IntoIterator<Item = &'a String>) {
+        for name in names {
+            if !self.used.contains(name) {
+                self.used.insert(name.clone());
+            }
+        }
     }
 
     /// Something that a step takes. Of several steps the strictest counts.

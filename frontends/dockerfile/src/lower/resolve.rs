@@ -36,7 +36,7 @@ pub(crate) fn needed(
             continue;
         }
         let stage = &stages.0[index];
-        world.notes.used(stage.uses.iter().cloned());
+        world.notes.used(&stage.uses);
         if stage.replaced.is_some() {
             replacement(stage, pass, world)?;
             continue;

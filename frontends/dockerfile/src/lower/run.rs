@@ -1,5 +1,7 @@
 //! `RUN`.
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 use graph::{
     DeviceGrant, DeviceRequest, Diagnostic, Edge, ExecOp, FileAction, Meta, MkFile, Mount, MountKind,
@@ -29,7 +31,7 @@ pub(crate) struct Mounts {
 impl StageBuilder<'_, '_, '_> {
     pub(crate) fn run(&mut self, run: &Run, original: &str) -> Result<(), Diagnostic> {
         // The program finds them in its environment.
-        self.world.notes.used(self.state.arguments.iter().map(|(name, _)| name.clone()));
+        self.world.notes.used(self.state.arguments.iter().map(|(name, _)| name));
         let specs = self.mount_specs(run)?;
         let mut inputs = Inputs::new(self.state.root);
         let mut mounts = Mounts::default();
@@ -61,14 +63,14 @@ impl StageBuilder<'_, '_, '_> {
     }
 
     fn exec_op(&mut self, run: &Run, args: Vec<String>, mounts: Mounts) -> Result<ExecOp, Diagnostic> {
-        let mut env = self.state.env.clone();
-        if let Some(agent) = mounts.agent.filter(|_| env.get("SSH_AUTH_SOCK").is_none()) {
-            env.set("SSH_AUTH_SOCK", &agent);
+        let mut env = self.state.env.pairs();
+        if let Some(agent) = mounts.agent.filter(|_| self.state.env.get("SSH_AUTH_SOCK").is_none()) {
+            env.push(("SSH_AUTH_SOCK".to_owned(), agent));
         }
         let options = self.pass.options;
         Ok(ExecOp {
             args,
-            env: env.pairs().to_vec(),
+            env,
             cwd: path::clean(&format!("/{}", self.state.directory)),
             user: self.state.image.config.user.clone(),
             mounts: in_order(mounts.list),
@@ -140,9 +142,11 @@ impl StageBuilder<'_, '_, '_> {
     /// The command for the history, after the arguments in scope: `|1 A=b /bin/sh -c …`.
     fn history_line(&self, args: &[String]) -> String {
         let mut arguments: Vec<(&str, &str)> = Vec::new();
+        let mut places = HashMap::new();
         for (name, value) in &self.state.arguments {
             let value = self.state.env.get(name).or(value.as_deref()).unwrap_or_default();
-            match arguments.iter_mut().find(|(known, _)| known == name) {
+            let place = *places.entry(name).or_insert(arguments.len());
+            match arguments.get_mut(place) {
                 Some(known) => known.1 = value,
                 None => arguments.push((name, value)),
             }
@@ -168,7 +172,7 @@ impl StageBuilder<'_, '_, '_> {
             };
             specs.push(crate::parse_mount(word, &mut expand)?);
         }
-        self.world.notes.used(matched);
+        self.world.notes.used(&matched);
         self.undefined(unmatched);
         Ok(specs)
     }

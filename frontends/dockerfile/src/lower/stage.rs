@@ -145,7 +145,7 @@ impl StageBuilder<'_, '_, '_> {
     pub(crate) fn expand_text(&mut self, text: &str, span: Span) -> Result<String, Diagnostic> {
         let expanded = crate::expand(text, &self.values(), self.pass.escape())
             .map_err(|error| Diagnostic::error(error.to_string(), span))?;
-        self.world.notes.used(expanded.matched);
+        self.world.notes.used(&expanded.matched);
         self.undefined(expanded.unmatched);
         Ok(expanded.text)
     }
