@@ -14,9 +14,6 @@ mod lexer;
 mod pattern;
 mod substitution;
 
-#[cfg(test)]
-mod tests;
-
 /// The values in scope.
 pub type Values<'a> = dyn Fn(&str) -> Option<String> + 'a;
 

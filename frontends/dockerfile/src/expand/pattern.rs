@@ -73,7 +73,8 @@ impl Pattern {
         chars.into_iter().collect()
     }
 
-    /// The value with the first or all of the longest matches replaced.
+    /// The value with the first or all of the longest matches replaced. Where all are, `$0` and `${0}` in
+    /// the replacement stand for the match, `$$` for a dollar sign, and other names for nothing.
     pub fn replace(&self, value: &str, replacement: &str, all: bool) -> String {
         let chars: Vec<char> = value.chars().collect();
         let mut result = String::new();
@@ -86,7 +87,11 @@ impl Pattern {
             // An empty match right after another match is part of it.
             match length.filter(|length| *length > 0 || !after_match) {
                 Some(length) => {
-                    result.push_str(replacement);
+                    if all {
+                        push_template(replacement, &chars[at..at + length], &mut result);
+                    } else {
+                        result.push_str(replacement);
+                    }
                     replaced += 1;
                     at += length;
                     after_match = length > 0;
@@ -118,6 +123,35 @@ impl Pattern {
     }
 }
 
+/// Adds a replacement with what its names stand for. A dollar sign without a name is itself.
+fn push_template(template: &str, matched: &[char], result: &mut String) {
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once('$') {
+        result.push_str(before);
+        rest = after;
+        if let Some(after) = rest.strip_prefix('$') {
+            result.push('$');
+            rest = after;
+            continue;
+        }
+        let is_name = |c: char| c.is_alphanumeric() || c == '_';
+        let (braced, text) = rest.strip_prefix('{').map_or((false, rest), |text| (true, text));
+        let name = &text[..text.find(|c| !is_name(c)).unwrap_or(text.len())];
+        let after = &text[name.len()..];
+        let after = if braced { after.strip_prefix('}') } else { Some(after) };
+        match after.filter(|_| !name.is_empty()) {
+            Some(after) => {
+                if name.parse() == Ok(0_usize) && (name == "0" || !name.starts_with('0')) {
+                    result.extend(matched);
+                }
+                rest = after;
+            }
+            None => result.push('$'),
+        }
+    }
+    result.push_str(rest);
+}
+
 /// The positions that `*` can reach from some positions, all in order.
 fn spread(from: &[usize], chars: &[char]) -> Vec<usize> {
     let mut reached = Vec::new();
@@ -129,4 +163,30 @@ fn spread(from: &[usize], chars: &[char]) -> Vec<usize> {
         reached.extend(*start..=start + length);
     }
     reached
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_in_the_replacement_of_all_matches() {
+        for (replacement, expected) in [
+            ("z", "zyz"),
+            ("$0$0", "xxyxx"),
+            ("[${0}]", "[x]y[x]"),
+            ("$$0", "$0y$0"),
+            ("\\$0", "\\xy\\x"),
+            ("a$1b", "aya"),
+            ("$00", "y"),
+            ("${0", "${0y${0"),
+            ("$-$", "$-$y$-$"),
+            ("é$0é", "éyé"),
+        ] {
+            let pattern = Pattern::parse("x", '\\').unwrap();
+            assert_eq!(pattern.replace("xyx", replacement, true), expected, "{replacement}");
+        }
+        let pattern = Pattern::parse("x", '\\').unwrap();
+        assert_eq!(pattern.replace("xyx", "$0$0", false), "$0$0yx");
+    }
 }
