@@ -9,7 +9,7 @@ use crate::support::is_root;
 use crate::support::workspace::Workspace;
 
 /// The parts of a file, by name.
-fn parts(text: &str) -> Vec<(String, String)> {
+pub fn parts(text: &str) -> Vec<(String, String)> {
     let mut parts: Vec<(String, String)> = Vec::new();
     for line in text.split_inclusive('\n') {
         let name = line.trim_end().strip_prefix("-- ").and_then(|rest| rest.strip_suffix(" --"));

@@ -41,6 +41,7 @@ mod requests;
 mod resume;
 mod road;
 mod save;
+mod semantics;
 mod serve;
 mod single_id;
 mod store;

@@ -1,7 +1,8 @@
 //! What the caller gives to steps: secrets, agents, descriptions of devices.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
 
 use builder::error::Category;
 use builder::request::{Secret, SecretSource};
@@ -66,7 +67,18 @@ pub fn ssh(given: &[String], environment: &Environment) -> Result<BTreeMap<Strin
                 )
             }
         };
+        agent_socket(&socket).map_err(|why| {
+            Failure::new(Category::Local, format!("--ssh {id}: {}: {why}", socket.display()))
+        })?;
         all.insert(id.to_owned(), socket);
     }
     Ok(all)
+}
+
+fn agent_socket(path: &Path) -> Result<(), String> {
+    match std::fs::metadata(path) {
+        Err(error) => Err(error.to_string()),
+        Ok(found) if found.file_type().is_socket() => Ok(()),
+        Ok(_) => Err("is not the socket of an ssh agent; for a key, ssh-add it to an agent".to_owned()),
+    }
 }

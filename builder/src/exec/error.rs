@@ -91,6 +91,14 @@ pub enum ExecError {
         /// Its name.
         id: String,
     },
+    /// The socket that a step reaches an agent by cannot be made.
+    #[error("ssh agent {id:?}: the socket for the step: {source}")]
+    Agent {
+        /// Its name.
+        id: String,
+        /// Why.
+        source: io::Error,
+    },
     /// A mount names an input that the step does not have.
     #[error("the mount at {target} refers to input {input}, which the step does not have")]
     NoInput {
@@ -146,6 +154,7 @@ impl ExecError {
             | ExecError::SecretFile { .. }
             | ExecError::SecretText { .. }
             | ExecError::NoAgent { .. }
+            | ExecError::Agent { .. }
             | ExecError::NoInput { .. }
             | ExecError::Cache { .. }
             | ExecError::Seed { .. }
@@ -171,6 +180,7 @@ impl Categorised for ExecError {
             | ExecError::SecretText { .. } => Category::Usage,
             ExecError::DiskFull { .. }
             | ExecError::SecretFile { .. }
+            | ExecError::Agent { .. }
             | ExecError::NoInput { .. }
             | ExecError::Cache { .. }
             | ExecError::Seed { .. }

@@ -1,13 +1,14 @@
 //! Processes: from an [`ExecOp`](graph::ExecOp) and the trees it stands on to a sandbox and a layer.
 //!
 //! - `user`, `environment`, `etc`: pure pieces of what a step sees;
-//! - `mounts`: what is mounted, and what has to stay alive as long as it is;
+//! - `mounts`: what is mounted, and what has to stay alive as long as it is (`caches`, `agent`);
 //! - `prepare`: all of it as one [`ProcessSpec`](runtime_exec::ProcessSpec);
 //! - `sandboxed`: starting it, reading what it writes, killing it when nobody waits any more.
 //!
 //! Invariants: a step that failed leaves no layer; secrets are never written to disk; the upper
 //! directory is not touched before the sandbox is gone.
 
+mod agent;
 mod caches;
 pub mod cdi;
 mod environment;

@@ -7,6 +7,7 @@ use graph::{Mount, MountKind};
 use layer_store::{ActiveLayer, CacheMount, Snapshot};
 use runtime_exec::{MountSource, MountSpec, ReadOnly};
 
+use super::agent::{self, Agent};
 use super::caches;
 use super::error::ExecError;
 use super::prepare::lower_dirs;
@@ -20,6 +21,7 @@ pub(super) struct Mounts {
     pub specs: Vec<MountSpec>,
     /// Where the first ssh agent's socket appears.
     pub ssh_socket: Option<String>,
+    agents: Vec<Agent>,
     caches: Vec<CacheMount>,
     scratch: Vec<ActiveLayer>,
 }
@@ -80,9 +82,17 @@ fn source(
         MountKind::Secret { id, mode, owner, required } => resources.secret(id, *required)?.map(|bytes| {
             (MountSource::Content { bytes, mode: *mode, uid: owner.0, gid: owner.1 }, ReadOnly::Yes)
         }),
-        MountKind::Ssh { id, required, .. } => {
-            resources.agent(id, *required)?.map(|socket| (MountSource::Socket(socket), ReadOnly::No))
-        }
+        MountKind::Ssh { id, required, mode, owner } => match resources.agent(id, *required)? {
+            Some(agent) => {
+                let (directory, _) = scratch(session, &Snapshot::default(), ready)?;
+                let agent = agent::forward(&directory, agent, *mode, *owner)
+                    .map_err(|source| ExecError::Agent { id: id.clone(), source })?;
+                let socket = agent.socket.clone();
+                ready.agents.push(agent);
+                Some((MountSource::Socket(socket), ReadOnly::No))
+            }
+            None => None,
+        },
     })
 }
 
@@ -97,7 +107,7 @@ pub(super) fn input_of(
     }
 }
 
-/// Directories for what the step writes into a bind mount; thrown away with `ready`.
+/// Directories for what the step writes into a bind mount, or for a socket; thrown away with `ready`.
 fn scratch(session: &Session, base: &Snapshot, ready: &mut Mounts) -> Result<(PathBuf, PathBuf), ExecError> {
     let layer = session.lease.prepare(base)?;
     let directories = (layer.upper().to_owned(), layer.work().to_owned());

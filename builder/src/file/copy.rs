@@ -12,7 +12,7 @@ use super::dest::{Dest, Owner, directory_of, parent};
 use super::digest::below;
 use super::error::shown;
 use super::links::Last;
-use super::owner::{Unknown, owner};
+use super::owner::owner;
 use super::plan::{Item, Planned, Role, plan, plan_whole};
 use super::tree::Tree;
 use super::{FileError, archive};
@@ -51,8 +51,9 @@ impl Look {
 
 /// Copies everything that `copy` names from `tree` into `dest`.
 pub(super) fn run(dest: &mut Dest, tree: &Tree, copy: &Copy) -> Result<(), FileError> {
+    let unknown = dest.unknown();
     let look = Look {
-        owner: copy.owner.as_ref().map(|spec| owner(dest, spec, Unknown::Refused)).transpose()?,
+        owner: copy.owner.as_ref().map(|spec| owner(dest, spec, unknown)).transpose()?,
         mode: copy.mode.as_ref().map(Change::new).transpose()?,
     };
     if !copy.create_dest_path {

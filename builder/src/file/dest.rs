@@ -10,6 +10,7 @@ use super::FileError;
 use super::base::Base;
 use super::error::shown;
 use super::links::{Last, resolve};
+use super::owner::Unknown;
 
 /// The destination of a step. Paths are real ones, as in [`Tree`](super::tree::Tree).
 pub(super) struct Dest {
@@ -17,6 +18,9 @@ pub(super) struct Dest {
     writer: LayerWriter,
     written: HashMap<PathBuf, Written>,
     now: Time,
+    /// What a name stands for that the tree does not know.
+    unknown: Unknown,
+    remarks: Vec<String>,
 }
 
 /// What this step made of a path.
@@ -32,12 +36,24 @@ struct Written {
 pub(super) type Owner = (u32, u32);
 
 impl Dest {
-    pub(super) fn new(base: StackView, writer: LayerWriter, now: Time) -> Self {
-        Self { base: Base::new(base), writer, written: HashMap::new(), now }
+    pub(super) fn new(base: StackView, writer: LayerWriter, now: Time, unknown: Unknown) -> Self {
+        let base = Base::new(base);
+        Self { base, writer, written: HashMap::new(), now, unknown, remarks: Vec::new() }
     }
 
-    pub(super) fn into_writer(self) -> LayerWriter {
-        self.writer
+    /// The layer, and what there is to say about it.
+    pub(super) fn finish(self) -> (LayerWriter, Vec<String>) {
+        (self.writer, self.remarks)
+    }
+
+    /// What a name in `--chown` stands for that the tree does not know.
+    pub(super) fn unknown(&self) -> Unknown {
+        self.unknown
+    }
+
+    /// Says something that is no error.
+    pub(super) fn remark(&mut self, text: String) {
+        self.remarks.push(text);
     }
 
     /// What is at a path, no link followed.

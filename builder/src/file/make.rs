@@ -25,7 +25,8 @@ pub(super) fn directory(dest: &mut Dest, action: &MkDir) -> Result<(), FileError
 
 /// Makes a file, or gives an existing one new content. Missing directories above it are made.
 pub(super) fn file(dest: &mut Dest, action: &MkFile) -> Result<(), FileError> {
-    let made_for = action.owner.as_ref().map(|spec| owner(dest, spec, Unknown::Refused)).transpose()?;
+    let unknown = dest.unknown();
+    let made_for = action.owner.as_ref().map(|spec| owner(dest, spec, unknown)).transpose()?;
     let real = dest.resolve(&action.path)?;
     dest.make_all(&parent(&real), 0o755, (0, 0))?;
     let kind = Kind::File { size: action.content.len() as u64 };

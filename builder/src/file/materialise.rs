@@ -8,6 +8,7 @@ use layer_store::{LayerId, Lease, Snapshot, Store};
 use super::dest::Dest;
 use super::links::{Last, clean};
 use super::missing::not_found;
+use super::owner::Unknown;
 use super::tree::Tree;
 use super::{FileError, copy, now};
 use crate::context::ContextScan;
@@ -25,7 +26,7 @@ pub fn materialise(
     let real = tree.resolve(&clean(path), Last::Follow, |link| crossed.push(link.into()))?;
     let Some(entry) = tree.lookup(&real)? else { return Err(not_found(&tree, path)) };
     let empty = Snapshot::default();
-    let mut dest = Dest::new(store.stack(&empty)?, lease.write_layer(&empty)?, now());
+    let mut dest = Dest::new(store.stack(&empty)?, lease.write_layer(&empty)?, now(), Unknown::Refused);
     for link in &crossed {
         parents(&mut dest, &tree, link)?;
         if let (Some(entry), None) = (tree.lookup(link)?, dest.lookup(link)?) {
@@ -37,7 +38,7 @@ pub fn materialise(
         dest.directory(&real, &entry.attributes)?;
     }
     copy::whole(&mut dest, &tree, &real)?;
-    Ok(dest.into_writer().commit()?)
+    Ok(dest.finish().0.commit()?)
 }
 
 /// The directories above a path, as the context has them.

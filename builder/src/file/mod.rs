@@ -48,6 +48,7 @@ pub use materialise::materialise;
 
 use crate::context::ContextScan;
 use dest::Dest;
+use owner::Unknown;
 use tree::Tree;
 
 /// What a file step reads from.
@@ -59,7 +60,19 @@ pub enum FileInput {
     Context(Arc<ContextScan>),
 }
 
+/// What the actions of one step made.
+#[derive(Debug)]
+pub struct Made {
+    /// The one layer.
+    pub layer: LayerId,
+    /// What there is to say about it: names of owners that the tree does not know.
+    pub remarks: Vec<String>,
+}
+
 /// Executes the actions of one step upon `base` and gives the one layer they make. Blocking.
+///
+/// The name of an owner that a tree does not know counts as root, as in BuildKit, and is remarked upon; on
+/// the empty tree, which knows no name, it is an error there and here.
 ///
 /// `inputs[0]` is the base; the actions name the others by position.
 pub fn run_file(
@@ -68,8 +81,9 @@ pub fn run_file(
     actions: &[FileAction],
     base: &Snapshot,
     inputs: &[FileInput],
-) -> Result<LayerId, FileError> {
-    let mut dest = Dest::new(store.stack(base)?, lease.write_layer(base)?, now());
+) -> Result<Made, FileError> {
+    let unknown = if base.0.is_empty() { Unknown::Refused } else { Unknown::Remarked };
+    let mut dest = Dest::new(store.stack(base)?, lease.write_layer(base)?, now(), unknown);
     for action in actions {
         match action {
             FileAction::Copy(copy) => {
@@ -80,7 +94,8 @@ pub fn run_file(
             FileAction::MkFile(action) => make::file(&mut dest, action)?,
         }
     }
-    Ok(dest.into_writer().commit()?)
+    let (writer, remarks) = dest.finish();
+    Ok(Made { layer: writer.commit()?, remarks })
 }
 
 fn now() -> Time {

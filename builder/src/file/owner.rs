@@ -14,22 +14,29 @@ const LONGEST: u64 = 10 << 20;
 pub(super) enum Unknown {
     /// Nothing: it is an error.
     Refused,
-    /// Root, or for a group the one that the user brings.
+    /// Root, or for a group the one that the user brings, with a remark.
+    Remarked,
+    /// The same without one.
     Root,
 }
 
 /// The numbers behind `--chown`. `root` is 0 in every tree, and so is a user or group that is empty.
-pub(super) fn owner(dest: &Dest, spec: &OwnerSpec, unknown: Unknown) -> Result<Owner, FileError> {
+pub(super) fn owner(dest: &mut Dest, spec: &OwnerSpec, unknown: Unknown) -> Result<Owner, FileError> {
     let (uid, primary) = match number(&spec.user) {
         Some(uid) => (uid, uid),
-        None => known(user(dest, &spec.user)?, "user", &spec.user, PASSWD, unknown)?.unwrap_or((0, 0)),
+        None => {
+            let found = user(dest, &spec.user)?;
+            known(dest, found, Name { what: "user", name: &spec.user, file: PASSWD }, unknown)?
+                .unwrap_or((0, 0))
+        }
     };
-    let gid = match spec.group.as_deref().filter(|group| !group.is_empty()) {
+    let gid = match spec.group.as_deref().map(|group| (group, number(group))) {
         None => primary,
-        Some(group) => match number(group) {
-            Some(gid) => gid,
-            None => known(named_group(dest, group)?, "group", group, GROUP, unknown)?.unwrap_or(primary),
-        },
+        Some((_, Some(gid))) => gid,
+        Some((group, None)) => {
+            let found = named_group(dest, group)?;
+            known(dest, found, Name { what: "group", name: group, file: GROUP }, unknown)?.unwrap_or(primary)
+        }
     };
     Ok((uid, gid))
 }
@@ -41,17 +48,26 @@ fn number(text: &str) -> Option<u32> {
     }
 }
 
-fn known<T>(
-    found: Option<T>,
+/// A name that was looked for.
+struct Name<'a> {
     what: &'static str,
-    name: &str,
+    name: &'a str,
     file: &'static str,
+}
+
+fn known<T>(
+    dest: &mut Dest,
+    found: Option<T>,
+    Name { what, name, file }: Name<'_>,
     unknown: Unknown,
 ) -> Result<Option<T>, FileError> {
-    match (found, unknown) {
-        (None, Unknown::Refused) => Err(FileError::UnknownName { what, name: name.to_owned(), file }),
-        (found, Unknown::Refused | Unknown::Root) => Ok(found),
+    let error = FileError::UnknownName { what, name: name.to_owned(), file };
+    match (&found, unknown) {
+        (None, Unknown::Refused) => return Err(error),
+        (None, Unknown::Remarked) => dest.remark(format!("{error}; as in BuildKit, it counts as root")),
+        (None, Unknown::Root) | (Some(_), _) => {}
     }
+    Ok(found)
 }
 
 fn user(dest: &Dest, name: &str) -> Result<Option<Owner>, FileError> {

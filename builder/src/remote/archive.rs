@@ -85,7 +85,7 @@ pub(super) fn unpack(
     };
     let (store, empty) = (&session.store, Snapshot::default());
     let inputs = [FileInput::Snapshot(empty.clone()), input];
-    let layer = run_file(store, &session.lease, &[FileAction::Copy(Box::new(copy))], &empty, &inputs)?;
+    let layer = run_file(store, &session.lease, &[FileAction::Copy(Box::new(copy))], &empty, &inputs)?.layer;
     // What is no archive was copied as it is.
     let entries = store.stack(&Snapshot(vec![layer.clone()]))?.read_dir(Path::new(""))?;
     if matches!(entries.as_slice(), [(only, entry)] if only == name && !entry.attributes.is_dir()) {

@@ -15,7 +15,7 @@ use crate::Session;
 use crate::cache::{Feed, Shelf};
 use crate::debug;
 use crate::error::Cause;
-use crate::event::StepId;
+use crate::event::{Event, StepId};
 use crate::exec::{StepResources, run_exec};
 use crate::file::{self, FileInput};
 use crate::git;
@@ -112,11 +112,14 @@ impl RealWorker {
         let root = inputs.into_iter().next().unwrap_or(Tree::Empty);
         let base = self.layers(&root, vec!["/".to_owned()], Some(step)).await?.unwrap_or_default();
         let (store, lease) = (self.session.store.clone(), self.session.lease.clone());
-        let layer = {
+        let made = {
             let base = base.clone();
             blocking(permit, move || file::run_file(&store, &lease, &actions, &base, &sources)).await?
         };
-        Ok(vec![base.with(layer)])
+        for remark in made.remarks {
+            self.session.events.send(Event::Warning(remark)).await;
+        }
+        Ok(vec![base.with(made.layer)])
     }
 
     async fn run_exec(&self, op: &ExecOp, job: &Job) -> Result<Vec<Snapshot>, Cause> {

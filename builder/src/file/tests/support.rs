@@ -102,7 +102,7 @@ impl Bench {
     ) -> Result<Snapshot, FileError> {
         let mut all = vec![FileInput::Snapshot(base.clone())];
         all.extend(inputs.iter().cloned());
-        Ok(Snapshot(vec![run_file(&self.store, &self.lease, actions, base, &all)?]))
+        Ok(Snapshot(vec![run_file(&self.store, &self.lease, actions, base, &all)?.layer]))
     }
 
     pub(super) fn lines(&self, snapshot: &Snapshot) -> Vec<String> {

@@ -287,10 +287,12 @@ impl Transfer {
     }
 }
 
-/// `user[:group]`
+/// `user[:group]`. What is empty, but for the colon, is root's.
 fn owner(text: &str) -> OwnerSpec {
-    let (user, group) = text.split_once(':').unwrap_or((text, ""));
-    OwnerSpec { user: user.to_owned(), group: (!group.is_empty()).then(|| group.to_owned()) }
+    match text.split_once(':') {
+        Some((user, group)) => OwnerSpec { user: user.to_owned(), group: Some(group.to_owned()) },
+        None => OwnerSpec { user: text.to_owned(), group: None },
+    }
 }
 
 /// The destination without detours; `/.` at the end means a directory as `/` does.
