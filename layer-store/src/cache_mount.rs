@@ -1,6 +1,11 @@
 //! Directories that steps keep between builds (`RUN --mount=type=cache`).
 
+use std::collections::HashSet;
+use std::fs::OpenOptions;
+use std::io::{Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use oci::Digest;
 
@@ -8,6 +13,9 @@ use crate::disk::make_dir;
 use crate::error::{At, Result};
 use crate::lock::{Hold, Lock};
 use crate::{Lease, Store};
+
+/// Beside a mount's directory: where steps had it. Its time is that of the last use.
+const TARGETS: &str = "targets";
 
 /// Who may use a cache mount at the same time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -34,6 +42,18 @@ impl CacheMount {
     /// The directory.
     pub fn dir(&self) -> PathBuf {
         self.dir.clone()
+    }
+
+    /// Notes where a step has it, and that it is used now.
+    pub fn note_target(&self, target: &str) -> Result<()> {
+        let path = self.dir.with_file_name(TARGETS);
+        let mut file = OpenOptions::new().read(true).append(true).create(true).open(&path).at(&path)?;
+        let mut known = String::new();
+        file.read_to_string(&mut known).at(&path)?;
+        if !known.lines().any(|one| one == target) && !target.contains('\n') {
+            file.write_all(format!("{target}\n").as_bytes()).at(&path)?;
+        }
+        file.set_modified(SystemTime::now()).at(&path)
     }
 
     /// Whether it was just made, so that owner, mode and first content are up to the caller.
@@ -97,23 +117,66 @@ fn lock_path(mounts: &Path, name: &str, number: u32) -> PathBuf {
     mounts.join(format!("{name}-{number}.lock"))
 }
 
+/// A cache mount that is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptMount {
+    /// The id that names it.
+    pub id: String,
+    /// How it starts out, where that is unusual: mode, owner, seed.
+    pub variant: Option<String>,
+    /// Where steps had it.
+    pub targets: Vec<String>,
+    /// Unix time of its last use.
+    pub used: i64,
+    /// Bytes that it takes on disk.
+    pub bytes: u64,
+    /// Its directory.
+    pub path: PathBuf,
+}
+
 impl Store {
-    /// Removes the cache mounts that nobody uses. Returns how many there were.
-    pub fn remove_cache_mounts(&self) -> Result<usize> {
+    /// The cache mounts that are kept, sorted by id.
+    pub fn cache_mounts(&self) -> Result<Vec<KeptMount>> {
         let mounts = self.at("mounts");
-        let mut removed = 0;
+        let mut found = Vec::new();
         for entry in std::fs::read_dir(&mounts).at(&mounts)? {
             let path = entry.at(&mounts)?.path();
             if !path.is_dir() {
                 continue;
             }
-            let lock_path = path.with_extension("lock");
-            if let Some(lock) = Lock::attempt(&lock_path, Hold::Exclusive)? {
-                self.discard(&path)?;
-                lock.remove()?;
-                removed += 1;
-            }
+            // One that was never finished has no name; it can go like the others.
+            let name = std::fs::read_to_string(path.join("id")).unwrap_or_default();
+            let (id, variant) = match name.split_once('\0') {
+                Some((id, variant)) => (id.to_owned(), Some(variant.replace('\0', " "))),
+                None => (name, None),
+            };
+            let note = path.join(TARGETS);
+            let targets = std::fs::read_to_string(&note).unwrap_or_default();
+            let used = std::fs::metadata(&note).or_else(|_| std::fs::metadata(&path)).at(&path)?.mtime();
+            let bytes = crate::usage::du(&path, &mut HashSet::new());
+            let targets = targets.lines().map(str::to_owned).collect();
+            found.push(KeptMount { id, variant, targets, used, bytes, path });
+        }
+        found.sort_by(|one, other| (&one.id, &one.path).cmp(&(&other.id, &other.path)));
+        Ok(found)
+    }
+
+    /// Removes all cache mounts that nobody uses. Returns how many there were.
+    pub fn remove_cache_mounts(&self) -> Result<usize> {
+        let mut removed = 0;
+        for mount in self.cache_mounts()? {
+            removed += usize::from(self.remove_cache_mount(&mount)?);
         }
         Ok(removed)
+    }
+
+    /// Removes a cache mount; whether it went: one that is in use stays.
+    pub fn remove_cache_mount(&self, mount: &KeptMount) -> Result<bool> {
+        let Some(lock) = Lock::attempt(&mount.path.with_extension("lock"), Hold::Exclusive)? else {
+            return Ok(false);
+        };
+        self.discard(&mount.path)?;
+        lock.remove()?;
+        Ok(true)
     }
 }

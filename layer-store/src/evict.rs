@@ -1,9 +1,10 @@
 //! One quota for all: which results of steps go, so that the store takes no more than it may.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use crate::error::Result;
-use crate::{CacheKey, Collected, JournalEntry, Keep, LayerId, Record, Store, lease};
+use crate::results::Group;
+use crate::{CacheKey, CachedResult, Collected, JournalEntry, Keep, LayerId, Store, lease};
 
 /// What an eviction is to reach. What images or live processes use always stays.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,24 +17,11 @@ pub struct Quota {
     pub keep_since: Option<i64>,
 }
 
-/// A result that goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Victim {
-    /// Its keys.
-    pub keys: Vec<CacheKey>,
-    /// Bytes of the layers that it added. They become free when nothing that was made upon them is left.
-    pub bytes: u64,
-    /// How long it took to make, in milliseconds.
-    pub millis: u64,
-    /// Unix time of its last use.
-    pub used: i64,
-}
-
 /// What is to go, in this order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EvictionPlan {
     /// Results of steps: long unused, large and cheap ones first.
-    pub victims: Vec<Victim>,
+    pub victims: Vec<CachedResult>,
     /// Parts of the journal of builds, the oldest first, where the results are not enough.
     pub journal: Vec<JournalEntry>,
     /// Whether cache mounts that nobody uses go, too, where the journal is not enough either.
@@ -76,30 +64,9 @@ pub enum Evicted {
 
 /// A result that may go.
 struct Candidate {
-    victim: Victim,
-    /// All layers that its records name.
-    layers: HashSet<LayerId>,
-    /// Those that each of its records names: what it added.
-    own: HashSet<LayerId>,
+    group: Group,
     /// Its share of the bytes of all its layers that no image has.
     share: u64,
-}
-
-/// What makes two records those of one result: the topmost layers. A record under a definition key has the
-/// layers below as well, one under a result key has not.
-#[derive(PartialEq, Eq, Hash, PartialOrd, Ord)]
-enum Tops {
-    Layers(Vec<LayerId>),
-    /// It added none.
-    Nothing(CacheKey),
-}
-
-impl Tops {
-    fn of(key: &CacheKey, record: &Record) -> Self {
-        let tops: Vec<LayerId> =
-            record.outputs.iter().filter_map(|snapshot| snapshot.0.last().cloned()).collect();
-        if tops.is_empty() { Tops::Nothing(*key) } else { Tops::Layers(tops) }
-    }
 }
 
 impl Store {
@@ -107,37 +74,38 @@ impl Store {
     pub fn plan_eviction(&self, quota: Quota, now: i64) -> Result<EvictionPlan> {
         let usage = self.usage()?;
         let kept = self.layers_of_images()?;
-        let mut candidates = self.candidates()?;
+        let groups = self.grouped_records(&usage)?;
         let mut users: HashMap<LayerId, u64> = HashMap::new();
-        for layer in candidates.iter().flat_map(|candidate| &candidate.layers) {
+        for layer in groups.iter().flat_map(|group| &group.layers) {
             *users.entry(layer.clone()).or_default() += 1;
         }
         let size = |layer: &LayerId| usage.layers.get(layer).copied().unwrap_or(0);
-        for candidate in &mut candidates {
-            let freed = candidate.layers.iter().filter(|layer| !kept.contains(*layer));
-            candidate.share = freed.map(|layer| size(layer) / users[layer].max(1)).sum();
-            candidate.victim.bytes = candidate.own.iter().map(size).sum();
-        }
+        let candidate = |group: Group| {
+            let freed = group.layers.iter().filter(|layer| !kept.contains(*layer));
+            let share = freed.map(|layer| size(layer) / users[layer].max(1)).sum();
+            Candidate { group, share }
+        };
+        let mut candidates: Vec<Candidate> = groups.into_iter().map(candidate).collect();
         candidates.sort_by(|one, other| weight(other, now).total_cmp(&weight(one, now)));
         // What nothing refers to goes by itself.
         let idle = usage.layers.iter().filter(|(id, _)| !kept.contains(*id) && !users.contains_key(*id));
         let mut left = usage.total - idle.map(|(_, size)| size).sum::<u64>().min(usage.total);
         let mut plan = EvictionPlan { before: usage.total, ..EvictionPlan::default() };
         for candidate in candidates {
-            let used = candidate.victim.used;
+            let used = candidate.group.result.used;
             let old = quota.unused_since.is_some_and(|time| used < time);
             let fits = quota.most.is_none_or(|most| left <= most);
             if quota.keep_since.is_some_and(|time| used >= time) || (fits && !old) {
                 continue;
             }
-            for layer in &candidate.layers {
+            for layer in &candidate.group.layers {
                 let count = users.entry(layer.clone()).or_default();
                 *count = count.saturating_sub(1);
                 if *count == 0 && !kept.contains(layer) {
                     left = left.saturating_sub(size(layer));
                 }
             }
-            plan.victims.push(candidate.victim);
+            plan.victims.push(candidate.group.result);
         }
         let Some(most) = quota.most else { return Ok(plan) };
         for entry in self.journal() {
@@ -181,34 +149,11 @@ impl Store {
         let variants = images.flat_map(|(_, image)| image.variants);
         Ok(variants.flat_map(|variant| variant.snapshot.0).collect())
     }
-
-    /// One for each result, whatever the number of its keys.
-    fn candidates(&self) -> Result<Vec<Candidate>> {
-        let used: HashMap<CacheKey, i64> = self.last_uses()?.into_iter().collect();
-        let mut found: BTreeMap<Tops, Candidate> = BTreeMap::new();
-        for (key, record) in self.every_record()? {
-            let last = used.get(&key).copied().unwrap_or(record.created);
-            let layers: HashSet<LayerId> =
-                record.outputs.iter().flat_map(|snapshot| snapshot.0.clone()).collect();
-            let candidate = found.entry(Tops::of(&key, &record)).or_insert_with(|| Candidate {
-                victim: Victim { keys: Vec::new(), bytes: 0, millis: record.millis, used: last },
-                layers: HashSet::new(),
-                own: layers.clone(),
-                share: 0,
-            });
-            candidate.victim.keys.push(key);
-            candidate.victim.used = candidate.victim.used.max(last);
-            candidate.victim.millis = candidate.victim.millis.max(record.millis);
-            candidate.own.retain(|layer| layers.contains(layer));
-            candidate.layers.extend(layers);
-        }
-        Ok(found.into_values().collect())
-    }
 }
 
 /// How much is won for what it would cost to make it again: bytes times idle seconds by seconds of work.
 fn weight(candidate: &Candidate, now: i64) -> f64 {
-    let idle = (now - candidate.victim.used).max(1) as f64;
-    let cost = (candidate.victim.millis as f64 / 1000.0).max(0.1);
+    let idle = (now - candidate.group.result.used).max(1) as f64;
+    let cost = (candidate.group.result.millis as f64 / 1000.0).max(0.1);
     candidate.share as f64 * idle / cost
 }

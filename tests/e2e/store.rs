@@ -127,3 +127,71 @@ fn damage_is_named_and_repaired() {
     workspace.build(&["-t", "app:1"]);
     assert_eq!(workspace.ok(&["run", "app:1", "cat", "/slow"]).out, "slow\n");
 }
+
+fn json(text: &str) -> serde_json::Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+#[test]
+fn results_are_found_by_file_stage_and_line_and_mounts_by_id_and_target() {
+    if !(is_root() && has("busybox")) {
+        return;
+    }
+    let workspace = built();
+    let ls = |words: &[&str]| json(&workspace.ok(&[&["cache", "ls", "--format=json"], words].concat()).out);
+    let titles = |found: &serde_json::Value| -> Vec<String> {
+        let all = found["results"].as_array().unwrap().iter();
+        all.map(|one| one["title"].as_str().unwrap_or("-").to_owned()).collect()
+    };
+    let large = "[large 1/1] RUN dd if=/dev/zero of=/large bs=1M count=8";
+    let file = workspace.context().join("Dockerfile");
+    for words in [
+        &["--stage=large"][..],
+        &["--line=5"],
+        &["--line=5", "-f", file.to_str().unwrap()],
+        &["--line=5", "-f", "context/Dockerfile", "--stage=large"],
+    ] {
+        let found = ls(words);
+        assert_eq!(titles(&found), [large], "{words:?}");
+        assert_eq!(found["mounts"], serde_json::json!([]), "{words:?}");
+    }
+    assert_eq!(titles(&ls(&["-f", "other"])), [""; 0]);
+    let key = ls(&["--stage=large"])["results"][0]["keys"][0].as_str().unwrap()[..10].to_owned();
+    assert_eq!(titles(&ls(&[&key])), [large]);
+    for words in [&["--mount=c"][..], &["--target=/c"]] {
+        let found = ls(words);
+        assert_eq!((found["mounts"][0]["id"].as_str(), titles(&found).len()), (Some("c"), 0), "{words:?}");
+    }
+    assert_eq!(ls(&["--mount=d"])["mounts"], serde_json::json!([]));
+    let shown = workspace.ok(&["cache", "show", &key]).out;
+    assert!(shown.contains("stage: large\n") && shown.contains("line: 5\n"), "{shown}");
+
+    // Sizes are those of du.
+    let all = ls(&[]);
+    for one in all["results"].as_array().unwrap().iter().filter(|one| one["bytes"].as_u64() > Some(1 << 20)) {
+        let dirs = one["layers"].as_array().unwrap().iter();
+        let theirs: u64 =
+            dirs.map(|id| du(&workspace.store().join("layers").join(id.as_str().unwrap()))).sum();
+        let ours = one["bytes"].as_u64().unwrap();
+        assert!(ours.abs_diff(theirs) * 100 <= theirs, "{one}: {theirs}");
+    }
+    let usage = json(&workspace.ok(&["cache", "du", "--format=json"]).out);
+    let theirs = du(&workspace.store().join("layers")) + du(&workspace.store().join("mounts"));
+    assert!(usage["total"].as_u64().unwrap().abs_diff(theirs) * 100 <= theirs, "{usage}: {theirs}");
+}
+
+#[test]
+fn what_is_removed_by_its_line_runs_again_with_what_was_made_upon_it() {
+    if !(is_root() && has("busybox")) {
+        return;
+    }
+    let workspace = built();
+    workspace.fails(2, &["cache", "rm"]);
+    // The mount's own step, and the two upon it.
+    assert_eq!(workspace.ok(&["cache", "rm", "--line=9"]).out, "removed 3 results\n");
+    assert_eq!(workspace.build(&[]).steps(), (3, 4));
+    assert!(workspace.store().join("mounts").read_dir().unwrap().count() > 0);
+    assert_eq!(workspace.ok(&["cache", "rm", "--target=/c"]).out, "removed mount c\n");
+    assert_eq!(workspace.store().join("mounts").read_dir().unwrap().count(), 0);
+    assert_eq!(workspace.build(&["-t", "app:1"]).steps().0, 0);
+}

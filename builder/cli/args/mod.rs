@@ -8,6 +8,7 @@ mod csv;
 mod debug;
 mod edit;
 mod history;
+mod kept;
 mod layers;
 mod limits;
 mod login;
@@ -33,6 +34,7 @@ pub use call::{CallArg, Format, Method, Status};
 pub use debug::DebugArgs;
 pub use edit::{AppendArgs, AttachArgs, DiscoverArgs, EditTarget, FlattenArgs, MutateArgs, RebaseArgs};
 pub use history::{ExplainArgs, HistoryCommand, HistoryLsArgs, HistoryShowArgs, LogsArgs};
+pub use kept::{KeptArgs, KeptCommand};
 pub use layers::LayersArgs;
 pub use limits::{LimitArgs, RateArg};
 pub use login::{AuthCheckArgs, AuthCommand, LoginArgs, LogoutArgs};
@@ -159,6 +161,9 @@ pub enum Command {
     Cat(CatArgs),
     /// Show what differs between two images: files and config
     Diff(DiffArgs),
+    /// Look at results of steps and cache mounts, and remove them one by one
+    #[command(subcommand)]
+    Cache(KeptCommand),
     /// Check the store, or show what it takes
     #[command(subcommand)]
     Store(StoreCommand),

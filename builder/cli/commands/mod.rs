@@ -13,6 +13,7 @@ mod given;
 mod history;
 mod images;
 mod inspect;
+mod kept;
 mod layers;
 mod limits;
 mod login;
@@ -78,6 +79,7 @@ pub fn dispatch(cli: &Cli, environment: &Environment) -> Result<u8, Failure> {
         Command::Tree(args) => look::tree(args, global, environment)?,
         Command::Cat(args) => look::cat(args, global, environment)?,
         Command::Diff(args) => look::diff(args, global, environment)?,
+        Command::Cache(command) => kept::run(command, global, environment)?,
         Command::Store(command) => store::run(command, global, environment)?,
         Command::Context(command) => context::run(command)?,
         Command::Debug(args) => return debug::run(args, global, environment),

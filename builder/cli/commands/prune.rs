@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Write;
 
 use builder::history::{self, KnownStep};
-use layer_store::{Evicted, EvictionPlan, MountsGo, Quota, Store, Victim};
+use layer_store::{CachedResult, Evicted, EvictionPlan, MountsGo, Quota, Store};
 
 use super::images::local_failure;
 use crate::args::{Global, PruneArgs};
@@ -100,7 +100,7 @@ fn explained(plan: &EvictionPlan, steps: &HashMap<String, KnownStep>, now: i64) 
 }
 
 /// What a result is, and what spoke for its going.
-fn victim_line(victim: &Victim, steps: &HashMap<String, KnownStep>, now: i64) -> String {
+fn victim_line(victim: &CachedResult, steps: &HashMap<String, KnownStep>, now: i64) -> String {
     let keys: Vec<String> = victim.keys.iter().map(ToString::to_string).collect();
     let title = keys.iter().find_map(|key| steps.get(key)).map(|step| step.title.as_str());
     let key = keys.first().map(|key| key[..key.len().min(12)].to_owned()).unwrap_or_default();

@@ -58,6 +58,9 @@ pub(super) fn open(
             made.set_permissions(Permissions::from_mode(*mode))
                 .map_err(|source| failed(id, &directory, source))?;
         }
+        for target in targets(mounts, id) {
+            cache.note_target(target)?;
+        }
         directories.insert(id.to_owned(), directory);
         held.push(cache);
     }
@@ -76,6 +79,12 @@ fn name(id: &str, seed: Option<&(Snapshot, &str)>, mode: u32, owner: (u32, u32))
         name.push_str(&format!("\0{path} {}", layers.join(" ")));
     }
     name
+}
+
+/// Where a step has the directory of an id.
+fn targets<'a>(mounts: &'a [Mount], wanted: &'a str) -> impl Iterator<Item = &'a str> {
+    let fits = move |mount: &&Mount| matches!(&mount.kind, MountKind::Cache { id, .. } if id == wanted);
+    mounts.iter().filter(fits).map(|mount| mount.target.as_str())
 }
 
 fn sharing_of(sharing: CacheSharing) -> Sharing {

@@ -1,16 +1,19 @@
 //! What the journal knows of cache keys: which step of which build file has them.
 
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 
 use layer_store::{Result, Store};
 
-use super::load;
+use super::{Kind, load};
 
 /// A step that a cache key belongs to, as the last build that had it saw it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KnownStep {
-    /// What was built: context, file, target.
-    pub subject: Vec<String>,
+    /// The build file: as it was named, else the one in the context.
+    pub file: PathBuf,
+    /// The kind of its op.
+    pub kind: Kind,
     /// The step's title, which begins with its stage in brackets.
     pub title: String,
     /// Number of the first line of its instruction.
@@ -34,13 +37,21 @@ pub fn known_steps(store: &Store) -> Result<HashMap<String, KnownStep>> {
         for step in build.steps {
             let Some(parts) = step.parts else { continue };
             known.entry(parts.key).or_insert_with(|| KnownStep {
-                subject: build.asked.subject.clone(),
+                file: file_of(&build.asked.subject),
+                kind: parts.kind,
                 title: step.title,
                 line: step.instruction.map(|(_, line)| line),
             });
         }
     }
     Ok(known)
+}
+
+/// The build file of what was asked for.
+fn file_of(subject: &[String]) -> PathBuf {
+    let named = subject.iter().find_map(|word| word.strip_prefix("-f "));
+    let context = subject.first().map(String::as_str).unwrap_or_default();
+    named.map_or_else(|| Path::new(context).join("Dockerfile"), PathBuf::from)
 }
 
 #[cfg(test)]
@@ -55,8 +66,20 @@ mod tests {
             ("[internal] load build context", None),
             ("export", None),
         ] {
-            let step = KnownStep { subject: Vec::new(), title: title.to_owned(), line: None };
+            let step =
+                KnownStep { file: PathBuf::new(), kind: Kind::Other, title: title.to_owned(), line: None };
             assert_eq!(step.stage(), stage, "{title}");
         }
+    }
+
+    #[test]
+    fn the_build_file_is_the_named_one_or_that_of_the_context() {
+        let check = |words: &[&str], file: &str| {
+            let subject: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+            assert_eq!(file_of(&subject), Path::new(file), "{words:?}");
+        };
+        check(&["/c"], "/c/Dockerfile");
+        check(&["/c", "--target x"], "/c/Dockerfile");
+        check(&["/c", "-f other"], "other");
     }
 }
