@@ -6,6 +6,7 @@ use std::io::IsTerminal;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use builder::BuildError;
+use builder::error::StepFailure;
 use builder::exec::ExecError;
 use graph::{Diagnostic, Severity, Span};
 use runtime_exec::Stage;
@@ -41,23 +42,28 @@ pub fn build_failure(error: &BuildError, file: &BuildFile, colour: Colour) -> Fa
     Failure { code: error.category().exit_code(), text: build_error(error, file, colour) }
 }
 
+/// One failed step.
+fn step_failure(failure: &StepFailure, file: &BuildFile, colour: Colour) -> String {
+    let mut text = excerpt(Level::ERROR, &first_line(&failure.to_string()), failure.span, file, colour);
+    text.push_str(&causes(&failure.to_string(), failure.cause.source()));
+    if !failure.log.is_empty() {
+        text.push_str("last lines of the step:\n");
+        for line in &failure.log {
+            let _ = writeln!(text, "  {}", crate::progress::printable(line.as_bytes()));
+        }
+    }
+    text.push_str(&hint(failure.cause.error()));
+    text
+}
+
 /// Renders the failure of a build.
 fn build_error(error: &BuildError, file: &BuildFile, colour: Colour) -> String {
     match error {
         BuildError::Diagnostics(all) => all.iter().map(|one| diagnostic(one, file, colour)).collect(),
-        BuildError::Step(failure) => {
-            let mut text =
-                excerpt(Level::ERROR, &first_line(&failure.to_string()), failure.span, file, colour);
-            text.push_str(&causes(&failure.to_string(), failure.cause.source()));
-            if !failure.log.is_empty() {
-                text.push_str("last lines of the step:\n");
-                for line in &failure.log {
-                    let _ = writeln!(text, "  {}", crate::progress::printable(line.as_bytes()));
-                }
-            }
-            text.push_str(&hint(failure.cause.error()));
-            text
-        }
+        BuildError::Step(failure) => std::iter::once(failure.as_ref())
+            .chain(&failure.others)
+            .map(|failure| step_failure(failure, file, colour))
+            .collect(),
         BuildError::Need { cause, .. } => {
             let mut text = excerpt(Level::ERROR, &first_line(&error.to_string()), error.span(), file, colour);
             text.push_str(&causes(&error.to_string(), Some(cause)));

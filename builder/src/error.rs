@@ -110,6 +110,8 @@ pub struct StepFailure {
     /// What went wrong.
     #[source]
     pub cause: Cause,
+    /// Other steps that failed, where the build was to go on.
+    pub others: Vec<StepFailure>,
 }
 
 /// Why a build ended without its result.

@@ -51,6 +51,10 @@ pub struct BuildRequest {
     pub jobs: Option<usize>,
     /// Use no recorded results.
     pub no_cache: bool,
+    /// Use no results of steps that were made longer ago.
+    pub cache_ttl: Option<std::time::Duration>,
+    /// What a failed step does to the others.
+    pub on_failure: OnFailure,
     /// The network of the steps.
     pub network: StepNetwork,
     /// What each step may use of the machine; never part of a key.
@@ -65,6 +69,16 @@ pub struct BuildRequest {
     pub metadata_file: Option<PathBuf>,
     /// Write the build as a timeline here, in the trace-event form.
     pub profile: Option<PathBuf>,
+}
+
+/// What a failed step does to the others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnFailure {
+    /// They stop.
+    #[default]
+    Stop,
+    /// Those that do not depend on it go on, and all failures are told.
+    KeepGoing,
 }
 
 /// How permission bits of local directories are taken.

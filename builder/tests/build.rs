@@ -127,6 +127,8 @@ async fn run(
         pull: PullPolicy::Never,
         jobs: None,
         no_cache: false,
+        cache_ttl: None,
+        on_failure: Default::default(),
         network: builder::request::StepNetwork::default(),
         limits: runtime_exec::Limits::default(),
         force_index: false,

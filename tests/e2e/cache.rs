@@ -101,3 +101,36 @@ fn no_cache_runs_everything() {
     assert_eq!(workspace.build(&["--no-cache"]).steps().0, 3);
     assert_eq!(workspace.build(&[]).steps().0, 0);
 }
+
+#[test]
+fn what_does_not_depend_on_a_failed_step_goes_on_where_that_is_asked_for() {
+    if !(is_root() && has("busybox")) {
+        return;
+    }
+    let workspace = Workspace::with(&format!(
+        "{BUSYBOX}FROM base AS bad\nRUN exit 7\nRUN echo never\nFROM base AS worse\nRUN sleep 0.3; exit 8\n\
+         FROM base AS good\nRUN sleep 0.6; echo done > /done\nFROM base\nCOPY --from=bad / /a\nCOPY --from=worse / /b\n\
+         COPY --from=good /done /\n"
+    ));
+    let context = workspace.context();
+    let context = context.to_str().unwrap();
+    let said = workspace.fails(1, &["build", "--progress=plain", "--keep-going", context]);
+    assert!(said.err.contains("RUN exit 7:") && said.err.contains("RUN sleep 0.3; exit 8:"), "{said:?}");
+    let said = workspace.build(&["--target=good"]);
+    assert_eq!(said.steps().0, 0, "{said:?}");
+}
+
+#[test]
+fn old_results_do_not_count_where_that_is_asked_for() {
+    if !(is_root() && has("busybox")) {
+        return;
+    }
+    let workspace = Workspace::with(&format!("{BUSYBOX}RUN cat /proc/sys/kernel/random/uuid > /id\n"));
+    workspace.build(&[]);
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    assert_eq!(workspace.build(&["--cache-ttl=1h"]).steps().0, 0);
+    assert_eq!(workspace.build(&["--cache-ttl=0s"]).steps().0, 3);
+    let context = workspace.context();
+    let said = workspace.fails(2, &["build", "--cache-ttl=soon", context.to_str().unwrap()]);
+    assert!(said.err.contains("no duration"), "{said:?}");
+}

@@ -71,6 +71,10 @@ fn ended_by(word: &str, signal: &str, expected: Option<i32>) {
         .cloned()
         .collect();
     assert!(new.is_empty(), "{new:?}");
+    // What did not come to its end is in no history.
+    let kept = std::fs::read_dir(workspace.store().join("builds")).into_iter().flatten().flatten();
+    let kept: Vec<_> = kept.map(|entry| entry.file_name()).filter(|name| *name != "listings").collect();
+    assert!(kept.is_empty(), "{kept:?}");
     workspace.file("Dockerfile", BUSYBOX);
     workspace.build(&[]);
     let unfinished: Vec<_> = std::fs::read_dir(workspace.store().join("tmp")).unwrap().flatten().collect();

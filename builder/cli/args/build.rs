@@ -41,6 +41,12 @@ pub struct BuildArgs {
     /// Use no recorded results for these stages
     #[arg(long, value_name = "STAGE", value_delimiter = ',')]
     pub no_cache_filter: Vec<String>,
+    /// Use no results of steps that were made longer ago, such as 24h
+    #[arg(long, value_name = "DURATION", value_parser = super::store::age)]
+    pub cache_ttl: Option<std::time::Duration>,
+    /// When a step fails, go on with those that do not depend on it
+    #[arg(long)]
+    pub keep_going: bool,
     /// Take recorded results from there, too: type=registry,ref=NAME|local,src=DIR[,tag=,digest=], or a NAME
     #[arg(long = "cache-from", value_name = "SPEC", value_parser = parse_source)]
     pub cache_from: Vec<CacheSource>,

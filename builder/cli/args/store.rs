@@ -37,6 +37,11 @@ fn filter(text: &str) -> Result<i64, String> {
     duration(known.ok_or("known filters are until=DURATION and unused-for=DURATION")?)
 }
 
+/// A duration of an option.
+pub fn age(text: &str) -> Result<std::time::Duration, String> {
+    Ok(std::time::Duration::from_secs(u64::try_from(duration(text)?).unwrap_or_default()))
+}
+
 /// The seconds of a duration.
 fn duration(text: &str) -> Result<i64, String> {
     seconds(text).ok_or_else(|| format!("{text:?} is no duration such as 24h or 1h30m"))

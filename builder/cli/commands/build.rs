@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use builder::Session;
-use builder::request::{BuildOutcome, BuildRequest, Frontend, LocalContext, PullPolicy, StepNetwork};
+use builder::request::{
+    BuildOutcome, BuildRequest, Frontend, LocalContext, OnFailure, PullPolicy, StepNetwork,
+};
 use dockerfile::{NamedContext, NoCache, Options};
 use graph::ContextName;
 use oci::Platform;
@@ -305,6 +307,8 @@ fn request(
         },
         jobs: args.jobs.map(usize::from),
         no_cache: args.no_cache,
+        cache_ttl: args.cache_ttl,
+        on_failure: if args.keep_going { OnFailure::KeepGoing } else { OnFailure::Stop },
         network: step_network(args),
         limits: super::limits::limits(&args.limits)?,
         force_index: options.multi_platform,

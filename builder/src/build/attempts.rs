@@ -19,7 +19,7 @@ use crate::history::Recorder;
 use crate::plan::Extra;
 use crate::request::{BuildRequest, StepCounts};
 use crate::session::Session;
-use crate::solve::{Solution, Solver, solve};
+use crate::solve::{Policy, Solution, Solver, solve};
 use crate::worker::{Permits, RealWorker};
 
 /// A build whose graph is known.
@@ -117,7 +117,13 @@ impl Building<'_> {
         );
         let permits = Permits::new(request.jobs.unwrap_or(session.jobs));
         let events = &session.events;
-        let solver = Solver { worker: &worker, events, permits: &permits, no_cache: request.no_cache };
+        let ttl = request.cache_ttl.map(|ttl| i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX));
+        let policy = Policy {
+            no_cache: request.no_cache,
+            fresh_since: ttl.map(|ttl| crate::solve::now().saturating_sub(ttl)),
+            on_failure: request.on_failure,
+        };
+        let solver = Solver { worker: &worker, events, permits: &permits, policy };
         solve(&solver, &self.lowered.graph, self.edges).await.map_err(BuildError::Step)
     }
 

@@ -65,6 +65,8 @@ fn request(frontend: crate::request::Frontend) -> BuildRequest {
         pull: PullPolicy::Missing,
         jobs: None,
         no_cache: false,
+        cache_ttl: None,
+        on_failure: Default::default(),
         network: crate::request::StepNetwork::default(),
         limits: runtime_exec::Limits::default(),
         force_index: false,

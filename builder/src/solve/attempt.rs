@@ -34,13 +34,15 @@ pub(super) struct Attempt<'a> {
     pub(super) name: &'a Name,
     pub(super) inputs: Vec<Tree>,
     pub(super) lineage: BTreeMap<CacheKey, ResultId>,
+    /// How long, about, this step and what waits for it will take.
+    pub(super) weight: u64,
 }
 
 impl Attempt<'_> {
     pub(super) async fn run(&self, executing: &Executing) -> Result<(Solved, How), Cause> {
         let held = self.held().await?;
         let key = keys::result(&self.vertex.op, &held);
-        let _claim = if must_run(&self.vertex.op, self.solver.no_cache || self.vertex.meta.no_cache) {
+        let _claim = if must_run(&self.vertex.op, self.solver.policy.no_cache || self.vertex.meta.no_cache) {
             None
         } else {
             if let Some(found) = self.look(key).await {
@@ -107,11 +109,13 @@ impl Attempt<'_> {
 
     /// A record under the result key, here or else in another store.
     async fn recorded(&self, key: CacheKey) -> Option<Record> {
-        if let Some(record) = self.solver.worker.record(key).await {
+        let fresh = |record: &Record| !self.solver.policy.is_stale(&self.vertex.op, record);
+        if let Some(record) = self.solver.worker.record(key).await.filter(fresh) {
             return Some(record);
         }
         let offers = self.solver.worker.offers(key).await;
-        let offer = offers.into_iter().find(|offer| offer.reach == Reach::Within)?;
+        let mut usable = offers.into_iter().filter(|offer| offer.reach == Reach::Within);
+        let offer = usable.find(|offer| fresh(&offer.record))?;
         // What cannot be filed is offered again the next time.
         drop(self.solver.worker.file(key, offer.record.clone()).await);
         Some(offer.record)
@@ -181,7 +185,7 @@ impl Attempt<'_> {
     /// Processes and file work count against the number of jobs; transfers do not.
     async fn permit(&self) -> Permit {
         match &self.vertex.op {
-            Op::Exec(_) | Op::File(_) | Op::Diff => self.solver.permits.acquire().await,
+            Op::Exec(_) | Op::File(_) | Op::Diff => self.solver.permits.acquire_by(self.weight).await,
             Op::Image(_) | Op::Local(_) | Op::Git(_) | Op::Http(_) | Op::Merge => Permit::free(),
         }
     }
@@ -207,7 +211,7 @@ fn parts(held: &[Held]) -> Vec<Component> {
 }
 
 /// Seconds since 1970.
-fn now() -> i64 {
+pub(crate) fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }

@@ -92,12 +92,17 @@ pub(crate) fn usable(
 
 /// The vertices whose records are not to be looked for under their own names: those that must run
 /// again, and all that depend on them.
-pub(crate) fn salted(graph: &Graph, web: &Web, no_cache: bool) -> BTreeSet<VertexId> {
+pub(crate) fn salted(
+    graph: &Graph,
+    web: &Web,
+    no_cache: bool,
+    stale: &BTreeSet<VertexId>,
+) -> BTreeSet<VertexId> {
     let mut salted = BTreeSet::new();
     for &id in web.order() {
         let vertex = graph.vertex(id);
         let below = vertex.inputs.iter().flatten().any(|edge| salted.contains(&edge.vertex));
-        if below || must_run(&vertex.op, no_cache || vertex.meta.no_cache) {
+        if below || stale.contains(&id) || must_run(&vertex.op, no_cache || vertex.meta.no_cache) {
             salted.insert(id);
         }
     }

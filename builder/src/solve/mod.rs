@@ -19,21 +19,25 @@ mod run;
 mod settle;
 mod solved;
 mod web;
+mod weight;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::join_all;
 use graph::{Edge, Graph, Op, VertexId};
+use layer_store::Record;
 
 use crate::cache::is_lost;
 use crate::error::StepFailure;
 use crate::event::{Ending, Event, StepId};
+use crate::request::OnFailure;
 use crate::session::EventSink;
 use crate::worker::{Permits, Worker};
 
+pub(crate) use attempt::now;
 pub(crate) use decide::must_run;
 pub(crate) use name::Name;
 pub(crate) use solved::Solution;
@@ -52,8 +56,26 @@ pub(crate) struct Solver<'a> {
     pub(crate) events: &'a EventSink,
     /// Bounds the steps that run at once.
     pub(crate) permits: &'a Permits,
+    /// What is asked of all builds alike.
+    pub(crate) policy: Policy,
+}
+
+/// What is asked of all builds alike.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Policy {
     /// Use no recorded results.
     pub(crate) no_cache: bool,
+    /// Results made before this time (in seconds since 1970) do not count.
+    pub(crate) fresh_since: Option<i64>,
+    /// What a failed step does to the others.
+    pub(crate) on_failure: OnFailure,
+}
+
+impl Policy {
+    /// Whether a recorded result of an op is too old. What is pinned by a digest never is.
+    pub(crate) fn is_stale(&self, op: &Op, record: &Record) -> bool {
+        must_run(op, true) && self.fresh_since.is_some_and(|oldest| record.created < oldest)
+    }
 }
 
 /// The number of a vertex in events.
@@ -71,8 +93,8 @@ pub(crate) async fn solve(
     solver.announce(graph, web.order()).await;
     let names = solver.name(graph, &web).await?;
     solver.worker.planned(graph, web.order(), &names);
-    let candidates = solver.candidates(graph, &web, &names).await;
-    let salted = salted(graph, &web, solver.no_cache);
+    let (candidates, stale) = solver.candidates(graph, &web, &names).await;
+    let salted = salted(graph, &web, solver.policy.no_cache, &stale);
     let chosen = choose(&web, &names, &candidates, &salted);
     let decision = decide(graph, &web, targets, &names, chosen, &salted);
     for id in &decision.usable {
@@ -133,8 +155,14 @@ impl Solver<'_> {
         Ok(names(graph, web.order(), &locals))
     }
 
-    /// All recorded results, those of this store first.
-    async fn candidates(&self, graph: &Graph, web: &Web, names: &BTreeMap<VertexId, Name>) -> Candidates {
+    /// All recorded results, those of this store first; and the steps that have only results that are too
+    /// old, which therefore run again.
+    async fn candidates(
+        &self,
+        graph: &Graph,
+        web: &Web,
+        names: &BTreeMap<VertexId, Name>,
+    ) -> (Candidates, BTreeSet<VertexId>) {
         let all = recorded(graph, web).into_iter().map(|id| async move {
             let key = names[&id].key;
             let here = self.worker.record(key).await;
@@ -142,9 +170,20 @@ impl Solver<'_> {
             let offered = self.worker.offers(key).await.into_iter();
             let offered =
                 offered.map(|offer| Candidate { record: offer.record, origin: Origin::Offered(offer.reach) });
-            (id, here.into_iter().chain(offered).collect())
+            let all: Vec<Candidate> = here.into_iter().chain(offered).collect();
+            (id, all)
         });
-        join_all(all).await.into_iter().collect()
+        let mut candidates: Candidates = join_all(all).await.into_iter().collect();
+        let mut stale = BTreeSet::new();
+        for (&id, all) in &mut candidates {
+            let op = &graph.vertex(id).op;
+            let recorded = all.len();
+            all.retain(|one| !self.policy.is_stale(op, &one.record));
+            if all.is_empty() && recorded > 0 {
+                stale.insert(id);
+            }
+        }
+        (candidates, stale)
     }
 
     /// Files what other stores offered and this build used, where nothing is recorded here.
@@ -187,6 +226,7 @@ impl Solver<'_> {
             span: meta.span,
             log: self.events.tail(step_id(id)),
             cause,
+            others: Vec::new(),
         })
     }
 }

@@ -13,9 +13,11 @@ use super::decide::Decision;
 use super::name::Name;
 use super::solved::{Solution, Solved};
 use super::{Solver, counted, step_id};
+use crate::cache::is_lost;
 use crate::error::{Cause, StepFailure};
 use crate::event::{Ending, Event};
 use crate::keys;
+use crate::request::OnFailure;
 use crate::worker::{Job, Tree};
 
 /// One run over the needed steps.
@@ -87,7 +89,8 @@ impl Queue {
 }
 
 impl Run<'_> {
-    /// Runs them all. The first failure ends the others.
+    /// Runs them all. The first failure ends the others, unless those are to go on; what depends on a
+    /// failed step never runs.
     pub(crate) async fn all(&self, demanded: &[VertexId]) -> Result<Solution, Box<StepFailure>> {
         let executing = Executing::default();
         let result = self.loop_over(demanded, &executing).await;
@@ -105,15 +108,19 @@ impl Run<'_> {
         executing: &Executing,
     ) -> Result<Solution, Box<StepFailure>> {
         let mut queue = Queue::new(self, demanded);
+        let weights = super::weight::weights(self.graph, self.decision, demanded);
+        let mut failures: Vec<StepFailure> = Vec::new();
         let mut solution = Solution::default();
         let mut running = FuturesUnordered::new();
         loop {
+            queue.ready.sort_by_key(|id| std::cmp::Reverse(weights.get(id).copied()));
             for id in queue.ready.drain(..) {
+                let weight = weights.get(&id).copied().unwrap_or_default();
                 let inputs = self.inputs(id, &solution);
                 let lineage = self.lineage(id, &solution);
-                running.push(async move { (id, self.one(id, inputs, lineage, executing).await) });
+                running.push(async move { (id, self.one((id, weight), inputs, lineage, executing).await) });
             }
-            let Some((id, result)) = running.next().await else { return Ok(solution) };
+            let Some((id, result)) = running.next().await else { break };
             let took = executing.ended(id);
             match result {
                 Ok((solved, how)) => {
@@ -122,9 +129,21 @@ impl Run<'_> {
                     solution.results.insert(id, solved);
                     queue.done(id);
                 }
-                Err(cause) => return Err(self.solver.failed(self.graph, id, cause, took).await),
+                Err(cause) => {
+                    let goes_on = self.solver.policy.on_failure == OnFailure::KeepGoing && !is_lost(&cause);
+                    let failure = self.solver.failed(self.graph, id, cause, took).await;
+                    if !goes_on {
+                        return Err(failure);
+                    }
+                    failures.push(*failure);
+                }
             }
         }
+        if failures.is_empty() {
+            return Ok(solution);
+        }
+        let first = failures.remove(0);
+        Err(Box::new(StepFailure { others: failures, ..first }))
     }
 
     async fn note(&self, id: VertexId, how: How, took: Duration, solution: &mut Solution) {
@@ -200,7 +219,7 @@ impl Run<'_> {
 
     async fn one(
         &self,
-        id: VertexId,
+        (id, weight): (VertexId, u64),
         inputs: Vec<Tree>,
         lineage: BTreeMap<layer_store::CacheKey, layer_store::ResultId>,
         executing: &Executing,
@@ -213,8 +232,15 @@ impl Run<'_> {
             Op::Local(_) => Ok((Solved { outputs: self.local(id).await?, lineage }, How::Found)),
             Op::Merge => Ok((Solved { outputs: vec![merged(&inputs)], lineage }, How::Found)),
             Op::Image(_) | Op::Git(_) | Op::Http(_) | Op::Exec(_) | Op::File(_) | Op::Diff => {
-                let attempt =
-                    Attempt { solver: self.solver, id, vertex, name: &self.names[&id], inputs, lineage };
+                let attempt = Attempt {
+                    solver: self.solver,
+                    id,
+                    vertex,
+                    name: &self.names[&id],
+                    inputs,
+                    lineage,
+                    weight,
+                };
                 attempt.run(executing).await
             }
         }

@@ -4,6 +4,7 @@ mod fake;
 mod histories;
 mod keys_in_use;
 mod offers;
+mod policy;
 mod random;
 mod runs;
 
@@ -11,7 +12,7 @@ use graph::{
     Copy, Edge, ExecOp, FileAction, Graph, Input, LocalSource, Meta, Mount, MountKind, Op, VertexId,
 };
 
-use super::{Solution, Solver, solve};
+use super::{Policy, Solution, Solver, solve};
 use crate::error::StepFailure;
 use crate::session::EventSink;
 use crate::worker::Permits;
@@ -113,9 +114,20 @@ async fn run_with(
     jobs: usize,
     no_cache: bool,
 ) -> Result<Solution, Box<StepFailure>> {
+    run_by(worker, graph, targets, jobs, Policy { no_cache, ..Policy::default() }).await
+}
+
+/// Solves by a policy.
+async fn run_by(
+    worker: &FakeWorker,
+    graph: &Graph,
+    targets: &[VertexId],
+    jobs: usize,
+    policy: Policy,
+) -> Result<Solution, Box<StepFailure>> {
     let (events, _) = EventSink::channel(1);
     let permits = Permits::new(jobs);
-    let solver = Solver { worker, events: &events, permits: &permits, no_cache };
+    let solver = Solver { worker, events: &events, permits: &permits, policy };
     let edges: Vec<Edge> = targets.iter().map(|id| Edge::first(*id)).collect();
     solve(&solver, graph, &edges).await
 }
