@@ -31,7 +31,7 @@ pub use auth::secret::Secret;
 pub use auth::storage::{AuthStorage, KeptIn};
 pub use error::{Refusal, RegistryError};
 pub use hosts::{Hosts, Verify};
-pub use options::{ClientOptions, Proxies, RetryPolicy};
+pub use options::{ClientOptions, Proxies, RetryPolicy, SplitPolicy};
 pub use url::Url;
 
 use std::sync::Arc;
@@ -47,6 +47,8 @@ struct Inner {
     patience: http::retry::Patience,
     /// By host, how much of a blob it takes in one request, where that was seen to be limited.
     pieces: std::sync::Mutex<std::collections::HashMap<String, u64>>,
+    /// Further ranges of large blobs that are under way.
+    lanes: api::lanes::Lanes,
     /// Held while an index of referrers is read, changed and written: registries cannot compare and swap.
     changing_index: tokio::sync::Mutex<()>,
 }
@@ -59,7 +61,8 @@ impl Client {
         let patience = http::retry::Patience::new(options.retry.clone());
         let pieces = std::sync::Mutex::default();
         let changing_index = tokio::sync::Mutex::default();
-        Ok(Self(Arc::new(Inner { options, transport, auth, patience, pieces, changing_index })))
+        let lanes = api::lanes::Lanes::default();
+        Ok(Self(Arc::new(Inner { options, transport, auth, patience, pieces, lanes, changing_index })))
     }
 }
 

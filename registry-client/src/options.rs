@@ -20,6 +20,8 @@ pub struct ClientOptions {
     pub proxies: Proxies,
     /// How failures of the moment are met.
     pub retry: RetryPolicy,
+    /// How large blobs are fetched in several ranges at once.
+    pub split: SplitPolicy,
     /// A folder for notes of uploads that are under way, so that another process can go on with them where
     /// this one is killed. None are taken where it is absent.
     pub upload_notes: Option<PathBuf>,
@@ -38,6 +40,7 @@ impl Default for ClientOptions {
             ca_bundles: Vec::new(),
             proxies: Proxies::default(),
             retry: RetryPolicy::default(),
+            split: SplitPolicy::default(),
             upload_notes: None,
             connect_timeout: Duration::from_secs(15),
             idle_timeout: Duration::from_secs(60),
@@ -86,5 +89,25 @@ impl Default for RetryPolicy {
             longest_wait: Duration::from_secs(30),
             budget: Duration::from_secs(600),
         }
+    }
+}
+
+/// How large blobs are fetched in several ranges at once. All ranges but the first of a blob are held in
+/// memory until their turn comes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SplitPolicy {
+    /// Bytes that are missing of a blob, from which on it is worth while.
+    pub from: u64,
+    /// Bytes of one range.
+    pub piece: u64,
+    /// Ranges of one blob at once; one: never split.
+    pub at_once: usize,
+    /// Further ranges of all blobs of a client together.
+    pub in_all: usize,
+}
+
+impl Default for SplitPolicy {
+    fn default() -> Self {
+        Self { from: 64 << 20, piece: 8 << 20, at_once: 4, in_all: 4 }
     }
 }

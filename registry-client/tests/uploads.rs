@@ -3,8 +3,8 @@
 mod support;
 
 use std::io::{Read as _, Write as _};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -198,6 +198,42 @@ async fn another_process_goes_on_with_an_upload() {
     assert_eq!(server.count("POST"), 1);
     let came: usize = server.requests().iter().map(|request| request.body.len()).sum();
     assert_eq!(came, SIZE);
+    assert_eq!(std::fs::read_dir(top.path()).expect("readable").count(), 0, "notes go with the upload");
+}
+
+/// The request that ends an upload may be taken in when its process is gone already.
+#[tokio::test]
+async fn what_came_in_late_is_not_sent_again() {
+    let top = tempfile::tempdir().expect("a directory");
+    let noting = || {
+        let notes = Some(top.path().to_owned());
+        Client::new(ClientOptions { upload_notes: notes, ..options() }).expect("a client")
+    };
+    let bytes = noise(1, SIZE);
+    let (closing, late) = (Arc::new(AtomicUsize::new(0)), Arc::new(OnceLock::<Arc<Fake>>::new()));
+    let (count, place, whole) = (closing.clone(), late.clone(), bytes.clone());
+    let fates = move |request: &Request| match request.method.as_str() {
+        "PUT" if count.load(Ordering::SeqCst) == 0 => Fate::Early(reply(500)),
+        _ => Fate::Answer,
+    };
+    let before = move |request: &Request| {
+        let session = request.method == "GET" && request.path().contains("/uploads/");
+        match place.get().filter(|_| session) {
+            Some(fake) => {
+                fake.put_blob("a", &whole);
+                Some(reply(404).body(r#"{"errors":[{"code":"BLOB_UPLOAD_UNKNOWN"}]}"#))
+            }
+            None => None,
+        }
+    };
+    let (server, fake) = Fake::default().serve_with(fates, before).await;
+    let host = server.address.to_string();
+    send(&noting(), &host, &bytes).await.expect_err("it is never ended");
+    closing.store(1, Ordering::SeqCst);
+    assert!(late.set(fake).is_ok());
+    send(&noting(), &host, &bytes).await.expect("it is there");
+    let came: usize = server.requests().iter().map(|request| request.body.len()).sum();
+    assert_eq!((server.count("POST"), came), (1, SIZE));
     assert_eq!(std::fs::read_dir(top.path()).expect("readable").count(), 0, "notes go with the upload");
 }
 

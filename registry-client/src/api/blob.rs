@@ -14,6 +14,7 @@ use reqwest::{Method, Response, StatusCode};
 use tokio::io::{AsyncBufRead, AsyncRead, ReadBuf};
 use tokio_util::io::StreamReader;
 
+use super::lanes::{Taken, in_lanes};
 use crate::auth::scope::Scopes;
 use crate::hosts::PullBy;
 use crate::hosts::endpoint::Endpoint;
@@ -83,7 +84,7 @@ impl Client {
             let mut download = Download::new(self.clone(), endpoint, descriptor);
             download.got = had.length;
             download.proof = Proof::Open(had.hasher.clone());
-            download.opened()
+            download.opened_wide()
         };
         if had.length > descriptor.size {
             let reason = format!("{} bytes are there of {}", had.length, descriptor.size);
@@ -163,7 +164,7 @@ impl Client {
         repository: &Repository,
         descriptor: &Descriptor,
     ) -> Result<impl Stream<Item = Result<Bytes, RegistryError>> + Send + 'static, RegistryError> {
-        let opened = |endpoint: Endpoint| Download::new(self.clone(), endpoint, descriptor).opened();
+        let opened = |endpoint: Endpoint| Download::new(self.clone(), endpoint, descriptor).opened_wide();
         Ok(self.pull(repository, PullBy::Digest, opened).await?.into_chunks())
     }
 }
@@ -178,7 +179,7 @@ pub struct HadBytes {
 }
 
 /// What makes the last bytes good.
-enum Proof {
+pub(super) enum Proof {
     /// All bytes so far.
     Open(Hasher),
     /// The digest was right.
@@ -187,18 +188,35 @@ enum Proof {
     None,
 }
 
+/// How all that is missing of a blob comes.
+enum Wide {
+    /// By one answer after the other.
+    One(Download),
+    /// By several ranges at once of that size; the first is open.
+    Several(Download, u64, Taken),
+}
+
+impl Wide {
+    fn into_chunks(self) -> BoxStream<'static, Result<Bytes, RegistryError>> {
+        match self {
+            Self::One(download) => download.into_chunks().boxed(),
+            Self::Several(first, piece, taken) => in_lanes(first, piece, taken).boxed(),
+        }
+    }
+}
+
 /// A blob on its way.
-struct Download {
+pub(super) struct Download {
     client: Client,
     endpoint: Endpoint,
     subject: String,
     digest: Digest,
-    size: u64,
-    proof: Proof,
+    pub(super) size: u64,
+    pub(super) proof: Proof,
     /// The position in the blob.
-    got: u64,
+    pub(super) got: u64,
     /// Where to stop.
-    end: u64,
+    pub(super) end: u64,
     /// Bytes to drop, where a server ignores ranges.
     skip: u64,
     response: Option<Response>,
@@ -230,7 +248,42 @@ impl Download {
         Ok(self)
     }
 
-    fn into_chunks(self) -> impl Stream<Item = Result<Bytes, RegistryError>> + Send + 'static {
+    /// Another range of the same blob at the same place, which nothing proves by itself.
+    pub(super) fn sibling(&self, start: u64, end: u64) -> Self {
+        Self {
+            client: self.client.clone(),
+            endpoint: self.endpoint.clone(),
+            subject: self.subject.clone(),
+            digest: self.digest.clone(),
+            size: self.size,
+            proof: Proof::None,
+            got: start,
+            end,
+            skip: 0,
+            response: None,
+            failures: 0,
+        }
+    }
+
+    /// Opens all that is missing: in several ranges at once where that is worth while and understood.
+    async fn opened_wide(mut self) -> Result<Wide, RegistryError> {
+        let policy = self.client.0.options.split.clone();
+        let large = self.size.saturating_sub(self.got) >= policy.from.max(policy.piece + 1);
+        let Some(taken) = large.then(|| self.client.0.lanes.take(&policy)).flatten() else {
+            return self.opened().await.map(Wide::One);
+        };
+        self.end = self.got + policy.piece;
+        self.open().await?;
+        let understood =
+            self.response.as_ref().is_some_and(|one| one.status() == StatusCode::PARTIAL_CONTENT);
+        if understood {
+            return Ok(Wide::Several(self, policy.piece, taken));
+        }
+        self.end = self.size;
+        Ok(Wide::One(self))
+    }
+
+    pub(super) fn into_chunks(self) -> impl Stream<Item = Result<Bytes, RegistryError>> + Send + 'static {
         stream::try_unfold(self, |mut download| async move {
             let chunk = download.next().await?;
             Ok(chunk.map(|chunk| (chunk, download)))
@@ -337,6 +390,18 @@ impl Download {
             .chunk()
             .await
             .map_err(|source| RegistryError::network(&self.endpoint.host, &self.subject, source, None))
+    }
+
+    /// Accounts for bytes that came by ranges; the last ones are held back until all are proven.
+    pub(super) fn account(&mut self, bytes: Bytes) -> Result<Bytes, RegistryError> {
+        self.got += bytes.len() as u64;
+        if let Proof::Open(hasher) = &mut self.proof {
+            hasher.update(&bytes);
+        }
+        if self.got == self.size {
+            self.prove()?;
+        }
+        Ok(bytes)
     }
 
     /// Accounts for bytes; the last ones are held back until all are proven and nothing follows them.

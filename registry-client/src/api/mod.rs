@@ -3,6 +3,7 @@
 pub(crate) mod access;
 pub(crate) mod blob;
 pub(crate) mod image;
+pub(crate) mod lanes;
 pub(crate) mod link;
 mod manifest;
 mod pages;

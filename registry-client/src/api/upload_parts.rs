@@ -64,9 +64,13 @@ impl Client {
         }
         let note = Note::of(self.0.options.upload_notes.as_deref(), upload);
         let (session, offset) = match (given, self.noted(upload, &note).await) {
-            (_, Some(noted)) => noted,
-            (Some(session), None) => (session, 0),
-            (None, None) => (self.0.patience.retry(|| self.start(upload)).await?, 0),
+            (_, Noted::GoOn(session, offset)) => (session, offset),
+            (_, Noted::There) => {
+                note.remove();
+                return Ok(());
+            }
+            (Some(session), Noted::Nothing) => (session, 0),
+            (None, Noted::Nothing) => (self.0.patience.retry(|| self.start(upload)).await?, 0),
         };
         let base = self.0.transport.base(&upload.endpoint).await?;
         if !same_origin(&session.url, &base) {
@@ -114,16 +118,26 @@ impl Client {
         self.0.patience.retry(once).await
     }
 
-    /// A session that another process left, if the registry still has it.
-    async fn noted(&self, upload: &Upload<'_>, note: &Note) -> Option<(Session, u64)> {
-        let url = note.read()?;
-        let base = self.0.transport.base(&upload.endpoint).await.ok()?;
-        if !same_origin(&url, &base) {
-            return None;
+    /// What became of a session that another process left.
+    async fn noted(&self, upload: &Upload<'_>, note: &Note) -> Noted {
+        let Some(url) = note.read() else { return Noted::Nothing };
+        match self.0.transport.base(&upload.endpoint).await {
+            Ok(base) if same_origin(&url, &base) => {}
+            Ok(_) | Err(_) => return Noted::Nothing,
         }
         let session = Session { url, reach: crate::http::reach::Reach::Public, least: 0 };
-        let asked = self.0.patience.retry(|| self.stands(upload, &session)).await;
-        asked.ok().filter(|(_, offset)| *offset <= upload.descriptor.size)
+        match self.0.patience.retry(|| self.stands(upload, &session)).await {
+            Ok((session, offset)) if offset <= upload.descriptor.size => Noted::GoOn(session, offset),
+            // What ended it may have come in after we asked for the blob.
+            Err(error) if status(&error) == Some(404) => {
+                let there = || self.blob_is_at(&upload.endpoint, &upload.scopes, upload.descriptor);
+                match self.0.patience.retry(there).await {
+                    Ok(true) => Noted::There,
+                    Ok(false) | Err(_) => Noted::Nothing,
+                }
+            }
+            Ok(_) | Err(_) => Noted::Nothing,
+        }
     }
 
     /// Where an upload stands.
@@ -208,6 +222,16 @@ impl Client {
         let pieces = self.0.pieces.lock().unwrap_or_else(PoisonError::into_inner);
         pieces.get(&upload.endpoint.host).copied()
     }
+}
+
+/// What became of a session that another process left.
+enum Noted {
+    /// The registry has it, up to this offset.
+    GoOn(Session, u64),
+    /// It was ended, and the blob is there.
+    There,
+    /// There was none, or it is gone.
+    Nothing,
 }
 
 impl Sending<'_> {
