@@ -19,7 +19,8 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             drop(error.print());
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+            let code = if error.use_stderr() { args::usage_code(std::env::args_os()) } else { 0 };
+            return ExitCode::from(code);
         }
     };
     match commands::dispatch(&cli, &environment) {

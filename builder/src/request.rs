@@ -59,6 +59,10 @@ pub struct BuildRequest {
     pub network: StepNetwork,
     /// What each step may use of the machine; never part of a key.
     pub limits: runtime_exec::Limits,
+    /// Devices that every step gets; never part of a key.
+    pub devices: StepDevices,
+    /// How long a step may run; never part of a key.
+    pub step_timeout: Option<std::time::Duration>,
     /// The index form even for a single platform.
     pub force_index: bool,
     /// `SOURCE_DATE_EPOCH`: seconds since 1970 that `created` times are set to.
@@ -94,6 +98,15 @@ pub enum ContextMetadata {
     Dated(i64),
 }
 
+/// Devices of the host that every step gets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StepDevices {
+    /// Views of the host's nodes.
+    pub nodes: Vec<runtime_exec::MountSpec>,
+    /// Names of the Container Device Interface.
+    pub named: Vec<String>,
+}
+
 /// The network of the steps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StepNetwork {
@@ -101,11 +114,17 @@ pub struct StepNetwork {
     pub default: runtime_exec::NetworkMode,
     /// Resolvers instead of the host's; none: the host's.
     pub dns: Vec<std::net::IpAddr>,
+    /// Whether a private network reaches the host.
+    pub gateway: runtime_exec::Gateway,
 }
 
 impl Default for StepNetwork {
     fn default() -> Self {
-        Self { default: runtime_exec::NetworkMode::Host, dns: Vec::new() }
+        Self {
+            default: runtime_exec::NetworkMode::Host,
+            dns: Vec::new(),
+            gateway: runtime_exec::Gateway::Hidden,
+        }
     }
 }
 

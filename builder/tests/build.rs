@@ -131,6 +131,8 @@ async fn run(
         on_failure: Default::default(),
         network: builder::request::StepNetwork::default(),
         limits: runtime_exec::Limits::default(),
+        devices: builder::request::StepDevices::default(),
+        step_timeout: None,
         force_index: false,
         source_date_epoch: Some(0),
         iidfile: None,

@@ -24,6 +24,7 @@ mod capabilities;
 mod channel;
 mod emulation;
 mod error;
+mod gateway;
 mod host;
 mod keeper;
 mod limits;
@@ -32,6 +33,7 @@ mod reexec;
 mod relay;
 mod running;
 mod seccomp;
+mod security;
 mod spec;
 mod step;
 mod survey;
@@ -40,6 +42,7 @@ mod sys;
 pub use capabilities::{Capabilities, UnknownCapability};
 pub use emulation::KeptNode;
 pub use error::{Failure, HostError, OutsideError, SpawnError, Stage, UnknownResource, WaitError};
+pub use gateway::{Gateway, default_gateway};
 pub use host::{
     Host, HostMode, HostOptions, IdMapping, IdRange, OutsideCommand, OutsideHelper, OutsideOutput,
 };
@@ -48,6 +51,7 @@ pub use overlay::OverlaySupport;
 pub use reexec::become_child_if_asked;
 pub use relay::relay_terminal;
 pub use running::{Exit, Killer, Running, StepIo, spawn};
+pub use security::{OpenPaths, SecurityOptions, SystemCalls, SystemPaths};
 pub use spec::{
     Confinement, DEFAULT_PATH, DEFAULT_SHM_SIZE, DNS_RELAY, EtcFiles, Identities, MountSource, MountSpec,
     NetworkMode, ProcessSpec, ReadOnly, Resource, Rlimit, Root, StepUser, Terminal,

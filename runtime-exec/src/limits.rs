@@ -1,5 +1,7 @@
 //! What a step may use of the machine: plain values, and the files of control groups that say so.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 /// What a step may use of the machine; what is not named is not limited.
@@ -23,6 +25,9 @@ pub struct Limits {
     pub read_rates: Vec<DeviceRate>,
     /// Bytes a second to a device.
     pub write_rates: Vec<DeviceRate>,
+    /// The group in which the step's is made, from the top of each hierarchy; `None`: that of this process.
+    /// It is made where it is absent, and then goes with the step.
+    pub parent: Option<PathBuf>,
 }
 
 /// Memory and swap together.
@@ -186,6 +191,7 @@ mod tests {
             blkio_weight: Some(1000),
             read_rates: vec![DeviceRate { major: 8, minor: 0, bytes: 100 }],
             write_rates: vec![DeviceRate { major: 8, minor: 16, bytes: 200 }],
+            parent: None,
         }
     }
 

@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::capabilities::Capabilities;
 use crate::emulation::KeptNode;
 use crate::error::UnknownResource;
+use crate::gateway::Gateway;
 use crate::limits::Limits;
+use crate::security::SecurityOptions;
 
 /// Size of `/dev/shm` where nothing else is said: 64 MiB.
 pub const DEFAULT_SHM_SIZE: u64 = 64 << 20;
@@ -38,8 +40,12 @@ pub struct ProcessSpec {
     pub mounts: Vec<MountSpec>,
     /// The network.
     pub network: NetworkMode,
+    /// Whether a private network reaches the host.
+    pub gateway: Gateway,
     /// How far the step is confined.
     pub confinement: Confinement,
+    /// Changes to the default confinement.
+    pub security: SecurityOptions,
     /// Files mounted over the image's own.
     pub etc: EtcFiles,
     /// Size of `/dev/shm` in bytes.
@@ -72,7 +78,9 @@ impl ProcessSpec {
             hostname: "buildkitsandbox".to_owned(),
             mounts: Vec::new(),
             network: NetworkMode::None,
+            gateway: Gateway::Hidden,
             confinement: Confinement::Default,
+            security: SecurityOptions::default(),
             etc: EtcFiles::default(),
             shm_size: DEFAULT_SHM_SIZE,
             rlimits: Vec::new(),

@@ -25,7 +25,9 @@ fn containers_get_what_their_options_say() {
     std::fs::write(share.join("variables"), "# none\nA=file\nB=two words\nHOME\n").unwrap();
     let (shared, variables) = (share.display().to_string(), share.join("variables").display().to_string());
     let (writable, protected) = (format!("{shared}:/mnt"), format!("{shared}:/mnt:ro"));
-    let cases: [(&[&str], &str, &str); 10] = [
+    let masked =
+        "stat -c %t:%T /proc/keys; sh -c 'echo x > /proc/sys/kernel/domainname' 2>&1 | grep -c Read-only";
+    let cases: [(&[&str], &str, &str); 17] = [
         (&["-v", &writable], "echo 1 > /mnt/made; cat /mnt/made", "1\n"),
         (&["-v", &protected], "touch /mnt/made 2>/dev/null || cat /mnt/made", "1\n"),
         (&["--env-file", &variables, "-e", "A=option"], "echo $A, $B", "option, two words\n"),
@@ -33,6 +35,13 @@ fn containers_get_what_their_options_say() {
         (&["--cap-drop=ALL"], "grep CapEff /proc/self/status", "CapEff:\t0000000000000000\n"),
         (&["--cap-add=net_admin"], "grep CapEff /proc/self/status", "CapEff:\t00000000a80435fb\n"),
         (&["--security-opt=no-new-privileges"], "grep NoNewPrivs /proc/self/status", "NoNewPrivs:\t1\n"),
+        (&[], "grep Seccomp: /proc/self/status", "Seccomp:\t2\n"),
+        (&["--security-opt", "seccomp=unconfined"], "grep Seccomp: /proc/self/status", "Seccomp:\t0\n"),
+        (&["--security-opt=label=disable", "--security-opt=apparmor=unconfined"], masked, "1:3\n1\n"),
+        (&["--security-opt=systempaths=unconfined"], masked, "0:0\n0\n"),
+        (&["--security-opt=unmask=/proc/k*:/proc/keys"], masked, "0:0\n1\n"),
+        (&["--security-opt=mask=/proc/uptime:/proc/no-such"], "cat /proc/uptime", ""),
+        (&["--add-host=me:host-gateway"], "grep me /etc/hosts", "127.0.0.1\tme\n"),
         (&["--ulimit=nofile=77:88", "--shm-size=1m"], "ulimit -n; df /dev/shm | grep -c ' 1024 '", "77\n1\n"),
         (&["--dns=9.9.9.9"], "grep nameserver /etc/resolv.conf", "nameserver 9.9.9.9\n"),
         (&["--device=/dev/null:/dev/other"], "echo x > /dev/other; stat -c %t:%T /dev/other", "1:3\n"),
@@ -43,12 +52,15 @@ fn containers_get_what_their_options_say() {
         assert_eq!(String::from_utf8_lossy(&said.stdout), expected, "{words:?}: {said:?}");
     }
     assert_eq!(std::fs::read_to_string(share.join("made")).unwrap(), "1\n");
+    workspace.fails(125, &["run", "--network=none", "--add-host=x:host-gateway", "app:1", "true"]);
     for (code, option) in [
         (125, "--cap-add=NO_SUCH"),
         (125, "--volume=/no/such/place:/m"),
         (125, "--ulimit=x=1"),
-        (2, "--volume=name:/m"),
-        (2, "--security-opt=seccomp=unconfined"),
+        (125, "--volume=name:/m"),
+        (125, "--security-opt=seccomp=profile.json"),
+        (125, "--security-opt=apparmor=no-such-profile"),
+        (125, "--no-such-option"),
     ] {
         workspace.fails(code, &["run", option, "app:1", "true"]);
     }
@@ -104,7 +116,7 @@ fn a_step_that_wants_more_memory_than_it_may_is_told_so() {
     let eat = "head -c 60000000 /dev/zero | tail -c 50000000 > /dev/null";
     let said = workspace.fails(137, &["run", "-m", "16m", "app:1", "sh", "-c", eat]);
     assert!(said.err.contains("out of memory"), "{said:?}");
-    workspace.fails(2, &["run", "--cpuset-cpus=x", "app:1", "true"]);
+    workspace.fails(125, &["run", "--cpuset-cpus=x", "app:1", "true"]);
     leftovers::none(workspace.path());
     let groups = leftovers::groups_and_devices();
     assert!(!groups.iter().any(|name| name.contains("/rbuild-")), "{groups:?}");
@@ -146,4 +158,119 @@ fn a_private_network_is_given_where_it_is_asked_for_and_nowhere_else() {
 
 fn devices() -> Vec<String> {
     leftovers::groups_and_devices().into_iter().filter(|name| name.starts_with("/sys/class/net/")).collect()
+}
+
+#[test]
+fn a_name_belongs_to_one_running_container() {
+    if !(is_root() && has("busybox")) {
+        return;
+    }
+    let workspace = built();
+    let mut child = workspace
+        .rbuild()
+        .args(["run", "-i", "--name=web-1", "app:1", "sh", "-c", "echo ready; cat"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    output.read_line(&mut String::new()).unwrap();
+    let said = workspace.fails(125, &["run", "--name=web-1", "app:1", "true"]);
+    assert!(said.err.contains("web-1 runs already"), "{said:?}");
+    workspace.ok(&["run", "--name=web-2", "app:1", "true"]);
+    drop(child.stdin.take());
+    assert!(child.wait().unwrap().success());
+    workspace.ok(&["run", "--name=web-1", "app:1", "true"]);
+}
+
+#[test]
+fn a_step_that_takes_too_long_is_ended_and_kept() {
+    if !(is_root() && has("busybox")) {
+        return;
+    }
+    let workspace = Workspace::with(&format!("{BUSYBOX}RUN echo 1 > /made; (sleep 600 &) ; sleep 600\n"));
+    let context = workspace.context();
+    let said = workspace.fails(1, &["build", "--step-timeout=1s", context.to_str().unwrap()]);
+    assert!(said.err.contains("--step-timeout allows (1 s)"), "{said:?}");
+    leftovers::none(workspace.path());
+    assert_eq!(workspace.ok(&["debug", "--", "cat", "/made"]).out, "1\n");
+    workspace.fails(2, &["build", "--step-timeout=0", context.to_str().unwrap()]);
+}
+
+#[test]
+fn steps_get_devices_by_path_and_by_name() {
+    if !(is_root() && has("busybox")) {
+        return;
+    }
+    let workspace = Workspace::with(&format!("{BUSYBOX}RUN stat -c %t:%T /dev/given /dev/named\n"));
+    let specs = workspace.path().join("cdi");
+    std::fs::create_dir(&specs).unwrap();
+    let spec = r#"{"cdiVersion":"0.6.0","kind":"example.com/null","devices":[{"name":"0",
+        "containerEdits":{"deviceNodes":[{"path":"/dev/named","hostPath":"/dev/null"}]}}]}"#;
+    std::fs::write(specs.join("null.json"), spec).unwrap();
+    let directory = format!("--cdi-spec-dir={}", specs.display());
+    let devices = ["--device=/dev/zero:/dev/given", "--device=example.com/null=0", &directory];
+    let said = workspace.build(&[&devices[..], &["--no-cache"]].concat());
+    assert!(said.err.contains("1:5\n") && said.err.contains("1:3\n"), "{said:?}");
+    // They are no part of a key.
+    assert_eq!(workspace.build(&[]).steps().0, 0);
+    let context = workspace.context();
+    workspace.fails(5, &["build", "--device=/dev/no-such", context.to_str().unwrap()]);
+    workspace.fails(2, &["build", "--device=no-such", context.to_str().unwrap()]);
+}
+
+#[test]
+fn a_named_control_group_holds_the_step_and_goes_with_it() {
+    if !(is_root() && has("busybox")) {
+        return;
+    }
+    if !Path::new("/sys/fs/cgroup/pids/pids.max").exists() && !Path::new("/sys/fs/cgroup/pids").exists() {
+        println!("left out: control groups of the first version");
+        return;
+    }
+    let _alone = leftovers::alone_with_groups();
+    let workspace = built();
+    let mut child = workspace
+        .rbuild()
+        .args(["run", "-i", "--cgroup-parent=/rbuild-test/jobs", "--pids-limit=40", "app:1", "sh", "-c"])
+        .arg("echo ready; cat")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    output.read_line(&mut String::new()).unwrap();
+    for controller in ["memory", "pids", "cpuset"] {
+        let jobs = Path::new("/sys/fs/cgroup").join(controller).join("rbuild-test/jobs");
+        let groups: Vec<_> = std::fs::read_dir(&jobs).unwrap().flatten().map(|entry| entry.path()).collect();
+        let group = groups.iter().find(|path| path.is_dir()).unwrap();
+        assert!(!std::fs::read_to_string(group.join("cgroup.procs")).unwrap().is_empty(), "{controller}");
+        if controller == "pids" {
+            assert_eq!(std::fs::read_to_string(group.join("pids.max")).unwrap(), "40\n");
+        }
+    }
+    drop(child.stdin.take());
+    assert!(child.wait().unwrap().success());
+    let left = leftovers::groups_and_devices();
+    assert!(!left.iter().any(|name| name.contains("rbuild-test")), "{left:?}");
+    workspace.fails(125, &["run", "--cgroup-parent=../x", "app:1", "true"]);
+}
+
+#[test]
+fn the_host_is_reached_from_a_private_network_where_it_is_asked_for() {
+    if !private_networks() {
+        return;
+    }
+    let workspace = built();
+    let listener = std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        std::io::Write::write_all(&mut stream, b"hello\n").unwrap();
+    });
+    // The end of the connection is not always told.
+    let script = format!("timeout 5 nc host {port}; true");
+    let words = ["run", "--network=private", "--add-host=host:host-gateway", "app:1", "sh", "-c", &script];
+    assert_eq!(workspace.ok(&words).out, "hello\n");
+    server.join().unwrap();
 }

@@ -9,6 +9,7 @@ use super::annotation::AnnotationArg;
 use super::cache::{parse_source, parse_target};
 use super::call::CallArg;
 use super::limits::LimitArgs;
+use super::run::StepDeviceArg;
 use super::values::{self, BuildArg, ContextArg, HostArg, LabelArg, SecretArg, UlimitArg};
 
 #[derive(Clone, Debug, Args)]
@@ -65,8 +66,8 @@ pub struct BuildArgs {
     /// Offer an ssh agent to RUN --mount=type=ssh
     #[arg(long = "ssh", value_name = "default|ID[=SOCKET]")]
     pub ssh: Vec<String>,
-    /// Add a line to /etc/hosts of the steps
-    #[arg(long = "add-host", value_name = "NAME:ADDRESS")]
+    /// Add a line to /etc/hosts of the steps; `host-gateway` is this host
+    #[arg(long = "add-host", value_name = "NAME:ADDRESS|NAME:host-gateway")]
     pub add_hosts: Vec<HostArg>,
     /// Host name inside the steps
     #[arg(long, value_name = "NAME")]
@@ -79,6 +80,12 @@ pub struct BuildArgs {
     pub ulimits: Vec<UlimitArg>,
     #[command(flatten)]
     pub limits: LimitArgs,
+    /// End a step that runs for longer, such as 90s or 1h30m
+    #[arg(long, value_name = "DURATION", value_parser = values::duration)]
+    pub step_timeout: Option<std::time::Duration>,
+    /// Give every step a device of the host, by path or by its CDI name
+    #[arg(long = "device", value_name = "HOST[:TARGET]|VENDOR/CLASS=NAME")]
+    pub devices: Vec<StepDeviceArg>,
     /// Network of steps that name none: the host's (the default), none, or a private one by pasta
     #[arg(long, value_enum, default_value_t = NetworkArg::Default)]
     pub network: NetworkArg,

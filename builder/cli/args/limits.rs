@@ -1,6 +1,6 @@
 //! Options that limit what steps and containers use, named as docker names them.
 
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
 
 use clap::Args;
@@ -43,6 +43,9 @@ pub struct LimitArgs {
     /// Bytes a second to a device at most
     #[arg(long = "device-write-bps", value_name = "DEVICE:SIZE")]
     pub write_bps: Vec<RateArg>,
+    /// Control group to make the step's in, named from the top: /ci/jobs
+    #[arg(long, value_name = "PATH", value_parser = group)]
+    pub cgroup_parent: Option<PathBuf>,
 }
 
 /// `--device-read-bps DEVICE:SIZE`.
@@ -62,6 +65,18 @@ impl FromStr for RateArg {
         }
         Ok(Self { device: device.into(), bytes: values::bytes(size)? })
     }
+}
+
+fn group(text: &str) -> Result<PathBuf, String> {
+    let path = Path::new(text);
+    if text.contains(':') || text.ends_with(".slice") {
+        return Err(format!("{text:?}: groups of systemd are not supported; name a path such as /ci/jobs"));
+    }
+    let plain = path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
+    if !plain || path.file_name().is_none() {
+        return Err(format!("{text:?} is no path of a control group such as /ci/jobs"));
+    }
+    Ok(path.to_owned())
 }
 
 fn swap(text: &str) -> Result<Swap, String> {
@@ -108,6 +123,15 @@ mod tests {
         }
         for bad in ["", ".", "0", "x", "1.2345", "-1", "99999999999999999999"] {
             assert!(thousandths(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn groups() {
+        assert_eq!(group("/ci/jobs"), Ok("/ci/jobs".into()));
+        assert_eq!(group("ci"), Ok("ci".into()));
+        for bad in ["", "/", "../x", "/a/../b", "a:b:c", "system.slice"] {
+            assert!(group(bad).is_err(), "{bad}");
         }
     }
 

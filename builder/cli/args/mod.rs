@@ -17,6 +17,7 @@ mod output;
 mod registry;
 mod run;
 mod save;
+mod security;
 mod serve;
 mod store;
 mod sync;
@@ -44,12 +45,13 @@ pub use manifest::{
 };
 pub use output::{OutputArg, Trust, parse_output};
 pub use registry::{CopyArgs, DeleteArgs, DigestArgs, InspectArgs, TagsArgs};
-pub use run::{PrivilegeArg, RunArgs, RunNetwork};
+pub use run::{RunArgs, RunNetwork, StepDeviceArg};
 pub use save::{LoadArgs, SaveArgs, SaveForm};
+pub use security::{SecurityArg, Switch};
 pub use serve::{RegistryCommand, ServeArgs};
 pub use store::{CatArgs, CheckArgs, DiffArgs, DuArgs, LookArgs, PruneArgs, StoreCommand};
 pub use sync::{SyncArgs, SyncFrom, SyncTo};
-pub use values::{LabelArg, SecretArg, SecretFrom, UlimitArg};
+pub use values::{HostAddress, HostArg, LabelArg, SecretArg, SecretFrom, UlimitArg};
 
 /// Builds container images from Dockerfiles and moves them between registries, without a daemon.
 #[derive(Debug, Parser)]
@@ -283,9 +285,26 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap:
     Cli::try_parse_from(with_verb(arguments.into_iter().collect()))
 }
 
+/// The exit code for a command line that cannot be parsed: `run` leaves the others to what it runs.
+pub fn usage_code(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let command = arguments.get(after_global_options(&arguments));
+    if command.is_some_and(|word| word == "run") { 125 } else { 2 }
+}
+
 /// Inserts `build` where the first word that is no global option is no command either.
 fn with_verb(mut arguments: Vec<OsString>) -> Vec<OsString> {
     let command = <Cli as clap::CommandFactory>::command();
+    let position = after_global_options(&arguments);
+    let Some(word) = arguments.get(position).and_then(|word| word.to_str()) else { return arguments };
+    if !["-h", "--help", "-V", "--version"].contains(&word) && command.find_subcommand(word).is_none() {
+        arguments.insert(position, "build".into());
+    }
+    arguments
+}
+
+/// The position of the first word that is no global option.
+fn after_global_options(arguments: &[OsString]) -> usize {
     let mut position = 1;
     while let Some(word) = arguments.get(position).and_then(|word| word.to_str()) {
         match word {
@@ -293,18 +312,10 @@ fn with_verb(mut arguments: Vec<OsString>) -> Vec<OsString> {
             "--tls-verify" => position += 1,
             _ if word.starts_with("--root=") => position += 1,
             _ if word.starts_with("--authfile=") || word.starts_with("--tls-verify=") => position += 1,
-            "-h" | "--help" | "-V" | "--version" => return arguments,
             _ => break,
         }
     }
-    let names_a_command = arguments
-        .get(position)
-        .and_then(|word| word.to_str())
-        .is_some_and(|word| command.find_subcommand(word).is_some());
-    if position < arguments.len() && !names_a_command {
-        arguments.insert(position, "build".into());
-    }
-    arguments
+    position
 }
 
 #[cfg(test)]
@@ -313,6 +324,15 @@ mod tests {
 
     fn words(text: &str) -> Vec<OsString> {
         text.split(' ').map(OsString::from).collect()
+    }
+
+    #[test]
+    fn run_leaves_the_usual_codes_to_what_it_runs() {
+        for (text, code) in
+            [("rbuild run --x", 125), ("rbuild --root run build --x", 2), ("rbuild --root=d run -x", 125)]
+        {
+            assert_eq!(usage_code(words(text)), code, "{text}");
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 use runtime_exec::ReadOnly;
 
 use super::limits::LimitArgs;
+use super::security::SecurityArg;
 use super::values::{self, HostArg, UlimitArg};
 
 #[derive(Debug, Args)]
@@ -51,14 +52,18 @@ pub struct RunArgs {
     /// Take a capability from root, or ALL
     #[arg(long = "cap-drop", value_name = "NAME", value_delimiter = ',')]
     pub cap_drop: Vec<String>,
-    /// `no-new-privileges`: set-user-id programs gain nothing
+    /// no-new-privileges, seccomp=unconfined, apparmor=PROFILE, label=disable, systempaths=unconfined,
+    /// mask=PATHS, unmask=ALL|PATHS
     #[arg(long = "security-opt", value_name = "OPTION")]
-    pub security: Vec<PrivilegeArg>,
+    pub security: Vec<SecurityArg>,
+    /// A name that no other running container of the store may have
+    #[arg(long, value_name = "NAME", value_parser = container_name)]
+    pub name: Option<String>,
     /// The host's network, none, or a private one by pasta
     #[arg(long, value_enum, default_value_t = RunNetwork::Host)]
     pub network: RunNetwork,
-    /// Add a line to /etc/hosts
-    #[arg(long, value_name = "NAME:ADDRESS")]
+    /// Add a line to /etc/hosts; `host-gateway` is this host
+    #[arg(long, value_name = "NAME:ADDRESS|NAME:host-gateway")]
     pub add_host: Vec<HostArg>,
     /// Resolver instead of the host's
     #[arg(long, value_name = "ADDRESS")]
@@ -93,24 +98,13 @@ pub enum RunNetwork {
     Private,
 }
 
-/// `--security-opt`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PrivilegeArg {
-    /// Set-user-id programs gain nothing.
-    NoNew,
-    /// They do, as without the option.
-    Usual,
-}
-
-impl FromStr for PrivilegeArg {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.replace('=', ":").as_str() {
-            "no-new-privileges" | "no-new-privileges:true" => Ok(Self::NoNew),
-            "no-new-privileges:false" => Ok(Self::Usual),
-            _ => Err(format!("{text:?} is not supported; known is no-new-privileges")),
-        }
+/// The name of a container, as docker allows it.
+fn container_name(text: &str) -> Result<String, String> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
+    let first = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
+    match first && text.len() > 1 && text.bytes().all(plain) {
+        true => Ok(text.to_owned()),
+        false => Err(format!("{text:?} is no name: letters, digits, _, . and -, at least two")),
     }
 }
 
@@ -168,6 +162,27 @@ impl FromStr for DeviceArg {
     }
 }
 
+/// `--device` of a build.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StepDeviceArg {
+    /// A node of the host.
+    Node(DeviceArg),
+    /// A name of the Container Device Interface.
+    Named(String),
+}
+
+impl FromStr for StepDeviceArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.starts_with('/') {
+            true => text.parse().map(Self::Node),
+            false if text.contains('/') && text.contains('=') => Ok(Self::Named(text.to_owned())),
+            false => Err(format!("{text:?} is neither a path below /dev nor VENDOR/CLASS=NAME")),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -185,13 +200,18 @@ mod tests {
     }
 
     #[test]
-    fn devices_and_privileges() {
+    fn devices_and_names() {
         let device = "/dev/fuse:/dev/x".parse::<DeviceArg>();
         assert_eq!(device, Ok(DeviceArg { host: "/dev/fuse".into(), target: "/dev/x".into() }));
         for bad in ["/etc/passwd", "/dev/fuse:/dev/fuse:r", "/dev/fuse:x"] {
             assert!(bad.parse::<DeviceArg>().is_err(), "{bad}");
         }
-        assert_eq!("no-new-privileges=true".parse(), Ok(PrivilegeArg::NoNew));
-        assert!("seccomp=unconfined".parse::<PrivilegeArg>().is_err());
+        let named = "vendor.com/gpu=0".parse::<StepDeviceArg>();
+        assert_eq!(named, Ok(StepDeviceArg::Named("vendor.com/gpu=0".into())));
+        assert!("gpu".parse::<StepDeviceArg>().is_err());
+        assert!(container_name("web-1").is_ok());
+        for bad in ["", "a", "-a", "a b", "a/b"] {
+            assert!(container_name(bad).is_err(), "{bad}");
+        }
     }
 }

@@ -48,16 +48,16 @@ fn duration(text: &str) -> Result<i64, String> {
 }
 
 /// A duration as Go writes it: `1h30m`, `45s`.
-fn seconds(text: &str) -> Option<i64> {
+pub fn seconds(text: &str) -> Option<i64> {
     let mut total = 0i64;
     let mut rest = text;
     while !rest.is_empty() {
         let end = rest.find(|letter: char| !letter.is_ascii_digit())?;
         let number: i64 = rest[..end].parse().ok()?;
-        let unit = match &rest[end..=end] {
-            "h" => 3600,
-            "m" => 60,
-            "s" => 1,
+        let unit = match rest.as_bytes()[end] {
+            b'h' => 3600,
+            b'm' => 60,
+            b's' => 1,
             _ => return None,
         };
         total = total.checked_add(number.checked_mul(unit)?)?;

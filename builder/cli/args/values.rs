@@ -4,6 +4,8 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use runtime_exec::Resource;
+
 use super::csv;
 
 /// `--build-arg NAME[=VALUE]`.
@@ -48,11 +50,29 @@ impl FromStr for LabelArg {
     }
 }
 
-/// `--add-host NAME:ADDRESS`, `NAME=ADDRESS`, the address of version 6 in brackets or not.
+/// `--add-host NAME:ADDRESS`, `NAME=ADDRESS`, the address of version 6 in brackets or not; or
+/// `NAME:host-gateway`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostArg {
     pub name: String,
-    pub address: IpAddr,
+    pub address: HostAddress,
+}
+
+/// What a name of `--add-host` stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HostAddress {
+    Is(IpAddr),
+    /// The host that this runs on.
+    Gateway,
+}
+
+impl std::fmt::Display for HostAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Is(address) => address.fmt(f),
+            Self::Gateway => f.write_str("host-gateway"),
+        }
+    }
 }
 
 impl FromStr for HostArg {
@@ -67,7 +87,10 @@ impl FromStr for HostArg {
         if name.is_empty() {
             return Err(format!("{text:?} has no name"));
         }
-        let address = bare.parse().map_err(|_| format!("{address:?} is no IP address"))?;
+        let address = match bare {
+            "host-gateway" => HostAddress::Gateway,
+            _ => HostAddress::Is(bare.parse().map_err(|_| format!("{address:?} is no IP address"))?),
+        };
         Ok(Self { name: name.to_owned(), address })
     }
 }
@@ -143,6 +166,7 @@ impl FromStr for ContextArg {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UlimitArg {
     pub name: String,
+    pub resource: Resource,
     pub soft: i64,
     pub hard: i64,
 }
@@ -153,13 +177,26 @@ impl FromStr for UlimitArg {
     fn from_str(text: &str) -> Result<Self, String> {
         let (name, values) =
             text.split_once('=').ok_or_else(|| format!("{text:?} is not NAME=SOFT[:HARD]"))?;
+        let resource = name.parse::<Resource>().map_err(|error| error.to_string())?;
         let (soft, hard) = values.split_once(':').unwrap_or((values, values));
         let number = |value: &str| value.parse::<i64>().map_err(|_| format!("{value:?} is no number"));
         let (soft, hard) = (number(soft)?, number(hard)?);
         if hard != -1 && (soft > hard || soft == -1) {
             return Err(format!("{name}: the soft limit {soft} is above the hard limit {hard}"));
         }
-        Ok(Self { name: name.to_owned(), soft, hard })
+        Ok(Self { name: name.to_owned(), resource, soft, hard })
+    }
+}
+
+/// A duration as Go writes it: `1h30m`, `45s`; a number alone is seconds.
+pub fn duration(text: &str) -> Result<std::time::Duration, String> {
+    let seconds = match text.parse::<u64>() {
+        Ok(seconds) => Some(seconds),
+        Err(_) => super::store::seconds(text).and_then(|seconds| u64::try_from(seconds).ok()),
+    };
+    match seconds {
+        Some(seconds) if seconds > 0 => Ok(std::time::Duration::from_secs(seconds)),
+        Some(_) | None => Err(format!("{text:?} is no duration such as 90s or 1h30m")),
     }
 }
 
@@ -189,6 +226,7 @@ mod tests {
             ("a=1.2.3.4", "a", "1.2.3.4"),
             ("a:::1", "a", "::1"),
             ("a=[fe80::1]", "a", "fe80::1"),
+            ("a:host-gateway", "a", "host-gateway"),
         ] {
             let host: HostArg = given.parse().unwrap();
             assert_eq!((host.name.as_str(), host.address.to_string().as_str()), (name, address), "{given}");
@@ -221,10 +259,19 @@ mod tests {
     }
 
     #[test]
+    fn durations() {
+        assert_eq!(duration("90"), duration("1m30s"));
+        assert_eq!(duration("2h").unwrap().as_secs(), 7200);
+        for bad in ["", "0", "1x", "-1", "m"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
     fn limits() {
         let limit: UlimitArg = "nofile=1024:2048".parse().unwrap();
         assert_eq!((limit.soft, limit.hard), (1024, 2048));
-        for bad in ["nofile", "nofile=x", "nofile=3:2"] {
+        for bad in ["nofile", "nofile=x", "nofile=3:2", "no-such=1"] {
             assert!(bad.parse::<UlimitArg>().is_err(), "{bad}");
         }
     }

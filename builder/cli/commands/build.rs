@@ -11,7 +11,7 @@ use builder::request::{
 use dockerfile::{NamedContext, NoCache, Options};
 use graph::ContextName;
 use oci::Platform;
-use runtime_exec::NetworkMode;
+use runtime_exec::{Gateway, NetworkMode};
 
 use super::asked;
 use super::call;
@@ -19,7 +19,7 @@ use super::given;
 use super::outputs;
 use super::places::{self, Places, Sources};
 use super::reproduce;
-use crate::args::{BuildArgs, Global, Method, NetworkArg, OutputArg, PullArg};
+use crate::args::{BuildArgs, Global, HostAddress, Method, NetworkArg, OutputArg, PullArg};
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::host;
@@ -198,11 +198,7 @@ fn options(args: &BuildArgs, environment: &Environment) -> Result<Options, Failu
         context_source: None,
         named_contexts: places::named_contexts(args)?,
         no_cache: no_cache(args),
-        add_hosts: args
-            .add_hosts
-            .iter()
-            .map(|host| graph::ExtraHost { name: host.name.clone(), address: host.address })
-            .collect(),
+        add_hosts: given::hosts(&args.add_hosts, step_network(args).default)?.0,
         shm_size: args.shm_size,
         ulimits: args
             .ulimits
@@ -249,7 +245,9 @@ fn step_network(args: &BuildArgs) -> StepNetwork {
         NetworkArg::None => NetworkMode::None,
         NetworkArg::Private => NetworkMode::Private,
     };
-    StepNetwork { default, dns: args.dns.clone() }
+    let to_host = args.add_hosts.iter().any(|host| host.address == HostAddress::Gateway);
+    let gateway = if to_host { Gateway::Host } else { Gateway::Hidden };
+    StepNetwork { default, dns: args.dns.clone(), gateway }
 }
 
 fn no_cache(args: &BuildArgs) -> NoCache {
@@ -311,6 +309,8 @@ fn request(
         on_failure: if args.keep_going { OnFailure::KeepGoing } else { OnFailure::Stop },
         network: step_network(args),
         limits: super::limits::limits(&args.limits)?,
+        devices: given::devices(&args.devices)?,
+        step_timeout: args.step_timeout,
         force_index: options.multi_platform,
         source_date_epoch: times.epoch,
         iidfile: args.iidfile.clone(),

@@ -1,13 +1,16 @@
 //! What the caller gives to steps: secrets, agents, descriptions of devices.
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use builder::error::Category;
-use builder::request::{Secret, SecretSource};
+use builder::request::{Secret, SecretSource, StepDevices};
+use graph::ExtraHost;
+use runtime_exec::{Gateway, MountSource, MountSpec, NetworkMode, ReadOnly, default_gateway};
 
-use crate::args::{SecretArg, SecretFrom};
+use crate::args::{HostAddress, HostArg, SecretArg, SecretFrom, StepDeviceArg};
 use crate::environment::Environment;
 use crate::failure::Failure;
 
@@ -80,5 +83,58 @@ fn agent_socket(path: &Path) -> Result<(), String> {
         Err(error) => Err(error.to_string()),
         Ok(found) if found.file_type().is_socket() => Ok(()),
         Ok(_) => Err("is not the socket of an ssh agent; for a key, ssh-add it to an agent".to_owned()),
+    }
+}
+
+/// A path that is not there is refused, never made.
+pub fn mount(option: &str, host: &Path, target: &str, read_only: ReadOnly) -> Result<MountSpec, Failure> {
+    let failed = |error| Failure::new(Category::Local, format!("{option} {}: {error}", host.display()));
+    let path = std::fs::canonicalize(host).map_err(failed)?;
+    Ok(MountSpec { target: target.to_owned(), source: MountSource::Directory(path), read_only })
+}
+
+/// The devices that every step of a build gets.
+pub fn devices(given: &[StepDeviceArg]) -> Result<StepDevices, Failure> {
+    let mut devices = StepDevices::default();
+    for device in given {
+        match device {
+            StepDeviceArg::Node(node) => {
+                devices.nodes.push(mount("--device", &node.host, &node.target, ReadOnly::No)?);
+            }
+            StepDeviceArg::Named(name) => devices.named.push(name.clone()),
+        }
+    }
+    Ok(devices)
+}
+
+/// Lines for `/etc/hosts`, and whether the host is among them.
+pub fn hosts(given: &[HostArg], network: NetworkMode) -> Result<(Vec<ExtraHost>, Gateway), Failure> {
+    let (mut all, mut gateway) = (Vec::new(), Gateway::Hidden);
+    for host in given {
+        let address = match host.address {
+            HostAddress::Is(address) => address,
+            HostAddress::Gateway => {
+                gateway = Gateway::Host;
+                own_address(&host.name, network)?
+            }
+        };
+        all.push(ExtraHost { name: host.name.clone(), address });
+    }
+    Ok((all, gateway))
+}
+
+/// Where this host is, seen from a network.
+fn own_address(name: &str, network: NetworkMode) -> Result<IpAddr, Failure> {
+    match network {
+        NetworkMode::Host => Ok(Ipv4Addr::LOCALHOST.into()),
+        NetworkMode::Private => default_gateway().map(IpAddr::from).ok_or_else(|| {
+            Failure::new(
+                Category::Host,
+                format!("--add-host {name}:host-gateway: this host has no default route"),
+            )
+        }),
+        NetworkMode::None => Err(Failure::usage(format!(
+            "--add-host {name}:host-gateway: there is no host in the network none"
+        ))),
     }
 }

@@ -29,6 +29,7 @@ pub fn limits(args: &LimitArgs) -> Result<Limits, Failure> {
         pids: args.pids_limit,
         blkio_weight: args.blkio_weight,
         read_rates: args.read_bps.iter().map(rate).collect::<Result<_, _>>()?,
+        parent: args.cgroup_parent.clone(),
         write_rates: args.write_bps.iter().map(rate).collect::<Result<_, _>>()?,
     })
 }

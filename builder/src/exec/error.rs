@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use layer_store::StoreError;
 use runtime_exec::{SpawnError, Stage, UnknownResource, WaitError};
@@ -35,6 +36,14 @@ pub enum ExecError {
     OutOfMemory {
         /// The most it ever used, in bytes, where that was counted.
         peak: Option<u64>,
+        /// The last lines it wrote.
+        tail: Vec<String>,
+    },
+    /// The program ran for longer than it may.
+    #[error("killed: it ran for longer than --step-timeout allows ({} s)", after.as_secs())]
+    TooLong {
+        /// How long it may run.
+        after: Duration,
         /// The last lines it wrote.
         tail: Vec<String>,
     },
@@ -143,7 +152,8 @@ impl ExecError {
         match self {
             ExecError::Exit { tail, .. }
             | ExecError::Signal { tail, .. }
-            | ExecError::OutOfMemory { tail, .. } => tail,
+            | ExecError::OutOfMemory { tail, .. }
+            | ExecError::TooLong { tail, .. } => tail,
             ExecError::DiskFull { ended, .. } => ended.tail(),
             ExecError::Spawn(_)
             | ExecError::Wait(_)
@@ -170,6 +180,7 @@ impl Categorised for ExecError {
             ExecError::Exit { .. }
             | ExecError::Signal { .. }
             | ExecError::OutOfMemory { .. }
+            | ExecError::TooLong { .. }
             | ExecError::User(_) => Category::Step,
             ExecError::Spawn(error) if error.stage() == Some(Stage::Exec) => Category::Step,
             ExecError::Spawn(_) | ExecError::Wait(_) => Category::Host,

@@ -27,6 +27,15 @@ impl KillSwitch {
         Wire(Arc::clone(&self.state))
     }
 
+    /// Kills the step, whether it runs already or not.
+    pub(crate) fn pull(&self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.pulled = true;
+        if let Some(killer) = state.killer.take() {
+            killer.kill();
+        }
+    }
+
     /// The step ended; nothing is left to kill.
     pub(crate) fn disarm(mut self) {
         self.disarmed = true;
@@ -38,11 +47,7 @@ impl Drop for KillSwitch {
         if self.disarmed {
             return;
         }
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.pulled = true;
-        if let Some(killer) = state.killer.take() {
-            killer.kill();
-        }
+        self.pull();
     }
 }
 

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use graph::{ExecOp, Network, Security, Ulimit};
+use graph::{DeviceGrant, DeviceRequest, ExecOp, Network, Security, Ulimit};
 use layer_store::{ActiveLayer, Snapshot, Store};
 use runtime_exec::{
     Capabilities, Confinement, DEFAULT_SHM_SIZE, EtcFiles, MountSource, MountSpec, NetworkMode, ProcessSpec,
-    ReadOnly, Resource, Rlimit, Root, StepUser, Terminal,
+    ReadOnly, Resource, Rlimit, Root, SecurityOptions, StepUser, Terminal,
 };
 
 use super::cdi;
@@ -40,7 +40,8 @@ pub(crate) fn prepare(
 ) -> Result<Prepared, ExecError> {
     let base = inputs.first().cloned().flatten().unwrap_or_default();
     let mut user = account(&session.store, &base, &op.user)?;
-    let mut devices = cdi::additions(&resources.device_directories, &op.devices)?;
+    let mut devices = cdi::additions(&resources.device_directories, &wanted(op, resources))?;
+    devices.mounts.extend(resources.devices.nodes.iter().cloned());
     user.groups.append(&mut devices.groups);
     let mut mounts = mounts::prepare(session, &op.mounts, inputs, resources)?;
     // A mount of the step may lie below one of a device, and wins where both are one.
@@ -67,6 +68,8 @@ pub(crate) fn prepare(
         user: StepUser { uid: user.uid, gid: user.gid, groups: user.groups },
         mounts: with_memory(op.shm_size, devices.mounts),
         network,
+        gateway: resources.network.gateway,
+        security: SecurityOptions::default(),
         confinement: confinement(op.security),
         etc: EtcFiles {
             hosts: Some(hosts(&hostname, &op.extra_hosts)),
@@ -83,6 +86,16 @@ pub(crate) fn prepare(
         identities: identities(session.host.mode, &session.store, &base, Some(layer.attributes_file()))?,
     };
     Ok(Prepared { spec, layer, _mounts: mounts })
+}
+
+/// The devices that the step asks for, and those that every step gets.
+fn wanted(op: &ExecOp, resources: &StepResources) -> Vec<DeviceRequest> {
+    let given = resources.devices.named.iter().map(|name| DeviceRequest {
+        name: name.clone(),
+        required: true,
+        grant: DeviceGrant::Given,
+    });
+    op.devices.iter().cloned().chain(given).collect()
 }
 
 /// A size for `/dev/shm` is a mount of its own there, below what the step itself mounts.

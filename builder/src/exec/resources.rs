@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use super::error::ExecError;
-use crate::request::{BuildRequest, SecretSource, StepNetwork};
+use crate::request::{BuildRequest, SecretSource, StepDevices, StepNetwork};
 
 /// What a build gives to its steps.
 #[derive(Clone, Default)]
@@ -20,6 +21,10 @@ pub struct StepResources {
     pub network: StepNetwork,
     /// What each step may use of the machine.
     pub limits: runtime_exec::Limits,
+    /// Devices that every step gets.
+    pub devices: StepDevices,
+    /// How long a step may run.
+    pub timeout: Option<Duration>,
     /// Cache directories are emptied when the build first uses them.
     pub fresh_caches: bool,
     /// Those that were emptied.
@@ -35,6 +40,8 @@ impl StepResources {
             device_directories: request.device_directories.clone(),
             network: request.network.clone(),
             limits: request.limits.clone(),
+            devices: request.devices.clone(),
+            timeout: request.step_timeout,
             fresh_caches: request.no_cache,
             emptied: Arc::default(),
         }

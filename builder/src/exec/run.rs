@@ -44,8 +44,11 @@ pub async fn run_exec(
             (session.clone(), op.clone(), inputs.to_vec(), resources.clone());
         blocking(Permit::free(), move || prepare::prepare(&session, &op, &inputs, &resources)).await?
     };
-    let ended = sandboxed::run(prepared, session.events.clone(), step).await?;
-    let sandboxed::Ended { exit, tail, layer } = ended;
+    let ended = sandboxed::run(prepared, session.events.clone(), step, resources.timeout).await?;
+    let sandboxed::Ended { exit, tail, late, layer } = ended;
+    if let (sandboxed::Late::Yes, Some(after)) = (late, resources.timeout) {
+        return Err(FailedExec { error: ExecError::TooLong { after, tail }, left: Some(layer), ran: true });
+    }
     if let Err(error) = check(exit, &op.valid_exit_codes, tail) {
         let error = full::explain(error, session.store.root());
         // On a full disk it is better to make room.

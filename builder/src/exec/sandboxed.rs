@@ -1,5 +1,7 @@
 //! A prepared step, run: started, listened to, waited for, or killed.
 
+use std::time::Duration;
+
 use layer_store::ActiveLayer;
 use runtime_exec::{Exit, StepIo};
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -17,12 +19,26 @@ use crate::worker::{Permit, blocking};
 pub(super) struct Ended {
     pub exit: Exit,
     pub tail: Vec<String>,
+    /// Whether it was killed since it took too long.
+    pub late: Late,
     /// What it wrote.
     pub layer: ActiveLayer,
 }
 
-/// Runs a step to its end. Dropping the future kills it.
-pub(super) async fn run(prepared: Prepared, events: EventSink, step: StepId) -> Result<Ended, ExecError> {
+/// Whether a step was killed since it took too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Late {
+    Yes,
+    No,
+}
+
+/// Runs a step to its end, or for as long as it may. Dropping the future kills it.
+pub(super) async fn run(
+    prepared: Prepared,
+    events: EventSink,
+    step: StepId,
+    timeout: Option<Duration>,
+) -> Result<Ended, ExecError> {
     let switch = KillSwitch::default();
     let wire = switch.wire();
     let (stdout, step_stdout) = pipe()?;
@@ -39,10 +55,18 @@ pub(super) async fn run(prepared: Prepared, events: EventSink, step: StepId) -> 
     });
     let io = StepIo { stdin: None, stdout: step_stdout, stderr: step_stderr };
     let running = blocking(Permit::free(), move || start_and_wait(prepared, io, &wire, &remarks));
-    let (running, tail) = futures::future::join(running, listening).await;
+    let mut ending = std::pin::pin!(futures::future::join(running, listening));
+    let in_time = tokio::time::timeout(timeout.unwrap_or(Duration::MAX), &mut ending).await;
+    let (late, (running, tail)) = match in_time {
+        Ok(ended) => (Late::No, ended),
+        Err(_) => {
+            switch.pull();
+            (Late::Yes, ending.await)
+        }
+    };
     switch.disarm();
     let (exit, layer) = running?;
-    Ok(Ended { exit, tail: tail?, layer })
+    Ok(Ended { exit, tail: tail?, late, layer })
 }
 
 fn pipe() -> Result<(std::os::fd::OwnedFd, std::os::fd::OwnedFd), ExecError> {

@@ -69,6 +69,8 @@ fn request(frontend: crate::request::Frontend) -> BuildRequest {
         on_failure: Default::default(),
         network: crate::request::StepNetwork::default(),
         limits: runtime_exec::Limits::default(),
+        devices: crate::request::StepDevices::default(),
+        step_timeout: None,
         force_index: false,
         source_date_epoch: None,
         iidfile: None,

@@ -15,6 +15,12 @@ use crate::image::ImageError;
 /// Why a command has no result.
 #[derive(Debug, Error)]
 pub enum ToolError {
+    /// A container of that name runs.
+    #[error("a container named {name} runs already")]
+    NameInUse {
+        /// The name.
+        name: String,
+    },
     /// The image could not be had.
     #[error(transparent)]
     Image(#[from] ImageError),
@@ -78,7 +84,7 @@ impl Categorised for ToolError {
             | ToolError::NoVariant { .. }
             | ToolError::NeverPacked { .. }
             | ToolError::Archive { .. } => Category::Local,
-            ToolError::NoCommand { .. } => Category::Usage,
+            ToolError::NoCommand { .. } | ToolError::NameInUse { .. } => Category::Usage,
         }
     }
 }

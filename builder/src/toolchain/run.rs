@@ -4,11 +4,11 @@ use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 
 use graph::{ExtraHost, ImageSource};
-use layer_store::{ActiveLayer, Snapshot};
+use layer_store::{ActiveLayer, CacheKey, Claim, Snapshot};
 use oci::{ImageConfig, Platform, Reference};
 use runtime_exec::{
-    Capabilities, Confinement, EtcFiles, Exit, Limits, MountSpec, NetworkMode, ProcessSpec, ReadOnly, Rlimit,
-    Root, Running, StepIo, StepUser, Terminal,
+    Capabilities, Confinement, EtcFiles, Exit, Gateway, Limits, MountSpec, NetworkMode, ProcessSpec,
+    ReadOnly, Rlimit, Root, Running, SecurityOptions, StepIo, StepUser, Terminal,
 };
 
 use super::error::ToolError;
@@ -41,6 +41,12 @@ pub struct RunOptions {
     pub hostname: Option<String>,
     /// The network.
     pub network: NetworkMode,
+    /// Whether a private network reaches the host.
+    pub gateway: Gateway,
+    /// Changes to the default confinement.
+    pub security: SecurityOptions,
+    /// A name that no other running container of the store has.
+    pub name: Option<String>,
     /// Resolvers instead of the host's; none: the host's.
     pub dns: Vec<IpAddr>,
     /// Directories and files of the host to mount.
@@ -109,6 +115,7 @@ pub async fn run(
     io: RunIo,
     step: StepId,
 ) -> Result<Exit, ToolError> {
+    let _named = options.name.as_deref().map(|name| claim(session, name)).transpose()?;
     let facts = image_facts(session, name, platform, PullPolicy::Missing).await?;
     let source =
         ImageSource { reference: name.clone(), manifest: facts.manifest, platform: platform.clone() };
@@ -126,6 +133,13 @@ pub async fn run(
     .await;
     switch.disarm();
     exit
+}
+
+/// Takes the name of a container for as long as it runs.
+fn claim(session: &Session, name: &str) -> Result<Claim, ToolError> {
+    let key = CacheKey(*blake3::hash(format!("container {name}").as_bytes()).as_bytes());
+    let claim = session.store.try_claim(&key)?;
+    claim.ok_or_else(|| ToolError::NameInUse { name: name.to_owned() })
 }
 
 fn spec(
@@ -156,6 +170,8 @@ fn spec(
         user: StepUser { uid: user.uid, gid: user.gid, groups: user.groups },
         mounts: options.mounts.clone(),
         network: options.network,
+        gateway: options.gateway,
+        security: options.security.clone(),
         confinement: Confinement::Default,
         etc: EtcFiles {
             hosts: Some(hosts(&hostname, &options.extra_hosts)),
@@ -224,6 +240,9 @@ mod tests {
             workdir: None,
             hostname: None,
             network: NetworkMode::None,
+            gateway: Gateway::Hidden,
+            security: SecurityOptions::default(),
+            name: None,
             dns: Vec::new(),
             mounts: Vec::new(),
             root_access: ReadOnly::No,

@@ -14,6 +14,8 @@ const PREFIX: &str = "rbuild-";
 pub(super) struct Group {
     name: String,
     made: Vec<(Version, PathBuf)>,
+    /// Groups around it that were made for it, outermost first.
+    around: Vec<PathBuf>,
     /// Limits that could not be set, and why.
     pub(super) unmet: Vec<String>,
 }
@@ -26,6 +28,7 @@ impl Group {
         let mut group = Group {
             name: format!("{PREFIX}{own}-{}", start_of(own).unwrap_or_default()),
             made: Vec::new(),
+            around: Vec::new(),
             unmet: Vec::new(),
         };
         let hierarchies = match Hierarchies::own() {
@@ -35,9 +38,65 @@ impl Group {
                 return group;
             }
         };
-        hierarchies.parents().for_each(sweep);
-        group.limit(&hierarchies, limits);
+        match &limits.parent {
+            Some(parent) => group.make_within(hierarchies.within(parent), limits),
+            None => {
+                hierarchies.parents().for_each(sweep);
+                group.limit(&hierarchies, limits);
+            }
+        }
         group
+    }
+
+    /// In a group that is named: in every hierarchy, limited there or not.
+    fn make_within(&mut self, hierarchies: Hierarchies, limits: &Limits) {
+        for (version, top, parent) in hierarchies.places() {
+            if let Err(error) = self.open(version, top, parent, limits) {
+                self.unmet.push(format!("control group {}: {error}", parent.display()));
+            }
+        }
+        hierarchies.parents().for_each(sweep);
+        self.limit(&hierarchies, limits);
+        for (version, _, parent) in hierarchies.places() {
+            if let Err(reason) = self.make_in(version, parent) {
+                self.unmet.push(format!("the step is not in its control group: {reason}"));
+            }
+        }
+    }
+
+    /// Makes what is missing of the way to a group, and lets what is limited be limited along it.
+    fn open(&mut self, version: Version, top: &Path, parent: &Path, limits: &Limits) -> io::Result<()> {
+        let mut way: Vec<&Path> = parent.ancestors().take_while(|dir| *dir != top).collect();
+        way.reverse();
+        let mut above = top;
+        for dir in way {
+            if !dir.exists() {
+                fs::create_dir(dir)?;
+                self.around.push(dir.to_owned());
+                prepare(above, dir);
+            }
+            if version == Version::Two {
+                let offered = fs::read_to_string(above.join("cgroup.controllers"))?;
+                let offered =
+                    |setting: &Setting| offered.split_whitespace().any(|known| known == setting.controller);
+                for setting in limits.settings(version).iter().filter(|setting| offered(setting)) {
+                    enable(above, setting.controller)?;
+                }
+            }
+            above = dir;
+        }
+        Ok(())
+    }
+
+    /// Makes the group in one hierarchy, if it is not there.
+    fn make_in(&mut self, version: Version, parent: &Path) -> Result<PathBuf, String> {
+        let directory = parent.join(&self.name);
+        if !self.made.iter().any(|(_, made)| *made == directory) {
+            fs::create_dir(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+            self.made.push((version, directory.clone()));
+            prepare(parent, &directory);
+        }
+        Ok(directory)
     }
 
     fn limit(&mut self, hierarchies: &Hierarchies, limits: &Limits) {
@@ -63,16 +122,11 @@ impl Group {
     }
 
     fn set(&mut self, version: Version, parent: &Path, setting: &Setting) -> Result<(), String> {
-        let directory = parent.join(&self.name);
         let failed = |path: &Path, error: io::Error| format!("{}: {error}", path.display());
         if version == Version::Two {
             enable(parent, setting.controller).map_err(|error| failed(parent, error))?;
         }
-        if !self.made.iter().any(|(_, made)| *made == directory) {
-            fs::create_dir(&directory).map_err(|error| failed(&directory, error))?;
-            self.made.push((version, directory.clone()));
-            prepare(parent, &directory, setting.controller);
-        }
+        let directory = self.make_in(version, parent)?;
         let file = directory.join(setting.file);
         write(&file, &setting.value).map_err(|error| failed(&file, error))
     }
@@ -107,6 +161,10 @@ impl Drop for Group {
             // One that cannot be removed is swept by the next step with limits.
             let _ = fs::remove_dir(directory);
         }
+        for directory in self.around.iter().rev() {
+            // Another step may be in it by now, and then it stays.
+            let _ = fs::remove_dir(directory);
+        }
     }
 }
 
@@ -119,13 +177,16 @@ fn has_controller(hierarchies: &Hierarchies, controller: &str) -> bool {
     hierarchies.of(controller).is_some() || hierarchies.of(twin).is_some()
 }
 
-/// A new set of processors of the first version takes no process before it has memory to use.
-fn prepare(parent: &Path, directory: &Path, controller: &str) {
-    if controller == "cpuset"
-        && let Ok(mems) = fs::read_to_string(parent.join("cpuset.mems"))
-    {
-        // Where that fails, so does the limit, and says so.
-        let _ = write(&directory.join("cpuset.mems"), mems.trim());
+/// A new set of processors of the first version takes no process before it has processors and memory.
+fn prepare(parent: &Path, directory: &Path) {
+    for file in ["cpuset.cpus", "cpuset.mems"] {
+        let own = directory.join(file);
+        if fs::read_to_string(&own).is_ok_and(|own| own.trim().is_empty())
+            && let Ok(above) = fs::read_to_string(parent.join(file))
+        {
+            // Where that fails, so does the limit, and says so.
+            let _ = write(&own, above.trim());
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Where control groups are made, by what the kernel says of this process.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use crate::limits::Version;
 
@@ -14,6 +14,8 @@ struct Hierarchy {
     version: Version,
     /// Its controllers; of the second version all that are not elsewhere.
     controllers: Vec<String>,
+    /// The topmost directory that is seen of it.
+    top: PathBuf,
     /// The directory in which groups for steps are made.
     parent: PathBuf,
 }
@@ -32,7 +34,8 @@ impl Hierarchies {
             let mut fields = line.splitn(3, ':');
             let (_, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
             let version = if controllers.is_empty() { Version::Two } else { Version::One };
-            let directory = mounts.lines().find_map(|mount| directory(mount, version, controllers, path))?;
+            let (top, directory) =
+                mounts.lines().find_map(|mount| directory(mount, version, controllers, path))?;
             let parent = match version {
                 Version::One => directory,
                 // A group with processes of its own may have none below it that are limited: the new one
@@ -41,7 +44,7 @@ impl Hierarchies {
                 Version::Two => directory.parent()?.to_owned(),
             };
             let controllers = controllers.split(',').map(str::to_owned).collect();
-            Some(Hierarchy { version, controllers, parent })
+            Some(Hierarchy { version, controllers, top, parent })
         });
         Hierarchies(found.collect())
     }
@@ -57,6 +60,23 @@ impl Hierarchies {
         Some((found.version, &found.parent))
     }
 
+    /// The same with groups made in another one, which is named from the top of each hierarchy.
+    pub(super) fn within(mut self, group: &Path) -> Hierarchies {
+        let relative: PathBuf =
+            group.components().filter(|part| matches!(part, Component::Normal(_))).collect();
+        // A hierarchy of systemd's own has no controller to limit by.
+        self.0.retain(|hierarchy| hierarchy.controllers.iter().all(|name| !name.starts_with("name=")));
+        for hierarchy in &mut self.0 {
+            hierarchy.parent = hierarchy.top.join(&relative);
+        }
+        self
+    }
+
+    /// For each hierarchy its version, its topmost directory, and where groups are made in it.
+    pub(super) fn places(&self) -> impl Iterator<Item = (Version, &Path, &Path)> {
+        self.0.iter().map(|one| (one.version, one.top.as_path(), one.parent.as_path()))
+    }
+
     /// All places in which groups are made.
     pub(super) fn parents(&self) -> impl Iterator<Item = &Path> {
         self.0.iter().map(|hierarchy| hierarchy.parent.as_path())
@@ -69,8 +89,8 @@ fn offers(group: &Path, controller: &str) -> bool {
         .is_ok_and(|text| text.split_whitespace().any(|known| known == controller))
 }
 
-/// The directory of a group, if this line tells of the mount of its hierarchy.
-fn directory(mount: &str, version: Version, controllers: &str, path: &str) -> Option<PathBuf> {
+/// The topmost directory of a hierarchy and that of a group in it, if this line tells of the mount of its hierarchy.
+fn directory(mount: &str, version: Version, controllers: &str, path: &str) -> Option<(PathBuf, PathBuf)> {
     let (place, kind) = mount.split_once(" - ")?;
     let mut place = place.split(' ').skip(3);
     let (root, point) = (place.next()?, place.next()?);
@@ -87,7 +107,7 @@ fn directory(mount: &str, version: Version, controllers: &str, path: &str) -> Op
         return None;
     }
     let below = Path::new(path).strip_prefix(root).ok()?;
-    Some(Path::new(point).join(below))
+    Some((PathBuf::from(point), Path::new(point).join(below)))
 }
 
 #[cfg(test)]
@@ -113,6 +133,16 @@ mod tests {
         assert_eq!(place(&found, "cpu"), Some((Version::One, "/sys/fs/cgroup/cpu,cpuacct/".into())));
         assert_eq!(place(&found, "pids"), Some((Version::One, "/sys/fs/cgroup/pids/x".into())));
         assert_eq!(place(&found, "blkio"), None);
+    }
+
+    #[test]
+    fn a_group_may_be_named_from_the_top() {
+        let groups = "9:name=systemd:/\n8:pids:/docker/1/x\n4:memory:/a/b\n0::/x/y\n";
+        let found = Hierarchies::parse(HYBRID, groups).within(Path::new("/ci/../jobs"));
+        assert_eq!(place(&found, "memory"), Some((Version::One, "/sys/fs/cgroup/memory/ci/jobs".into())));
+        assert_eq!(place(&found, "pids"), Some((Version::One, "/sys/fs/cgroup/pids/ci/jobs".into())));
+        let parents: Vec<_> = found.places().map(|(_, _, parent)| parent.display().to_string()).collect();
+        assert!(parents.contains(&"/sys/fs/cgroup/unified/ci/jobs".to_owned()), "{parents:?}");
     }
 
     #[test]

@@ -25,6 +25,7 @@ use self::pasta::Pasta;
 use crate::channel::{Channel, retry};
 use crate::emulation::Supervision;
 use crate::error::{Failure, Stage};
+use crate::gateway::Gateway;
 use crate::overlay::{self, Namespace, Stack};
 use crate::running::{Exit, Order, Word};
 use crate::spec::{Identities, NetworkMode, ProcessSpec, Root};
@@ -68,6 +69,7 @@ struct Kept {
     oom_kills: Option<u64>,
     heard: Heard,
     network: Option<Pasta>,
+    gateway: Gateway,
     group: Option<Group>,
     /// Kept for the supervisor, where there will be one.
     spec: Option<ProcessSpec>,
@@ -92,6 +94,7 @@ fn start(channel: &Channel) -> Result<Kept, Failure> {
     let (report, reporter) = Channel::pair().map_err(namespaces)?;
     let oom_kills = oom::kills();
     let group = (!spec.limits.is_empty()).then(|| Group::make(&spec.limits));
+    let gateway = spec.gateway;
     match fork_into(namespaces_of(&spec)).map_err(|error| Failure::new(Stage::Namespaces, "clone", &error))? {
         Forked::Child => step::run(Start { spec, root, fds, reporter }),
         Forked::Parent { pidfd } => {
@@ -107,6 +110,7 @@ fn start(channel: &Channel) -> Result<Kept, Failure> {
                 oom_kills,
                 heard,
                 network: None,
+                gateway,
                 group,
                 spec,
                 supervision: None,
@@ -252,7 +256,8 @@ impl Kept {
     /// Connects the step's network, and tells the step that it is there.
     fn connect(&mut self, fds: Vec<OwnedFd>) -> Result<(), Failure> {
         let namespace = fds.into_iter().next().ok_or(io::Error::from_raw_os_error(libc::EBADF));
-        let network = Pasta::start(namespace.at(Stage::Network, "namespace")?, self.step.as_fd())?;
+        let namespace = namespace.at(Stage::Network, "namespace")?;
+        let network = Pasta::start(namespace, self.step.as_fd(), self.gateway)?;
         self.network = Some(network);
         self.report.send(&(), &[]).at(Stage::Network, "step")
     }

@@ -11,6 +11,7 @@ use rustix::io::FdFlags;
 
 use super::pid_of;
 use crate::error::{Failure, Stage};
+use crate::gateway::Gateway;
 use crate::spec::{DEFAULT_PATH, DNS_RELAY};
 use crate::step::At;
 
@@ -27,13 +28,21 @@ pub(super) struct Pasta {
 
 impl Pasta {
     /// Connects the network namespace of a step; returns when its interface has an address and a route.
-    pub(super) fn start(namespace: OwnedFd, step: BorrowedFd<'_>) -> Result<Pasta, Failure> {
+    pub(super) fn start(
+        namespace: OwnedFd,
+        step: BorrowedFd<'_>,
+        gateway: Gateway,
+    ) -> Result<Pasta, Failure> {
         let pid = pid_of(step).at(Stage::Network, "step")?;
         let said = rustix::fs::memfd_create("said", MemfdFlags::CLOEXEC).at(Stage::Network, "memory")?;
         // By its descriptor: `pasta` may not look into the step's process.
         rustix::io::fcntl_setfd(&namespace, FdFlags::empty()).at(Stage::Network, "namespace")?;
         let process = Command::new(PROGRAM)
-            .args(["--config-net", "--quiet", "--foreground", "--no-map-gw", "--netns-only"])
+            .args(["--config-net", "--quiet", "--foreground", "--netns-only"])
+            .args(match gateway {
+                Gateway::Hidden => &["--no-map-gw"][..],
+                Gateway::Host => &[],
+            })
             .args(["-t", "none", "-u", "none", "-T", "none", "-U", "none"])
             // As root it would become nobody, who may not enter the namespace. It gives up every
             // privilege that it does not need, and its root, by itself.

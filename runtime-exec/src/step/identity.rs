@@ -11,6 +11,14 @@ use super::At;
 use crate::error::{Failure, Stage};
 use crate::spec::{Confinement, Identities, ProcessSpec};
 
+/// Asks AppArmor to put the program into its profile.
+pub(super) fn profile(spec: &ProcessSpec) -> Result<(), Failure> {
+    let Some(name) = &spec.security.apparmor else { return Ok(()) };
+    let write = |file: &str| std::fs::write(file, format!("exec {name}"));
+    let written = write("/proc/self/attr/apparmor/exec").or_else(|_| write("/proc/self/attr/exec"));
+    written.at(Stage::Identity, &format!("AppArmor profile {name}"))
+}
+
 /// Gives up what the step may not have, and becomes its user.
 pub(super) fn assume(spec: &ProcessSpec) -> Result<(), Failure> {
     let stage = Stage::Identity;

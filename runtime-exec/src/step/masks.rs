@@ -11,6 +11,7 @@ use super::devices::host_device;
 use super::resolve::RootDir;
 use super::tree::{self, Below};
 use crate::error::{Failure, Stage};
+use crate::security::SystemPaths;
 use crate::sys::mount_attr;
 
 const HIDDEN: [&str; 11] = [
@@ -29,14 +30,16 @@ const HIDDEN: [&str; 11] = [
 
 const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
-/// Hides and protects what this kernel has of the lists.
-pub(super) fn apply(root: &RootDir) -> Result<(), Failure> {
-    for path in READ_ONLY {
+/// Hides and protects what this kernel has of the lists, and what is asked for besides.
+pub(super) fn apply(root: &RootDir, paths: &SystemPaths) -> Result<(), Failure> {
+    let closed = |path: &&str| !paths.open.contains(path);
+    for path in READ_ONLY.into_iter().filter(closed) {
         if let Some(found) = open(root, path).at(Stage::Mask, path)? {
             protect(&found).at(Stage::Mask, path)?;
         }
     }
-    for path in HIDDEN {
+    let more = paths.more.iter().map(String::as_str);
+    for path in HIDDEN.into_iter().filter(closed).chain(more) {
         if let Some(found) = open(root, path).at(Stage::Mask, path)? {
             hide(&found).at(Stage::Mask, path)?;
         }

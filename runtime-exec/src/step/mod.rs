@@ -27,6 +27,7 @@ use crate::channel::Channel;
 use crate::emulation;
 use crate::error::{Failure, Stage};
 use crate::seccomp;
+use crate::security::SystemCalls;
 use crate::spec::{Confinement, Identities, NetworkMode, ProcessSpec, ReadOnly};
 use crate::sys::{self, mount_attr};
 use hall::Hall;
@@ -134,7 +135,7 @@ fn set_up(
         NetworkMode::Private => await_keeper(reporter).at(Stage::Network, "keeper")?,
         NetworkMode::None | NetworkMode::Host => {}
     }
-    if spec.confinement == Confinement::Default {
+    if spec.confinement == Confinement::Default && spec.security.system_calls == SystemCalls::Default {
         let filter = seccomp::default_filter(spec.capabilities.set());
         sys::seccomp::install(&filter).at(Stage::Seccomp, "filter")?;
     }
@@ -146,6 +147,7 @@ fn set_up(
         }
     }
     limits::resources(spec)?;
+    identity::profile(spec)?;
     identity::assume(spec)?;
     die_with_keeper()?;
     sys::process::reset_signals();

@@ -42,7 +42,7 @@ pub(super) fn make(spec: &ProcessSpec, root: &mut RootDir, hall: &mut Hall) -> R
         make_one(root, mount, hall, &spec.identities)?;
     }
     match spec.confinement {
-        Confinement::Default => masks::apply(root)?,
+        Confinement::Default => masks::apply(root, &spec.security.system_paths)?,
         Confinement::Insecure => {}
     }
     Ok(pts)

@@ -92,6 +92,7 @@ fn code_of(error: &ToolError) -> u8 {
         | ToolError::NoVariant { .. }
         | ToolError::NeverPacked { .. }
         | ToolError::NoCommand { .. }
+        | ToolError::NameInUse { .. }
         | ToolError::Archive { .. } => OURS,
     }
 }

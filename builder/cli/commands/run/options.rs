@@ -4,9 +4,13 @@ use std::path::Path;
 
 use builder::error::Category;
 use builder::toolchain::RunOptions;
-use runtime_exec::{Capabilities, DEFAULT_SHM_SIZE, MountSource, MountSpec, NetworkMode, ReadOnly, Rlimit};
+use runtime_exec::{
+    Capabilities, DEFAULT_SHM_SIZE, MountSpec, NetworkMode, OpenPaths, ReadOnly, Rlimit, SecurityOptions,
+    SystemCalls,
+};
 
-use crate::args::{PrivilegeArg, RunArgs, RunNetwork};
+use crate::args::{RunArgs, RunNetwork, SecurityArg, Switch};
+use crate::commands::given;
 use crate::environment::Environment;
 use crate::failure::Failure;
 
@@ -16,7 +20,12 @@ pub fn options(args: &RunArgs, environment: &Environment) -> Result<RunOptions, 
         let text = word.clone().into_string();
         text.map_err(|word| Failure::usage(format!("{} is not UTF-8", word.to_string_lossy())))
     });
-    let hosts = args.add_host.iter();
+    let network = match args.network {
+        RunNetwork::None => NetworkMode::None,
+        RunNetwork::Host => NetworkMode::Host,
+        RunNetwork::Private => NetworkMode::Private,
+    };
+    let (extra_hosts, gateway) = given::hosts(&args.add_host, network)?;
     Ok(RunOptions {
         command: command.collect::<Result<_, _>>()?,
         entrypoint: args.entrypoint.as_ref().map(|program| match program.as_str() {
@@ -27,22 +36,19 @@ pub fn options(args: &RunArgs, environment: &Environment) -> Result<RunOptions, 
         user: args.user.clone(),
         workdir: args.workdir.clone(),
         hostname: args.hostname.clone(),
-        network: match args.network {
-            RunNetwork::None => NetworkMode::None,
-            RunNetwork::Host => NetworkMode::Host,
-            RunNetwork::Private => NetworkMode::Private,
-        },
+        network,
+        gateway,
+        security: security(&args.security),
+        name: args.name.clone(),
         dns: args.dns.clone(),
         mounts: mounts(args)?,
         root_access: if args.read_only { ReadOnly::Yes } else { ReadOnly::No },
         capabilities: Capabilities::DEFAULT.changed(&args.cap_add, &args.cap_drop).map_err(Failure::usage)?,
-        no_new_privs: args.security.last() == Some(&PrivilegeArg::NoNew),
-        rlimits: rlimits(args)?,
+        no_new_privs: no_new_privileges(&args.security) == Switch::On,
+        rlimits: rlimits(args),
         limits: crate::commands::limits::limits(&args.limits)?,
         shm_size: args.shm_size.unwrap_or(DEFAULT_SHM_SIZE),
-        extra_hosts: hosts
-            .map(|host| graph::ExtraHost { name: host.name.clone(), address: host.address })
-            .collect(),
+        extra_hosts,
         terminal: terminal(args)?,
     })
 }
@@ -80,26 +86,56 @@ fn variable(text: &str, environment: &Environment) -> Option<(String, String)> {
 fn mounts(args: &RunArgs) -> Result<Vec<MountSpec>, Failure> {
     let mut all = Vec::new();
     for volume in &args.volumes {
-        all.push(mount("--volume", &volume.host, &volume.target, volume.read_only)?);
+        all.push(given::mount("--volume", &volume.host, &volume.target, volume.read_only)?);
     }
     for device in &args.devices {
-        all.push(mount("--device", &device.host, &device.target, ReadOnly::No)?);
+        all.push(given::mount("--device", &device.host, &device.target, ReadOnly::No)?);
     }
     Ok(all)
 }
 
-/// A path that is not there is refused, never made.
-fn mount(option: &str, host: &Path, target: &str, read_only: ReadOnly) -> Result<MountSpec, Failure> {
-    let failed = |error| Failure::new(Category::Local, format!("{option} {}: {error}", host.display()));
-    let path = std::fs::canonicalize(host).map_err(failed)?;
-    Ok(MountSpec { target: target.to_owned(), source: MountSource::Directory(path), read_only })
-}
-
-fn rlimits(args: &RunArgs) -> Result<Vec<Rlimit>, Failure> {
-    let limit = |given: &crate::args::UlimitArg| {
-        let resource = given.name.parse().map_err(Failure::usage)?;
+fn rlimits(args: &RunArgs) -> Vec<Rlimit> {
+    let limit = |given: &crate::args::UlimitArg| Rlimit {
+        resource: given.resource,
         // Negative is "none", as for docker.
-        Ok(Rlimit { resource, soft: u64::try_from(given.soft).ok(), hard: u64::try_from(given.hard).ok() })
+        soft: u64::try_from(given.soft).ok(),
+        hard: u64::try_from(given.hard).ok(),
     };
     args.ulimits.iter().map(limit).collect()
+}
+
+/// The last word counts.
+fn no_new_privileges(options: &[SecurityArg]) -> Switch {
+    let word = |option: &SecurityArg| match option {
+        SecurityArg::NoNewPrivileges(switch) => Some(*switch),
+        SecurityArg::Unfiltered
+        | SecurityArg::AppArmor(_)
+        | SecurityArg::NoLabels
+        | SecurityArg::AllPaths
+        | SecurityArg::Mask(_)
+        | SecurityArg::Unmask(_) => None,
+    };
+    options.iter().rev().find_map(word).unwrap_or(Switch::Off)
+}
+
+fn security(options: &[SecurityArg]) -> SecurityOptions {
+    let mut security = SecurityOptions::default();
+    for option in options {
+        match option {
+            SecurityArg::Unfiltered => security.system_calls = SystemCalls::Unfiltered,
+            SecurityArg::AppArmor(profile) => {
+                // Where there is no AppArmor, nothing is confined by it.
+                let meant = profile != "unconfined" || Path::new("/sys/kernel/security/apparmor").exists();
+                security.apparmor = meant.then(|| profile.clone());
+            }
+            SecurityArg::AllPaths => security.system_paths.open = OpenPaths::All,
+            SecurityArg::Mask(paths) => security.system_paths.more.extend(paths.iter().cloned()),
+            SecurityArg::Unmask(paths) => match &mut security.system_paths.open {
+                OpenPaths::These(open) => open.extend(paths.iter().cloned()),
+                OpenPaths::All => {}
+            },
+            SecurityArg::NoNewPrivileges(_) | SecurityArg::NoLabels => {}
+        }
+    }
+    security
 }
