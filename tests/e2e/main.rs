@@ -32,6 +32,7 @@ mod history;
 mod leftovers;
 mod login;
 mod look;
+mod metamorphic;
 mod output_options;
 mod outputs;
 mod registry_verbs;
