@@ -42,8 +42,8 @@ pub(super) enum Links {
 /// A path as its thread sees it. While it lives, this process has that thread's root directory.
 #[derive(Debug)]
 pub(super) struct Place<'a> {
-    /// Where a relative path starts; without meaning for an absolute one.
-    start: OwnedFd,
+    /// Where a relative path starts.
+    start: Option<OwnedFd>,
     path: CString,
     caller: Caller<'a>,
     _away: Option<Away<'a>>,
@@ -102,7 +102,7 @@ impl<'a> Caller<'a> {
         if count == length { Ok(bytes) } else { Err(Errno::FAULT) }
     }
 
-    /// Reads a text that ends with a zero byte.
+    /// Reads a text that ends with a zero byte. It is the thread's own once a place was made after.
     pub(super) fn text(&self, address: u64) -> Result<CString, Errno> {
         let mut bytes = vec![0; PATH_MAX];
         // Most are short; the rest is read only if need be.
@@ -111,7 +111,6 @@ impl<'a> Caller<'a> {
             let count = memory::read(self.thread(), address, part).map_err(|_| Errno::FAULT)?;
             let read = part.get(..count).unwrap_or_default();
             if let Some(end) = read.iter().position(|byte| *byte == 0) {
-                self.still()?;
                 return CString::new(read.get(..end).unwrap_or_default()).map_err(|_| Errno::FAULT);
             }
             if count < most {
@@ -147,12 +146,12 @@ impl<'a> Caller<'a> {
     pub(super) fn place_of(&self, directory: i32, path: CString) -> Result<Place<'a>, Errno> {
         let start = match path.as_bytes().first() {
             None => return Err(Errno::NOENT),
-            Some(b'/') => self.desk.root.try_clone().map_err(|_| Errno::MFILE)?,
+            Some(b'/') => None,
             Some(_) if directory == libc::AT_FDCWD => {
                 let name = format!("{}/cwd", self.thread());
-                openat(&self.desk.proc, name, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?
+                Some(openat(&self.desk.proc, name, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?)
             }
-            Some(_) => self.file(directory)?,
+            Some(_) => Some(self.file(directory)?),
         };
         let root = format!("{}/root", self.thread());
         let away = match readlinkat(&self.desk.proc, &root, Vec::new())?.as_bytes() {
@@ -221,13 +220,18 @@ impl<'a> Caller<'a> {
 }
 
 impl Place<'_> {
+    /// Where it starts; without meaning for an absolute path.
+    fn start(&self) -> BorrowedFd<'_> {
+        self.start.as_ref().unwrap_or(&self.caller.desk.root).as_fd()
+    }
+
     /// Opens it as a place.
     pub(super) fn open(&self, links: Links) -> Result<OwnedFd, Errno> {
         let flags = match links {
             Links::Follow => OFlags::PATH | OFlags::CLOEXEC,
             Links::Leave => OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW,
         };
-        match (openat(&self.start, &self.path, flags, Mode::empty()), links) {
+        match (openat(self.start(), &self.path, flags, Mode::empty()), links) {
             (Err(Errno::NOENT), Links::Follow) => self.open_of_itself(),
             (other, Links::Follow | Links::Leave) => other,
         }
@@ -242,7 +246,7 @@ impl Place<'_> {
                 return file;
             }
             let flags = OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-            let link = openat(&self.start, path.as_slice(), flags, Mode::empty())?;
+            let link = openat(self.start(), path.as_slice(), flags, Mode::empty())?;
             let target = readlinkat(&link, "", Vec::new())?.into_bytes();
             let parent = path.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
             path.truncate(if target.starts_with(b"/") { 0 } else { parent });
@@ -253,7 +257,7 @@ impl Place<'_> {
 
     /// Opens it for use.
     pub(super) fn open_with(&self, flags: OFlags, mode: u32) -> Result<OwnedFd, Errno> {
-        openat(&self.start, &self.path, flags | OFlags::CLOEXEC, Mode::from_raw_mode(mode))
+        openat(self.start(), &self.path, flags | OFlags::CLOEXEC, Mode::from_raw_mode(mode))
     }
 
     /// Its directory and its last name, which may end with slashes. Nothing where it has no such name.
@@ -271,7 +275,7 @@ impl Place<'_> {
             Some(parent) => CString::new(parent).map_err(|_| Errno::INVAL)?,
         };
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let parent = openat(&self.start, parent, flags, Mode::empty())?;
+        let parent = openat(self.start(), parent, flags, Mode::empty())?;
         let name = CString::new(name).map_err(|_| Errno::INVAL)?;
         Ok(Some((parent, name)))
     }

@@ -105,8 +105,9 @@ impl State {
         target: u64,
         (directory, path): (i32, u64),
     ) -> Result<Answer, Errno> {
+        let target = caller.text(target)?;
         let Some(spot) = self.spot(caller, directory, path)? else { return Ok(Answer::Continue) };
-        symlinkat(caller.text(target)?, &spot.parent, &spot.name)?;
+        symlinkat(target, &spot.parent, &spot.name)?;
         self.record_made(&spot, None)
     }
 

@@ -1,6 +1,7 @@
 //! Users, groups and owners inside: the same in every mode, be they the kernel's or emulated.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 
 use runtime_exec::{HostMode, StepUser};
 
@@ -19,6 +20,7 @@ pub fn cases() -> Vec<Case> {
         ("giving_away_takes_set_id_bits", giving_away_takes_set_id_bits),
         ("owners_outlive_a_step", owners_outlive_a_step),
         ("many_at_once", many_at_once),
+        ("no_path_leads_to_files_of_the_host", no_path_leads_to_files_of_the_host),
         ("devices_are_made", devices_are_made),
     ]
 }
@@ -163,6 +165,29 @@ fn many_at_once(place: &Place) {
             [ \"$(stat -c '%u %g' /f$i.$j)\" = \"$i $j\" ] || echo /f$i.$j; done
             stat -c %u /home/f$i; done";
     check(place, script, &["1000"; 8]);
+}
+
+/// Whoever answers for a step sees more of the host than the step does.
+fn no_path_leads_to_files_of_the_host(place: &Place) {
+    let dir = place.fresh();
+    let file = dir.join("theirs");
+    fs::write(&file, "untouched").unwrap();
+    let before = fs::metadata(&file).unwrap();
+    let script = format!(
+        "exec 3</ 2>&-; mkdir -p /jail/bin /jail/proc; cp /bin/busybox /jail/bin; ln -s /proc/self/root/..{file} /l
+        for way in {file} /proc/self/../..{file} /proc/self/../../../../..{file} /proc/self/root{file} \
+            /proc/self/root/..{file} /proc/self/cwd/../..{file} /proc/self/fd/3/..{file} /dev/fd/3{file} \
+            /dev/fd/../../..{file} /proc/1/root/..{file} /proc/thread-self/../../../..{file} /l ../../..{file}; do
+            stat -L $way && echo seen $way; chown 5 $way && echo given $way; touch $way && echo made $way
+            mkdir $way/d && echo below $way
+            chroot /jail /bin/busybox chown 5 /..$way && echo given $way from the jail
+        done; echo tried",
+        file = file.display()
+    );
+    assert_eq!(place.says(&script), "tried\n");
+    let after = fs::metadata(&file).unwrap();
+    let facts = |of: &fs::Metadata| (of.uid(), of.gid(), of.ctime(), of.ctime_nsec(), of.ino());
+    assert_eq!(facts(&after), facts(&before));
 }
 
 /// The kernel makes none in a user namespace; where users are emulated, devices are, too.
