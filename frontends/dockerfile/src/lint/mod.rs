@@ -7,6 +7,7 @@ use graph::Diagnostic;
 
 mod casing;
 mod description;
+mod heredoc;
 mod own;
 pub mod rules;
 

@@ -30,6 +30,7 @@ pub(super) fn remarks(instructions: &[Instruction]) -> Vec<Remark<'_>> {
     found.extend(stages.iter().filter_map(copy_before_install));
     found.extend(unused_arguments(instructions));
     found.extend(unused_stages(&stages));
+    found.extend(super::heredoc::remarks(instructions));
     found.into_iter().map(|remark| Remark { experimental: true, ..remark }).collect()
 }
 

@@ -116,3 +116,35 @@ fn rules_of_our_own() {
         assert_eq!(own(text), *expected, "{name}");
     }
 }
+
+#[test]
+fn scripts_that_go_on_after_a_failure() {
+    let two = "a\nb\nE\n";
+    for (head, script, found) in [
+        ("RUN <<E\n", two, true),
+        ("RUN <<-'E'\n", two, true),
+        ("RUN <<E\n", "# x\n\na \\\n  b && \\\n c ||\n d\nE\n", false),
+        ("RUN <<E\n", "set -e\na\nb\nE\n", false),
+        ("RUN <<E\n", "set -eux; a\nb\nE\n", false),
+        ("RUN <<E\n", "set -o errexit\na\nb\nE\n", false),
+        ("RUN <<E\n", "set -x\na\nb\nE\n", true),
+        ("RUN <<E bash\n", two, true),
+        ("RUN bash -euo pipefail <<E\n", two, false),
+        ("RUN /bin/sh -s <<E\n", two, true),
+        ("RUN bash x.sh <<E\n", two, false),
+        ("RUN cat > f <<E\n", two, false),
+        ("RUN python3 <<E\n", two, false),
+        ("RUN <<E\n", "#!/bin/sh\na\nb\nE\n", true),
+        ("RUN <<E\n", "#!/bin/sh -e\na\nb\nE\n", false),
+        ("RUN <<E\n", "#!/usr/bin/env bash\na\nb\nE\n", true),
+        ("RUN <<E\n", "#!/usr/bin/env python3\na\nb\nE\n", false),
+        ("SHELL [\"/bin/sh\", \"-ec\"]\nRUN <<E\n", two, false),
+        ("SHELL [\"/bin/bash\", \"-o\", \"errexit\", \"-c\"]\nRUN <<E\n", two, false),
+        ("SHELL [\"/bin/sh\", \"-c\"]\nRUN <<E\n", two, true),
+        ("SHELL [\"/bin/sh\", \"-ec\"]\nFROM scratch\nRUN <<E\n", two, true),
+    ] {
+        let text = format!("FROM scratch\n{head}{script}");
+        let rules: Vec<&str> = own(&text).into_iter().map(|(rule, _)| rule).collect();
+        assert_eq!(rules.contains(&"HeredocGoesOn"), found, "{text}");
+    }
+}

@@ -176,7 +176,14 @@ impl StageBuilder<'_, '_, '_> {
             let guess =
                 nearest(&name, self.state.env.names()).map(|guess| format!(" (did you mean ${guess}?)"));
             let message = format!("Usage of undefined variable '${name}'{}", guess.unwrap_or_default());
-            self.warn("UndefinedVar", message);
+            let mut remark = Diagnostic::warning("UndefinedVar", message, self.here);
+            if self.pass.globals.get(&name).is_some() {
+                let help = format!(
+                    "what is set before the first FROM is seen in FROM alone: add ARG {name} to this stage"
+                );
+                remark = remark.with_help(help);
+            }
+            self.world.lint.take(remark);
         }
     }
 
