@@ -66,10 +66,8 @@ fn entry(hasher: &mut blake3::Hasher, attributes: &Attributes, host: &Path) -> R
     number(hasher, attributes.mode);
     number(hasher, attributes.uid);
     number(hasher, attributes.gid);
-    let counted = |name: &[u8]| !name.starts_with(b"system.");
-    let xattrs = || attributes.xattrs.iter().filter(|(name, _)| counted(name.as_bytes()));
-    hasher.update(&(xattrs().count() as u64).to_le_bytes());
-    for (name, value) in xattrs() {
+    hasher.update(&(attributes.xattrs.len() as u64).to_le_bytes());
+    for (name, value) in &attributes.xattrs {
         field(hasher, name.as_bytes());
         field(hasher, value);
     }

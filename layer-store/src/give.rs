@@ -6,13 +6,13 @@ use std::path::Path;
 
 use rustix::fs::{
     AtFlags, Gid, Mode as Bits, RawMode, Stat, Uid, XattrFlags, chmodat, chownat, fchmod, fchown,
-    fremovexattr, fsetxattr, fstat, lsetxattr, statat,
+    fremovexattr, fsetxattr, fstat, lremovexattr, lsetxattr, statat,
 };
 use rustix::io::Errno;
 
 use crate::attributes::{Attributes, Kind};
 use crate::error::{At, Result};
-use crate::truth::{Kept, TRUTH, Truth, is_internal, list_xattrs};
+use crate::truth::{ACL_ACCESS, ACL_DEFAULT, Kept, TRUTH, Truth, is_internal, list_xattrs};
 
 /// A file that gets its attributes.
 pub(crate) enum Target<'a> {
@@ -58,16 +58,29 @@ impl Target<'_> {
     }
 }
 
+/// What a file may have before it gets its attributes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Made {
+    /// Nothing: it is new.
+    Bare,
+    /// It is new in a directory whose default access list it got.
+    BelowAccessList,
+    /// It was there and has attributes.
+    Before,
+}
+
 /// Owner, then mode, then extended attributes: each may undo the later ones.
 /// Returns what must be kept aside for a link or special file; elsewhere it is kept on the file itself.
 pub(crate) fn give(
     target: &Target<'_>,
     attributes: &Attributes,
     mut truth: Truth,
-    existed: bool,
+    made: Made,
 ) -> Result<Truth> {
-    if existed {
-        forget_xattrs(target)?;
+    match made {
+        Made::Before => forget_xattrs(target)?,
+        Made::BelowAccessList => forget_access_lists(target),
+        Made::Bare => {}
     }
     give_owner(target, attributes, &mut truth)?;
     if !matches!(attributes.kind, Kind::Symlink { .. }) {
@@ -114,6 +127,16 @@ fn forget_xattrs(target: &Target<'_>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Takes away what a new file got from its directory. Where that cannot be, there was none.
+fn forget_access_lists(target: &Target<'_>) {
+    for name in [ACL_ACCESS, ACL_DEFAULT] {
+        let _ = match target {
+            Target::Open { fd, .. } => fremovexattr(fd, name),
+            Target::Named { host, .. } => lremovexattr(*host, name),
+        };
+    }
 }
 
 fn give_owner(target: &Target<'_>, attributes: &Attributes, truth: &mut Truth) -> Result<()> {

@@ -280,13 +280,10 @@ fn write_entry<W: Write>(
     tar.file_from(path, attributes, &file)
 }
 
-/// What an archive says of a file: without what belongs to the host.
+/// What an archive says of a file: without what its headers cannot say.
 fn archived(attributes: &Attributes, times: ArchiveTimes) -> Attributes {
     let mut attributes = attributes.clone();
-    attributes.xattrs.retain(|name, _| {
-        let name = name.as_encoded_bytes();
-        !name.starts_with(b"system.") && !name.contains(&b'=')
-    });
+    attributes.xattrs.retain(|name, _| !name.as_encoded_bytes().contains(&b'='));
     match times {
         ArchiveTimes::Kept => {}
         ArchiveTimes::NotAfter(limit) => attributes.mtime.secs = attributes.mtime.secs.min(limit),

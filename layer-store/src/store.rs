@@ -12,6 +12,7 @@ use crate::error::{At, Result};
 use crate::index::Index;
 use crate::lock::{Hold, Lock};
 use crate::sheet::Sheets;
+use crate::truth::{ACL_ACCESS, ACL_DEFAULT};
 use crate::version::{OpenOptions, check_or_create};
 use crate::{LayerId, Mode, lease};
 
@@ -41,6 +42,14 @@ fn keep_private(root: &Path) -> Result<()> {
     std::fs::set_permissions(root, Permissions::from_mode(0o700)).at(root)
 }
 
+/// Takes away what the directory above gave: files of layers would get it, too. Where that cannot be,
+/// there is none.
+fn forget_access_lists(dir: &Path) {
+    for name in [ACL_ACCESS, ACL_DEFAULT] {
+        let _ = rustix::fs::removexattr(dir, name);
+    }
+}
+
 impl Store {
     /// Opens a store, creating it where there is none. Refuses one that belongs to another mode or other ids.
     /// What dead processes left unfinished is removed.
@@ -53,6 +62,7 @@ impl Store {
         let root = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
         for name in DIRECTORIES {
             make_dir(&root.join(name))?;
+            forget_access_lists(&root.join(name));
         }
         let opening = Lock::take(&root.join("locks/open"), Hold::Exclusive)?;
         check_or_create(&root, &root.join("tmp"), options)?;

@@ -19,8 +19,8 @@ use rustix::io::Errno;
 
 use crate::attributes::{Attributes, Kind, Time};
 use crate::error::{At, Result, StoreError};
-use crate::give::{Target, give};
-use crate::truth::{Aside, KeptKind, Truth, file_type, is_whiteout};
+use crate::give::{Made, Target, give};
+use crate::truth::{ACL_DEFAULT, Aside, KeptKind, Truth, file_type, is_whiteout};
 
 /// Longest path inside a layer, in bytes; the rest of `PATH_MAX` is for the store's own directories.
 const PATH_LIMIT: usize = 3584;
@@ -68,6 +68,8 @@ pub(crate) struct Tree {
     opaque: OsString,
     pub(crate) aside: Aside,
     times: BTreeMap<PathBuf, Time>,
+    /// What new files may have by themselves.
+    made: Made,
 }
 
 const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
@@ -83,6 +85,7 @@ impl Tree {
             opaque: format!("{}opaque", mode.overlay_prefix()).into(),
             aside: Aside::new(),
             times: BTreeMap::new(),
+            made: Made::Bare,
         })
     }
 
@@ -168,7 +171,11 @@ impl Tree {
             openat(&*dir, name, DIRECTORY | OFlags::RDONLY, Bits::empty()).at(path)?
         };
         let target = Target::Open { fd: fd.as_fd(), host: &self.host.join(path) };
-        give(&target, attributes, Truth::default(), found == Found::Directory)?;
+        let made = if found == Found::Directory { Made::Before } else { self.made };
+        give(&target, attributes, Truth::default(), made)?;
+        if attributes.xattrs.contains_key(OsStr::new(ACL_DEFAULT)) {
+            self.made = Made::BelowAccessList;
+        }
         if matches!(found, Found::Whiteout | Found::Other) {
             self.opaque(path)?;
         }
@@ -199,7 +206,7 @@ impl Tree {
         let file = File::from(openat(&*dir, name, flags, Bits::RUSR | Bits::WUSR).at(path)?);
         fill(&file)?;
         let target = Target::Open { fd: file.as_fd(), host: &self.host.join(path) };
-        give(&target, attributes, truth, false)?;
+        give(&target, attributes, truth, self.made)?;
         rustix::fs::futimens(&file, &timestamps(attributes.mtime)).at(path)
     }
 
@@ -247,7 +254,7 @@ impl Tree {
     fn finish_special(&mut self, path: &Path, attributes: &Attributes) -> Result<()> {
         let (dir, name) = self.parent(path).at(path)?;
         let target = Target::Named { dir: dir.as_fd(), name, host: &self.host.join(path) };
-        let truth = give(&target, attributes, Truth::default(), false)?;
+        let truth = give(&target, attributes, Truth::default(), self.made)?;
         if !truth.is_empty() {
             self.aside.insert(path.to_owned(), truth);
         }

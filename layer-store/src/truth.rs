@@ -19,6 +19,8 @@ use crate::error::{At, Result};
 use crate::ids::{hex, unhex};
 
 pub(crate) const TRUTH: &str = "user.rbuild.attrs";
+pub(crate) const ACL_ACCESS: &str = "system.posix_acl_access";
+pub(crate) const ACL_DEFAULT: &str = "system.posix_acl_default";
 const CAPABILITY: &str = "security.capability";
 
 /// A number that the file system refused, and the one it shows instead.
@@ -133,7 +135,9 @@ pub(crate) fn is_internal(name: &OsStr) -> bool {
 
 /// Whether the host put it there and the image does not know it.
 fn is_of_the_host(name: &OsStr) -> bool {
-    name.as_bytes().starts_with(b"security.") && name != CAPABILITY
+    let of_the_system = name.as_bytes().starts_with(b"system.") && name != ACL_ACCESS && name != ACL_DEFAULT;
+    let of_security = name.as_bytes().starts_with(b"security.") && name != CAPABILITY;
+    of_the_system || of_security
 }
 
 /// Whether a file is overlay's mark for a deleted name.

@@ -1,5 +1,6 @@
 //! Tar archives: one reader for all of them, and one writer of canonical ones.
 
+mod acl;
 mod header;
 mod holes;
 mod pax;

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
+use super::acl;
 use crate::attributes::Time;
+use crate::truth::{ACL_ACCESS, ACL_DEFAULT};
 
 /// What the extended headers before an entry say about it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,6 +18,8 @@ pub(super) struct Pax {
     pub(super) gid: Option<u32>,
     pub(super) mtime: Option<Time>,
     pub(super) xattrs: BTreeMap<OsString, Vec<u8>>,
+    /// Access lists that were given as texts.
+    pub(super) access_lists: BTreeMap<OsString, Vec<u8>>,
     pub(super) sparse: SparsePax,
 }
 
@@ -71,12 +75,23 @@ impl Pax {
         Ok(())
     }
 
+    /// All extended attributes; one that is given as itself counts more than a text.
+    pub(super) fn all_xattrs(self) -> BTreeMap<OsString, Vec<u8>> {
+        let mut all = self.access_lists;
+        all.extend(self.xattrs);
+        all
+    }
+
     fn take_xattr(&mut self, key: &[u8], value: &[u8]) -> Result<(), Reason> {
         if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {
             self.xattrs.insert(
                 OsString::from_vec(without_nul(Some(name.to_vec()))?.unwrap_or_default()),
                 value.to_vec(),
             );
+        } else if let Some(name) = key.strip_prefix(b"SCHILY.acl.").and_then(acl_attribute) {
+            // An archive that has the attribute itself as well is exact there.
+            let value = acl::from_text(value).ok_or("malformed access list")?;
+            self.access_lists.insert(name.into(), value);
         } else if let Some(name) = key.strip_prefix(b"LIBARCHIVE.xattr.") {
             let name = percent_decoded(name).ok_or("malformed extended attribute")?;
             let value = base64_decoded(value).ok_or("malformed extended attribute")?;
@@ -86,6 +101,15 @@ impl Pax {
                 .or_insert(value);
         }
         Ok(())
+    }
+}
+
+/// The attribute that holds an access list. Those of NFS 4 have none.
+fn acl_attribute(kind: &[u8]) -> Option<&'static str> {
+    match kind {
+        b"access" => Some(ACL_ACCESS),
+        b"default" => Some(ACL_DEFAULT),
+        _ => None,
     }
 }
 

@@ -227,7 +227,7 @@ impl<R: Read> TarReader<R> {
             uid: id(pax.uid, header.uid()).map_err(refuse)?,
             gid: id(pax.gid, header.gid()).map_err(refuse)?,
             mtime: mtime(header, &pax).map_err(refuse)?,
-            xattrs: pax.xattrs,
+            xattrs: pax.all_xattrs(),
             kind,
         };
         let hard_link = (flag == b'1').then(|| HardLinkTarget(path(link)));

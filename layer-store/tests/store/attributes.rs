@@ -5,7 +5,7 @@ use std::process::Command;
 
 use layer_store::{Attributes, Content, Kind, LayerId, Mode, OpenOptions, Snapshot, Store};
 
-use crate::support::{archive_of, assert_same, file, place, root, symlink, tree_of, unpack};
+use crate::support::{access_list, archive_of, assert_same, file, place, root, symlink, tree_of, unpack};
 
 /// Attributes that a user namespace with one id refuses.
 fn write_difficult(lease: &layer_store::Lease) -> LayerId {
@@ -134,4 +134,106 @@ fn a_later_change_is_believed() {
     assert_eq!(owner(), (70000, 70001));
     std::os::unix::fs::chown(&host, Some(5), None).unwrap();
     assert_eq!(owner(), (5, 70001));
+}
+
+const ACCESS: &str = "system.posix_acl_access";
+const DEFAULT: &str = "system.posix_acl_default";
+
+fn set(path: &Path, name: &str, value: &[u8]) {
+    rustix::fs::setxattr(path, name, value, rustix::fs::XattrFlags::empty()).unwrap();
+}
+
+#[test]
+fn access_lists_travel_and_new_files_get_none_that_is_not_theirs() {
+    if !root() {
+        return;
+    }
+    let place = place();
+    let active = place.lease.prepare(&Snapshot::default()).unwrap();
+    let dir = active.upper().join("d");
+    std::fs::create_dir(&dir).unwrap();
+    let bare = ["before", "pipe", "sub"].map(|name| dir.join(name));
+    std::fs::write(&bare[0], "1").unwrap();
+    rustix::fs::mknodat(rustix::fs::CWD, &bare[1], rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0)
+        .unwrap();
+    std::fs::create_dir(&bare[2]).unwrap();
+    set(&dir, DEFAULT, &access_list(1000, 7));
+    std::fs::write(dir.join("inherits"), "2").unwrap();
+    set(&dir.join("before"), "user.note", b"n");
+    std::fs::write(active.upper().join("own"), "3").unwrap();
+    set(&active.upper().join("own"), ACCESS, &access_list(3_000_000, 4));
+    let id = active.commit().unwrap();
+    let content = place.store.content_id(&id).unwrap();
+    let bytes = archive_of(&place.lease, &id, &Snapshot::default());
+    let unpacked = unpack(&place.lease, &bytes, &Snapshot::default()).unwrap();
+    let tree = |id: &LayerId| tree_of(&place.store.stack(&Snapshot(vec![id.clone()])).unwrap());
+    assert_same(&tree(&id), &tree(&unpacked), "unpacked");
+    let lists = |path: &str| {
+        let names = tree(&unpacked)[Path::new(path)].xattrs.keys().cloned().collect::<Vec<_>>();
+        names.into_iter().filter(|name| name.starts_with("system.")).collect::<Vec<_>>()
+    };
+    assert_eq!((lists("d"), lists("d/inherits")), (vec![DEFAULT.to_owned()], vec![ACCESS.to_owned()]));
+    assert_eq!(tree(&unpacked)[Path::new("own")].xattrs[ACCESS], access_list(3_000_000, 4));
+    for path in ["d/before", "d/pipe", "d/sub"] {
+        assert_eq!(lists(path), [""; 0], "{path}");
+    }
+    // A list is part of the content.
+    assert_eq!(place.store.content_id(&unpacked).unwrap(), content);
+    let active = place.lease.prepare(&Snapshot::default()).unwrap();
+    std::fs::write(active.upper().join("own"), "3").unwrap();
+    let plain = active.commit().unwrap();
+    let active = place.lease.prepare(&Snapshot::default()).unwrap();
+    std::fs::write(active.upper().join("own"), "3").unwrap();
+    set(&active.upper().join("own"), ACCESS, &access_list(5, 4));
+    std::os::unix::fs::symlink("x", active.upper().join("l")).unwrap();
+    let listed = active.commit().unwrap();
+    assert_ne!(place.store.content_id(&plain).unwrap(), place.store.content_id(&listed).unwrap());
+}
+
+#[test]
+fn lists_that_tar_and_bsdtar_write_are_read() {
+    if !root() {
+        return;
+    }
+    let place = place();
+    let dir = place.dir.path().join("from");
+    std::fs::create_dir(&dir).unwrap();
+    std::fs::write(dir.join("f"), "1").unwrap();
+    set(&dir.join("f"), ACCESS, &access_list(1234, 6));
+    std::fs::create_dir(dir.join("d")).unwrap();
+    set(&dir.join("d"), DEFAULT, &access_list(1234, 7));
+    let tar: &[&str] = &["tar", "--format=pax", "--acls", "--numeric-owner"];
+    for words in [
+        tar,
+        &["tar", "--format=pax", "--xattrs", "--xattrs-include=*"],
+        &["bsdtar", "--format", "pax", "--acls"],
+    ] {
+        let output =
+            Command::new(words[0]).args(&words[1..]).args(["-cf", "-", "f", "d"]).current_dir(&dir).output();
+        let Ok(output) = output else {
+            crate::support::skip(words[0]);
+            return;
+        };
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+        let id = unpack(&place.lease, &output.stdout, &Snapshot::default()).unwrap();
+        let tree = tree_of(&place.store.stack(&Snapshot(vec![id])).unwrap());
+        assert_eq!(tree[Path::new("f")].xattrs.get(ACCESS), Some(&access_list(1234, 6)), "{words:?}");
+        assert_eq!(tree[Path::new("d")].xattrs.get(DEFAULT), Some(&access_list(1234, 7)), "{words:?}");
+    }
+}
+
+#[test]
+fn a_list_above_the_store_reaches_no_layer() {
+    if !root() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    set(dir.path(), DEFAULT, &access_list(1000, 7));
+    let store = Store::open(&dir.path().join("store"), &OpenOptions::root()).unwrap();
+    let lease = store.lease().unwrap();
+    let active = lease.prepare(&Snapshot::default()).unwrap();
+    std::fs::write(active.upper().join("f"), "1").unwrap();
+    let id = active.commit().unwrap();
+    let tree = tree_of(&store.stack(&Snapshot(vec![id])).unwrap());
+    assert!(tree[Path::new("f")].xattrs.is_empty());
 }

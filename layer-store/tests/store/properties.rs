@@ -9,7 +9,8 @@ use layer_store::{LayerId, Lease, Snapshot};
 use proptest::prelude::*;
 
 use crate::support::{
-    Mounted, Place, Tree, archive_of, assert_same, diff_of, place, root, tree_at, tree_of, unpack,
+    Mounted, Place, Tree, access_list, archive_of, assert_same, diff_of, place, root, tree_at, tree_of,
+    unpack,
 };
 
 #[derive(Clone, Debug)]
@@ -25,6 +26,7 @@ enum Step {
     Mode(usize, u32),
     Owner(usize, u32),
     Xattr(usize, u8),
+    AccessList(usize, u8),
     Touch(usize, i64),
 }
 
@@ -58,6 +60,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (path.clone(), 0..0o10000u32).prop_map(|(path, mode)| Step::Mode(path, mode)),
         1 => (path.clone(), 0..3_000_000u32).prop_map(|(path, owner)| Step::Owner(path, owner)),
         1 => (path.clone(), any::<u8>()).prop_map(|(path, value)| Step::Xattr(path, value)),
+        1 => (path.clone(), any::<u8>()).prop_map(|(path, value)| Step::AccessList(path, value)),
         1 => (path, -5..2_000_000_000i64).prop_map(|(path, time)| Step::Touch(path, time)),
     ]
 }
@@ -115,6 +118,14 @@ fn play(root: &Path, step: &Step) {
         Step::Xattr(path, value) => {
             let flags = rustix::fs::XattrFlags::empty();
             let _ = rustix::fs::lsetxattr(at(path), "user.note", &[*value, 0, 10], flags);
+        }
+        Step::AccessList(path, value) => {
+            // Half of them are lists that new files in a directory get.
+            let name = if value % 2 == 0 { "system.posix_acl_access" } else { "system.posix_acl_default" };
+            if std::fs::symlink_metadata(at(path)).is_ok_and(|found| !found.is_symlink()) {
+                let list = access_list(u32::from(*value), 6);
+                let _ = rustix::fs::lsetxattr(at(path), name, &list, rustix::fs::XattrFlags::empty());
+            }
         }
         Step::Touch(path, secs) => {
             let spec = Timespec { tv_sec: *secs, tv_nsec: 7 };

@@ -251,3 +251,16 @@ impl Drop for Mounted {
         let _ = rustix::mount::unmount(&self.0, rustix::mount::UnmountFlags::DETACH);
     }
 }
+
+/// The attribute for a list in which one more user has rights.
+pub fn access_list(user: u32, bits: u16) -> Vec<u8> {
+    let entries =
+        [(1u16, 6u16, u32::MAX), (2, bits, user), (4, 4, u32::MAX), (16, 6, u32::MAX), (32, 4, u32::MAX)];
+    let mut value = 2u32.to_le_bytes().to_vec();
+    for (tag, bits, id) in entries {
+        value.extend(tag.to_le_bytes());
+        value.extend(bits.to_le_bytes());
+        value.extend(id.to_le_bytes());
+    }
+    value
+}
