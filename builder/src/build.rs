@@ -2,15 +2,18 @@
 
 mod attempts;
 
+use std::sync::Arc;
+
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use graph::{Edge, ImageFacts, Lowered, Remote};
 use oci::{Platform, Reference};
 
+use crate::attest::BuildFacts;
 use crate::cache::Shelf;
 use crate::error::{BuildError, Cause};
 use crate::event::{Event, StepId};
-use crate::export::{check, write_whole};
+use crate::export::{Attest, check, write_whole};
 use crate::git;
 use crate::history::{self, Recorder};
 use crate::image::image_facts;
@@ -60,13 +63,19 @@ async fn recorded(
     let lowered = planned.lowered;
     let platforms: Vec<Platform> = lowered.targets.iter().map(|target| target.platform.clone()).collect();
     check(&request, &platforms).map_err(|error| BuildError::Export(error.into()))?;
+    let attest = (!request.attest.is_empty()).then(|| {
+        let facts = BuildFacts::of(&request, &lowered, planned.build_file.clone());
+        let facts = BuildFacts { invocation: recorder.id(), started: recorder.began(), ..facts };
+        Arc::new(Attest { request: request.attest.clone(), facts })
+    });
     recorder.build_file(planned.build_file);
     for warning in &lowered.warnings {
         session.events.send(Event::Diagnostic(warning.clone())).await;
     }
     let edges: Vec<Edge> = lowered.targets.iter().filter_map(|target| target.root).collect();
     shelf.know_images(&lowered.graph).await;
-    let building = Building { session, request: &request, lowered: &lowered, edges: &edges, extra: &extra };
+    let building =
+        Building { session, request: &request, lowered: &lowered, edges: &edges, extra: &extra, attest };
     let (exported, counts) = building.run(&shelf, recorder).await?;
     seal(session).await?;
     Ok(BuildOutcome {

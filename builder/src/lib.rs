@@ -21,6 +21,7 @@
 //! - dropping the future of a build stops everything it started;
 //! - blocking work is started by [`worker::blocking`] and by nothing else.
 
+pub mod attest;
 pub mod cache;
 pub mod context;
 pub mod debug;
@@ -36,6 +37,7 @@ mod keys;
 pub mod plan;
 pub mod remote;
 pub mod request;
+mod sbom;
 pub mod serve;
 pub mod session;
 mod solve;

@@ -8,12 +8,14 @@ use layer_store::{Snapshot, StackView};
 use oci::{Descriptor, Digest, Platform, Reference};
 
 mod annotations;
+mod attest;
 mod output;
 
 pub use annotations::{Annotation, AnnotationPlace, Annotations};
+pub use attest::{AttestRequest, ProvenanceMode, ProvenanceRequest, ProvenanceVersion, SbomRequest};
 pub use output::{
-    CompressionChoice, Dangling, Destination, ExtraName, ForeignLayers, ImageOutput, Keep, Layout, LocalMode,
-    Output, OutputKind, PlatformSplit, Push, Rewrite, TreeOptions,
+    AttestationForm, AttestationPlace, CompressionChoice, Dangling, Destination, ExtraName, ForeignLayers,
+    ImageOutput, Keep, Layout, LocalMode, Output, OutputKind, PlatformSplit, Push, Rewrite, TreeOptions,
 };
 
 use crate::cache::request::{CacheSource, CacheTarget};
@@ -31,6 +33,12 @@ pub struct BuildRequest {
     pub context_metadata: ContextMetadata,
     /// What was asked for, for explanations.
     pub asked: crate::history::Asked,
+    /// What the main context was fetched from, if it is no directory.
+    pub source: Option<graph::Remote>,
+    /// Name of the build file.
+    pub build_file_name: String,
+    /// What is attested of the images and trees.
+    pub attest: AttestRequest,
     /// Secrets by id.
     pub secrets: BTreeMap<String, SecretSource>,
     /// ssh agent sockets by id (`default`).

@@ -107,6 +107,15 @@ pub struct BuildArgs {
     /// Add an annotation: to the manifest, or where TYPE says (manifest, manifest-descriptor, index, index-descriptor)
     #[arg(long = "annotation", value_name = "[TYPE[[PLATFORM]]:]KEY=VALUE")]
     pub annotations: Vec<AnnotationArg>,
+    /// Attest how the image was built: true, false or mode=min|max[,version=v1|v0.2][,builder-id=URI][,reproducible=true]
+    #[arg(long, value_name = "FIELDS", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub provenance: Option<String>,
+    /// Attest what software is in the image: true or false
+    #[arg(long, value_name = "FIELDS", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub sbom: Option<String>,
+    /// The same in one option: type=provenance|sbom[,KEY=VALUE…]
+    #[arg(long, value_name = "FIELDS")]
+    pub attest: Vec<String>,
     /// Write the image's id to FILE
     #[arg(long, value_name = "FILE")]
     pub iidfile: Option<PathBuf>,

@@ -1,6 +1,7 @@
 //! The command line: its grammar and its types. Nothing here touches the world.
 
 mod annotation;
+mod attest;
 mod build;
 mod cache;
 mod call;

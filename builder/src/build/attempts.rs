@@ -2,6 +2,7 @@
 //! caches meanwhile.
 
 use std::pin::pin;
+use std::sync::Arc;
 
 use futures::future::Either;
 use graph::{Edge, Lowered, Target};
@@ -13,7 +14,7 @@ use crate::error::{BuildError, Category, Cause};
 use crate::event::StepId;
 use crate::exec::StepResources;
 use crate::export::{
-    ExportRequest, Exported, FinishedTarget, RemoteLayer, RemoteLayers, export, takes_remote,
+    Attest, ExportRequest, Exported, FinishedTarget, RemoteLayer, RemoteLayers, export, takes_remote,
 };
 use crate::history::Recorder;
 use crate::plan::Extra;
@@ -29,6 +30,7 @@ pub(super) struct Building<'a> {
     pub(super) lowered: &'a Lowered,
     pub(super) edges: &'a [Edge],
     pub(super) extra: &'a Extra,
+    pub(super) attest: Option<Arc<Attest>>,
 }
 
 impl Building<'_> {
@@ -141,6 +143,7 @@ impl Building<'_> {
             self.write_inline(shelf, solution, &mut targets).await?;
         }
         let mut asked = ExportRequest::of(self.request, targets, step);
+        asked.attest.clone_from(&self.attest);
         asked.beside = self.request.cache_to.iter().filter_map(CacheTarget::repository).collect();
         asked.remote = self.remote(shelf, &asked).await;
         if !asked.remote.is_empty() {
@@ -158,6 +161,10 @@ impl Building<'_> {
 
     /// Layers that no output needs here, since a registry has them.
     async fn remote(&self, shelf: &Shelf, asked: &ExportRequest) -> RemoteLayers {
+        // What is looked into must be here.
+        if self.attest.is_some() {
+            return RemoteLayers::new();
+        }
         let remote = shelf.remote(asked.targets.iter().map(|target| &target.snapshot)).await;
         let takes =
             |layer: &RemoteLayer| asked.outputs.iter().all(|output| takes_remote(output, &layer.packed));

@@ -4,18 +4,37 @@ use oci::Platform;
 
 use super::assemble::Family;
 use super::error::ExportError;
-use crate::request::{BuildRequest, Output, OutputKind};
+use crate::request::{AttestationPlace, BuildRequest, Output, OutputKind};
 
 /// Refuses outputs that cannot be made for these platforms.
 pub(crate) fn check(request: &BuildRequest, platforms: &[Platform]) -> Result<(), ExportError> {
-    let with_index = request.force_index || platforms.len() > 1;
+    let several = request.force_index || platforms.len() > 1;
     for output in &request.outputs {
+        let inline = output.attestation_place == AttestationPlace::Index && !request.attest.is_empty();
+        let with_index = several || inline;
         check_annotations(output, platforms, with_index)?;
+        if !request.attest.is_empty() {
+            check_attestations(output)?;
+        }
         if matches!(output.kind, OutputKind::Docker(_)) && platforms.len() > 1 {
             return Err(ExportError::SeveralPlatforms { count: platforms.len() });
         }
     }
     Ok(())
+}
+
+/// Attestations are OCI documents, and an archive for Docker holds one image and nothing else.
+fn check_attestations(output: &Output) -> Result<(), ExportError> {
+    match (&output.kind, Family::of(output)) {
+        (OutputKind::Docker(_), _) => Err(ExportError::NoAttestations {
+            reason: "a docker archive holds none; use type=oci or --provenance=false --sbom=false",
+        }),
+        (OutputKind::Image(_) | OutputKind::Oci(..), Family::Docker) => Err(ExportError::NoAttestations {
+            reason: "Docker's documents have none; use oci-mediatypes=true",
+        }),
+        (OutputKind::Image(_) | OutputKind::Oci(..), Family::Oci) => Ok(()),
+        (OutputKind::Local(..) | OutputKind::Tar(..) | OutputKind::CacheOnly, _) => Ok(()),
+    }
 }
 
 fn check_annotations(output: &Output, platforms: &[Platform], with_index: bool) -> Result<(), ExportError> {

@@ -90,7 +90,7 @@ async fn prepare(
     match &output.kind {
         OutputKind::Image(image) => prepare_image(session, request, output, image, targets, exported).await,
         OutputKind::Oci(destination, layout) => {
-            let made = make_and_note(session, request, output, targets, exported).await?;
+            let made = make_and_note(session, request, output, targets, names, exported).await?;
             note_names(exported, names);
             ensure_base_blobs_of(session, targets, &made, request.step).await?;
             write_layout(session, oci_files(&made, names), destination, *layout).await
@@ -99,7 +99,7 @@ async fn prepare(
             if targets.len() != 1 {
                 return Err(ExportError::SeveralPlatforms { count: targets.len() });
             }
-            let made = make_and_note(session, request, output, targets, exported).await?;
+            let made = make_and_note(session, request, output, targets, names, exported).await?;
             note_names(exported, names);
             ensure_base_blobs_of(session, targets, &made, request.step).await?;
             let files = match made.images.first() {
@@ -153,7 +153,7 @@ async fn prepare_image(
             Keep::No => Ok(Vec::new()),
         };
     }
-    let made = make_and_note(session, request, output, targets, exported).await?;
+    let made = make_and_note(session, request, output, targets, &names, exported).await?;
     let digest = made.descriptor().digest;
     let canonical: Vec<Reference> = match image.canonical {
         ExtraName::Yes => names.iter().map(|name| name.repository().with_digest(digest.clone())).collect(),
@@ -168,7 +168,9 @@ async fn prepare_image(
         }
         let configs = made.images.iter().map(|image| image.config.clone()).collect();
         let stored = stored::image(session, targets, configs, Some(&made)).await?;
+        let referrers = stored::referrers(&made, &names);
         ready.push(Ready::Tag(stored, names.iter().cloned().chain(canonical).collect()));
+        ready.extend(referrers.into_iter().map(|(image, names)| Ready::Tag(image, names)));
     }
     if image.push != Push::No {
         let sources = repositories(targets);
@@ -194,6 +196,7 @@ fn shows_in_documents(
         || output.compression != CompressionChoice::default()
         || !output.oci_media_types
         || !output.annotations.0.is_empty()
+        || request.attest.is_some()
         || output.foreign_layers != ForeignLayers::Convert
         || rewritten()
 }
@@ -203,9 +206,18 @@ async fn make_and_note(
     request: &ExportRequest,
     output: &Output,
     targets: &[Based],
+    names: &[Reference],
     exported: &mut Exported,
 ) -> Result<Made, ExportError> {
-    let made = make(session, output, targets, request.source_date_epoch, request.force_index).await?;
+    let made = make(
+        session,
+        output,
+        targets,
+        request.source_date_epoch,
+        request.force_index,
+        (request.attest.as_ref(), names),
+    )
+    .await?;
     let configs = made.images.iter().map(|image| image.config.descriptor().digest.clone());
     note(exported, targets, configs, &[]);
     exported.descriptor.get_or_insert_with(|| made.descriptor());

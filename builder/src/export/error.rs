@@ -86,6 +86,12 @@ pub enum ExportError {
         /// What is missing.
         reason: String,
     },
+    /// Attestations in what holds none.
+    #[error("attestations: {reason}")]
+    NoAttestations {
+        /// Why.
+        reason: &'static str,
+    },
     /// A form that Docker's documents do not have.
     #[error("Docker's media types know no {compression} layers; use oci-mediatypes=true")]
     NoDockerForm {
@@ -142,6 +148,7 @@ impl Categorised for ExportError {
             | ExportError::SeveralPlatforms { .. }
             | ExportError::SamePath { .. }
             | ExportError::Annotation { .. }
+            | ExportError::NoAttestations { .. }
             | ExportError::NoDockerForm { .. }
             | ExportError::Time { .. } => Category::Usage,
             ExportError::Store(_)

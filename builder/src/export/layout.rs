@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::assemble::{AssembledImage, Family};
 use super::made::Made;
+use crate::attest::AttestationManifest;
 
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
 const IMAGE_NAME: &str = "io.containerd.image.name";
@@ -62,11 +63,20 @@ pub(crate) fn oci_files(made: &Made, names: &[Reference]) -> LayoutFiles {
     if let Some(index) = &made.index {
         blobs.insert(index.descriptor().digest.clone(), Blob::Bytes(index.raw().clone()));
     }
+    for attestation in &made.attestations {
+        let manifest = &attestation.manifest;
+        blobs.insert(manifest.descriptor().digest.clone(), Blob::Bytes(manifest.raw().clone()));
+        for (blob, raw) in &attestation.blobs {
+            blobs.insert(blob.digest.clone(), Blob::Bytes(raw.clone()));
+        }
+    }
     let top = made.descriptor();
-    let index = match names {
+    let mut index = match names {
         [] => vec![top],
         names => names.iter().map(|name| named(&top, name)).collect(),
     };
+    // What refers to the image has no name of its own.
+    index.extend(made.referrers().iter().map(AttestationManifest::as_referrer));
     LayoutFiles { blobs, index, docker: None }
 }
 

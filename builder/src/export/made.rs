@@ -1,15 +1,18 @@
 //! The documents of one output.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use oci::{Descriptor, Document, Index, Platform};
+use oci::{Descriptor, Document, Index, Platform, Reference};
 
 use super::assemble::{self, AssembledImage, BasePart, Family, Style, Times, finish_config};
+use super::attested::{Attest, of_images};
 use super::error::ExportError;
 use super::layers::{Based, Form, entries};
 use super::stamp;
 use crate::Session;
-use crate::request::{AnnotationPlace, Output};
+use crate::attest::AttestationManifest;
+use crate::request::{AnnotationPlace, AttestationForm, AttestationPlace, Output};
 
 /// The images of one output, and the index over them where there is one.
 #[derive(Clone, Debug)]
@@ -20,6 +23,8 @@ pub(crate) struct Made {
     pub index: Option<Document<Index>>,
     /// Annotations of its descriptor.
     pub annotations: BTreeMap<String, String>,
+    /// Attestations: named by the index, else manifests that refer to the image.
+    pub attestations: Vec<AttestationManifest>,
 }
 
 impl Made {
@@ -31,6 +36,16 @@ impl Made {
             }
             (None, Some(image)) => image.descriptor(),
             (None, None) => unreachable!("an output has at least one image"),
+        }
+    }
+}
+
+impl Made {
+    /// Attestations that no index names.
+    pub(crate) fn referrers(&self) -> &[AttestationManifest] {
+        match self.index {
+            Some(_) => &[],
+            None => &self.attestations,
         }
     }
 }
@@ -47,6 +62,7 @@ pub(super) async fn make(
     targets: &[Based],
     request_epoch: Option<i64>,
     force_index: bool,
+    (attest, names): (Option<&Arc<Attest>>, &[Reference]),
 ) -> Result<Made, ExportError> {
     let mut images = Vec::with_capacity(targets.len());
     let family = Family::of(output);
@@ -59,9 +75,20 @@ pub(super) async fn make(
         let config = config(based, diff_ids, &times(session, based, epoch)?);
         images.push(assemble::image(&based.finished.target.platform, config, entries, &style));
     }
-    let index = (force_index || images.len() > 1).then(|| assemble::index(&images, &[], &style));
+    let inline = output.attestation_place == AttestationPlace::Index && attest.is_some();
+    let with_index = force_index || images.len() > 1 || inline;
+    let form = if with_index { output.attestation_form } else { AttestationForm::Artifact };
+    let attestations = match attest {
+        Some(attest) => {
+            let made = targets.iter().zip(&images);
+            of_images(session, attest, (output, request_epoch), made, names, form).await?
+        }
+        None => Vec::new(),
+    };
+    let entries: Vec<Descriptor> = attestations.iter().map(|one| one.entry.clone()).collect();
+    let index = with_index.then(|| assemble::index(&images, &entries, &style));
     let annotations = style.annotations(AnnotationPlace::IndexDescriptor, None);
-    Ok(Made { images, index, annotations })
+    Ok(Made { images, index, annotations, attestations })
 }
 
 /// Times of what this build made. A layer is as old as its directory in the store where it was made.

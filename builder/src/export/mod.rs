@@ -3,6 +3,7 @@
 //! - `assemble`: the documents of an image. Pure;
 //! - `layers`: which blob stands for which layer, packing what was never packed;
 //! - `layout`, `archive`, `directory`: OCI layouts and docker archives;
+//! - `attested`: attestations of all of it;
 //! - `push`: a registry; `stored`: the store's own images;
 //! - `tree`, `tree_tar`, `trees`, `clear`: the files themselves;
 //! - `check`: what no output can be made of, known before anything runs;
@@ -13,6 +14,7 @@
 
 mod archive;
 mod assemble;
+mod attested;
 mod check;
 mod clear;
 mod deliver;
@@ -35,6 +37,7 @@ mod unfinished;
 pub(crate) use archive::{directory as tar_directory, file as tar_file};
 pub(crate) use assemble::index as assemble_index;
 pub use assemble::{AssembledImage, BasePart, Family, LayerEntry, Style, Times, finish_config};
+pub use attested::Attest;
 pub(crate) use check::check;
 pub use deliver::export;
 pub use error::{ExportError, TreeError};

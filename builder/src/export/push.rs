@@ -71,6 +71,7 @@ async fn push_content(
         .map(|layer| push_layer(session, plan, repository, already, layer, step))
         .collect();
     futures::stream::iter(pushes).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
+    push_attestations(session, plan, repository).await?;
     for image in &plan.made.images {
         let source = BlobSource::bytes(image.config.raw().clone());
         session.client.push_blob(repository, image.config.descriptor(), &source, &[]).await?;
@@ -79,6 +80,25 @@ async fn push_content(
             let name = repository.with_digest(manifest.digest.clone());
             session.client.push_manifest(&name, &manifest.media_type, image.manifest.raw().clone()).await?;
         }
+    }
+    Ok(())
+}
+
+/// Statements about the images, before anything shows those.
+async fn push_attestations(
+    session: &Session,
+    plan: &PushPlan,
+    repository: &Repository,
+) -> Result<(), ExportError> {
+    for attestation in &plan.made.attestations {
+        for (blob, raw) in &attestation.blobs {
+            let source = BlobSource::bytes(raw.clone());
+            session.client.push_blob(repository, blob, &source, &[]).await?;
+        }
+        let manifest = attestation.manifest.descriptor();
+        let name = repository.with_digest(manifest.digest.clone());
+        let raw = attestation.manifest.raw().clone();
+        session.client.push_manifest(&name, &manifest.media_type, raw).await?;
     }
     Ok(())
 }

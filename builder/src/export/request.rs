@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use graph::Target;
 use layer_store::{LayerId, PackedLayer, Snapshot};
 use oci::{Compression, Descriptor, Digest, Reference, Repository};
 
+use super::attested::Attest;
 use crate::event::StepId;
 use crate::request::{BuildRequest, BuiltImage, Keep, Output, OutputKind, Push, Rewrite};
 
@@ -48,6 +50,8 @@ pub struct ExportRequest {
     pub iidfile: Option<PathBuf>,
     /// Write a JSON description here.
     pub metadata_file: Option<PathBuf>,
+    /// What is attested, where anything is.
+    pub attest: Option<Arc<Attest>>,
     /// Which step the events belong to.
     pub step: StepId,
     /// Layers of the targets that are not in the store; only outputs that [`takes_remote`] can be made then.
@@ -67,6 +71,7 @@ impl ExportRequest {
             source_date_epoch: request.source_date_epoch,
             iidfile: request.iidfile.clone(),
             metadata_file: request.metadata_file.clone(),
+            attest: None,
             step,
             remote: RemoteLayers::new(),
             beside: Vec::new(),

@@ -9,6 +9,7 @@ use super::layers::{Based, Form, diff_ids, entries, free};
 use super::made::{Made, config, epoch, times};
 use super::stamp;
 use crate::Session;
+use crate::attest::AttestationManifest;
 use crate::image::keep_document;
 use crate::request::{CompressionChoice, Output};
 use crate::worker::blocking;
@@ -57,6 +58,12 @@ pub(super) async fn image(
                 snapshot: based.finished.snapshot.clone(),
             });
         }
+        for attestation in made.iter().flat_map(|made| &made.attestations) {
+            keep_document(&lease, &attestation.manifest)?;
+            for (_, raw) in &attestation.blobs {
+                lease.put_blob(raw)?;
+            }
+        }
         let index = made.as_ref().and_then(|made| made.index.as_ref());
         if let Some(index) = index {
             keep_document(&lease, index)?;
@@ -68,6 +75,18 @@ pub(super) async fn image(
         })
     })
     .await
+}
+
+/// What refers to an image, each under its digest in the image's repositories.
+pub(super) fn referrers(made: &Made, names: &[Reference]) -> Vec<(StoredImage, Vec<Reference>)> {
+    let one = |attestation: &AttestationManifest| {
+        let top = attestation.manifest.descriptor().clone();
+        let mut own: Vec<Reference> =
+            names.iter().map(|name| name.repository().with_digest(top.digest.clone())).collect();
+        own.dedup();
+        (StoredImage { created: stamp::now(), index: Some(top), variants: Vec::new() }, own)
+    };
+    made.referrers().iter().map(one).collect()
 }
 
 /// Gives the image its names, once its layers survive a power cut.

@@ -14,7 +14,7 @@ use super::trees::PlacedTree;
 pub(crate) fn write_tar(trees: &[PlacedTree], sink: &mut dyn Write) -> Result<(), TreeError> {
     let mut tar = TarWriter::new(sink);
     let mut directories: HashSet<PathBuf> = HashSet::new();
-    for PlacedTree { directory: prefix, view, clamp } in trees {
+    for PlacedTree { directory: prefix, view, clamp, more } in trees {
         let clamp = *clamp;
         if !prefix.as_os_str().is_empty()
             && let Some(root) = view.lookup(Path::new("/"))?
@@ -34,6 +34,12 @@ pub(crate) fn write_tar(trees: &[PlacedTree], sink: &mut dyn Write) -> Result<()
             write_entry(&mut tar, view, path, &name, entry, &mut links, clamp)?;
             Ok(Walk::Continue)
         })?;
+        for (name, content) in more {
+            let size = content.len() as u64;
+            let mut attributes = Attributes::new(Kind::File { size }, 0o644);
+            attributes.mtime.secs = clamp.unwrap_or(0);
+            tar.file(&prefix.join(name), &attributes, &mut content.as_slice())?;
+        }
     }
     tar.finish()?;
     Ok(())

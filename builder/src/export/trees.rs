@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 
 use layer_store::{StackView, Walk};
 
+use super::attested::{Attest, of_tree};
 use super::clear::clear_directory;
 use super::error::{ExportError, TreeError};
 use super::layers::free;
 use super::made::platform_directory;
+use super::metadata::write as write_whole;
 use super::request::{ExportRequest, FinishedTarget};
 use super::tree::{Ownership, write_tree};
 use super::tree_tar::write_tar;
@@ -27,6 +29,8 @@ pub(crate) struct PlacedTree {
     pub view: StackView,
     /// The latest modification time, in seconds since 1970.
     pub clamp: Option<i64>,
+    /// Files beside those of the tree: attestations.
+    pub more: Vec<(PathBuf, Vec<u8>)>,
 }
 
 /// The trees of all targets. Without a directory for each, no two may have the same file.
@@ -34,6 +38,7 @@ fn place(
     session: &Session,
     targets: &[FinishedTarget],
     options: &TreeOptions,
+    attest: Option<&Attest>,
     epoch: impl Fn(&FinishedTarget) -> Option<i64>,
 ) -> Result<Vec<PlacedTree>, ExportError> {
     let split = match options.split {
@@ -48,7 +53,16 @@ fn place(
             false => PathBuf::new(),
         };
         let view = session.store.stack(&finished.snapshot).map_err(TreeError::from)?;
-        trees.push(PlacedTree { directory, view, clamp: epoch(finished) });
+        let platform = &finished.target.platform;
+        let about = (!split && targets.len() > 1).then(|| platform_directory(platform));
+        let more = match attest {
+            Some(attest) => {
+                let name = (options.attestation_prefix.as_str(), about.as_deref());
+                of_tree(attest, &view, platform, epoch(finished), name)?
+            }
+            None => Vec::new(),
+        };
+        trees.push(PlacedTree { directory, view, clamp: epoch(finished), more });
     }
     if !split && targets.len() > 1 {
         refuse_overlap(&trees, targets)?;
@@ -94,10 +108,11 @@ pub(super) async fn write_trees_tar<W: Write + Send + 'static>(
     sink: W,
 ) -> Result<W, ExportError> {
     let (session, targets, options) = (session.clone(), request.targets.clone(), options.clone());
-    let epoch = epoch_of(output, request);
+    let (attest, epoch) = (request.attest.clone(), epoch_of(output, request));
     blocking(free(), move || {
         let mut sink = std::io::BufWriter::with_capacity(1 << 20, sink);
-        write_tar(&place(&session, &targets, &options, epoch)?, &mut sink)?;
+        let trees = place(&session, &targets, &options, attest.as_deref(), epoch)?;
+        write_tar(&trees, &mut sink)?;
         sink.into_inner().map_err(|error| ExportError::io(Path::new("tar"), error.into_error()))
     })
     .await
@@ -112,15 +127,19 @@ pub(super) async fn write_local(
 ) -> Result<(), ExportError> {
     let (open, targets, options) = (session.clone(), request.targets.clone(), options.clone());
     let (path, epoch) = (path.to_owned(), epoch_of(output, request));
+    let attest = request.attest.clone();
     let skipped = blocking(free(), move || {
         let mut skipped = Vec::new();
-        let trees = place(&open, &targets, &options, epoch)?;
+        let trees = place(&open, &targets, &options, attest.as_deref(), epoch)?;
         if mode == LocalMode::Delete {
             clear_directory(&path)?;
         }
         for tree in trees {
             let to = path.join(&tree.directory);
             skipped.extend(write_tree(&tree.view, Path::new("/"), &to, Ownership::Caller, tree.clamp)?);
+            for (name, content) in &tree.more {
+                write_whole(&to.join(name), content)?;
+            }
         }
         Ok::<_, ExportError>(skipped)
     })

@@ -69,6 +69,16 @@ impl Recorder {
         self.0.journal.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The build's name in the journal; empty where that could not be written.
+    pub(crate) fn id(&self) -> String {
+        self.state().build.id.clone()
+    }
+
+    /// When it began, in seconds since 1970.
+    pub(crate) fn began(&self) -> i64 {
+        i64::try_from(self.state().build.began / 1000).unwrap_or(0)
+    }
+
     /// Takes the build file's text.
     pub(crate) fn build_file(&self, text: Option<String>) {
         self.state().build.text = text;

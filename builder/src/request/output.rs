@@ -25,6 +25,10 @@ pub struct Output {
     pub annotations: Annotations,
     /// What becomes of layers that may not be distributed.
     pub foreign_layers: ForeignLayers,
+    /// Where the attestations of an image for one platform are.
+    pub attestation_place: AttestationPlace,
+    /// The form of attestations in an index.
+    pub attestation_form: AttestationForm,
 }
 
 impl Output {
@@ -39,8 +43,28 @@ impl Output {
             source_date_epoch: None,
             annotations: Annotations::default(),
             foreign_layers: ForeignLayers::Convert,
+            attestation_place: AttestationPlace::Referrer,
+            attestation_form: AttestationForm::Image,
         }
     }
+}
+
+/// Where the attestations of an image for one platform are. Those of several are in their index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttestationPlace {
+    /// Beside it: a manifest that refers to it, and the image stays a plain manifest.
+    Referrer,
+    /// In an index with it (`attestation-inline=true`).
+    Index,
+}
+
+/// The form of attestations in an index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttestationForm {
+    /// As an image of no platform.
+    Image,
+    /// As an artifact that refers to the image (`oci-artifact=true`).
+    Artifact,
 }
 
 /// What becomes of the times in new layers.

@@ -129,6 +129,7 @@ pub fn request(outputs: Vec<Output>, tags: &[&str], targets: Vec<FinishedTarget>
         source_date_epoch: None,
         iidfile: None,
         metadata_file: None,
+        attest: None,
         step: StepId(1000),
         remote: Default::default(),
         beside: Vec::new(),

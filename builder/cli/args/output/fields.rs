@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use builder::request::{
-    Annotation, Annotations, CompressionChoice, Destination, ForeignLayers, Output, OutputKind, Rewrite,
+    Annotation, Annotations, AttestationForm, AttestationPlace, CompressionChoice, Destination,
+    ForeignLayers, Output, OutputKind, Rewrite,
 };
 use oci::{Compression, Reference};
 
@@ -148,6 +149,14 @@ impl Fields {
                 foreign_layers: match self.flag("prefer-nondist-layers", false)? {
                     true => ForeignLayers::Keep,
                     false => ForeignLayers::Convert,
+                },
+                attestation_place: match self.flag("attestation-inline", false)? {
+                    true => AttestationPlace::Index,
+                    false => AttestationPlace::Referrer,
+                },
+                attestation_form: match self.flag("oci-artifact", false)? {
+                    true => AttestationForm::Artifact,
+                    false => AttestationForm::Image,
                 },
                 source_date_epoch,
                 ..Output::new(kind)

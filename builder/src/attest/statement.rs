@@ -1,0 +1,95 @@
+//! In-toto statements.
+
+use std::collections::BTreeMap;
+
+use layer_store::StackView;
+use oci::Platform;
+use serde_json::{Value, json};
+
+use super::facts::{BuildFacts, by_algorithm, image_purl};
+use super::provenance;
+use crate::request::AttestRequest;
+use crate::sbom::{self, Described};
+
+const STATEMENT: &str = "https://in-toto.io/Statement/v1";
+const SPDX: &str = "https://spdx.dev/Document";
+
+/// Names of what a statement is about, with digests by algorithm.
+pub(crate) type Subjects = Vec<(String, BTreeMap<String, String>)>;
+
+/// A statement about something that was built.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Statement {
+    /// The kind of its predicate.
+    pub predicate_type: &'static str,
+    /// All of it.
+    pub value: Value,
+    /// Its file, where outputs are files.
+    pub filename: String,
+}
+
+/// What statements are about.
+#[derive(Clone, Debug)]
+pub(crate) struct Named {
+    /// Its subjects.
+    pub subjects: Subjects,
+    /// For which platform.
+    pub platform: Platform,
+    /// A name for people.
+    pub name: String,
+    /// A digest that stands for all of it.
+    pub identity: String,
+    /// When it was made, as RFC 3339 has it.
+    pub created: String,
+    /// When the build began and ended; `None` where a rebuild gives the same.
+    pub span: Option<(String, String)>,
+}
+
+impl Named {
+    /// The subjects of an image with these names; without any it has one that says nothing.
+    pub(crate) fn image_subjects(
+        names: &[oci::Reference],
+        platform: &Platform,
+        digest: &oci::Digest,
+    ) -> Subjects {
+        let digest = by_algorithm(digest);
+        match names {
+            [] => vec![("_".to_owned(), digest)],
+            names => names.iter().map(|name| (image_purl(name, platform), digest.clone())).collect(),
+        }
+    }
+}
+
+/// The statements that are asked for about a tree.
+pub(crate) fn statements(
+    request: &AttestRequest,
+    facts: &BuildFacts,
+    named: &Named,
+    view: &StackView,
+) -> Result<Vec<Statement>, layer_store::StoreError> {
+    let mut all = Vec::new();
+    if let Some(wanted) = &request.sbom {
+        let packages = sbom::scan(view)?;
+        let described = Described { name: &named.name, identity: &named.identity, created: &named.created };
+        all.push(statement(named, SPDX, sbom::document(&described, &packages), &wanted.filename));
+    }
+    if let Some(wanted) = &request.provenance {
+        let platform = named.platform.to_string();
+        let predicate = provenance::predicate(wanted, facts, &platform, &named.span);
+        let kind = provenance::predicate_type(wanted.version);
+        all.push(statement(named, kind, predicate, &wanted.filename));
+    }
+    Ok(all)
+}
+
+fn statement(named: &Named, predicate_type: &'static str, predicate: Value, filename: &str) -> Statement {
+    let subjects: Vec<Value> =
+        named.subjects.iter().map(|(name, digest)| json!({"name": name, "digest": digest})).collect();
+    let value = json!({
+        "_type": STATEMENT,
+        "predicateType": predicate_type,
+        "subject": subjects,
+        "predicate": predicate,
+    });
+    Statement { predicate_type, value, filename: filename.to_owned() }
+}
