@@ -108,6 +108,6 @@ pub struct SplitPolicy {
 
 impl Default for SplitPolicy {
     fn default() -> Self {
-        Self { from: 64 << 20, piece: 8 << 20, at_once: 4, in_all: 4 }
+        Self { from: 64 << 20, piece: 4 << 20, at_once: 4, in_all: 4 }
     }
 }
