@@ -39,6 +39,14 @@ pub enum StoreError {
         /// The store.
         root: PathBuf,
     },
+    /// The store lies on a file system of another machine.
+    #[error("the store {root} lies on {name}, where its locks and its index cannot be trusted: choose a local directory with --root", root = root.display())]
+    RemoteFileSystem {
+        /// The store.
+        root: PathBuf,
+        /// The file system.
+        name: &'static str,
+    },
     /// The store has a format that this program does not know.
     #[error("the store {root} has format {found}; this program knows format 1", root = root.display())]
     OtherFormat {

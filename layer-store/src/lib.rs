@@ -21,6 +21,7 @@ mod copy;
 mod disk;
 mod error;
 mod evict;
+mod file_system;
 mod give;
 mod gzip;
 mod ids;

@@ -58,6 +58,7 @@ impl Store {
             std::fs::create_dir_all(root.parent().unwrap_or(Path::new("/"))).ok();
         }
         make_dir(root)?;
+        crate::file_system::refuse_remote(root)?;
         keep_private(root)?;
         let root = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
         for name in DIRECTORIES {

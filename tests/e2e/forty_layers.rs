@@ -127,3 +127,28 @@ fn umoci_agrees(root: &Path) {
     let getcap = Command::new("getcap").arg(root.join("odd/capable")).output().unwrap();
     assert!(String::from_utf8_lossy(&getcap.stdout).contains("cap_net_raw"), "{getcap:?}");
 }
+
+#[test]
+fn five_hundred_layers_are_run_and_built_upon() {
+    if !(is_root() && has("busybox")) {
+        return;
+    }
+    let workspace = Workspace::with("FROM scratch\nCOPY busybox /bin/busybox\n");
+    workspace.build(&["-t", "base:1"]);
+    let tars = workspace.path().join("tars");
+    std::fs::create_dir(&tars).unwrap();
+    let make = "cd \"$1\" && for n in $(seq 2 500); do echo $n > shared; tar -cf $n.tar shared; done";
+    command("sh", &["-c", make, "sh", tars.to_str().unwrap()]);
+    let files: Vec<String> = (2..=500).map(|n| tars.join(format!("{n}.tar")).display().to_string()).collect();
+    let mut words = vec!["append", "-b", "store:base:1", "-t", "store:many:1"];
+    words.extend(files.iter().flat_map(|file| ["-f", file.as_str()]));
+    workspace.ok(&words);
+    assert_eq!(workspace.ok(&["run", "many:1", "/bin/busybox", "cat", "/shared"]).out, "500\n");
+    assert_eq!(workspace.ok(&["cat", "store:many:1", "/shared"]).out, "500\n");
+    workspace.file("Dockerfile", "FROM many:1\nRUN [\"/bin/busybox\", \"rm\", \"/shared\"]\n");
+    let said =
+        Workspace::run(&workspace, &["build", "-q", "-t", "more:1", workspace.context().to_str().unwrap()]);
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    let left = workspace.ok(&["tree", "store:more:1"]).out;
+    assert!(left.contains(" bin/busybox") && !left.contains("shared"), "{left}");
+}
