@@ -8,6 +8,7 @@ use rustix::fs::{CWD, FileType, Mode, OFlags, chmodat, mkdirat, mknodat, openat,
 use rustix::io::Errno;
 use rustix::mount::{MountAttrFlags, OpenTreeFlags, open_tree};
 
+use super::hall::Hall;
 use super::resolve::RootDir;
 use super::tree;
 use super::{At, mounts};
@@ -36,12 +37,22 @@ const LOOPS: u32 = 16;
 /// Group 5 is `tty` by convention.
 const TTY_GROUP: u32 = 5;
 
-/// Makes `/dev` with everything below; returns the pseudo terminals' file system.
-pub(super) fn make(spec: &ProcessSpec, root: &mut RootDir) -> Result<OwnedFd, Failure> {
+/// Makes `/dev` with everything below; returns the pseudo terminals' file system. In the default
+/// confinement no node works but those that are made here: a step that makes others cannot open them.
+pub(super) fn make(spec: &ProcessSpec, root: &mut RootDir, hall: &mut Hall) -> Result<OwnedFd, Failure> {
     let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_STRICTATIME;
+    let attributes = match spec.confinement {
+        Confinement::Default => attributes | MountAttrFlags::MOUNT_ATTR_NODEV,
+        Confinement::Insecure => attributes,
+    };
     let dev = mounts::fresh(root, "/dev", "tmpfs", &["mode=755", "size=65536k"], attributes)?;
     for (name, major, minor) in NODES {
-        node(&dev, name, major, minor).at(Stage::Devices, name)?;
+        let device = rustix::fs::makedev(major, minor);
+        match spec.confinement {
+            Confinement::Default => view(&dev, hall, name, device),
+            Confinement::Insecure => node(&dev, hall, name, device),
+        }
+        .at(Stage::Devices, name)?;
     }
     for (name, target) in LINKS {
         symlinkat(target, &dev, name).at(Stage::Devices, name)?;
@@ -76,20 +87,25 @@ pub(super) fn make(spec: &ProcessSpec, root: &mut RootDir) -> Result<OwnedFd, Fa
 }
 
 /// A device node, or where that is refused a view of the host's.
-fn node(dev: &OwnedFd, name: &str, major: u32, minor: u32) -> io::Result<()> {
+fn node(dev: &OwnedFd, hall: &mut Hall, name: &str, device: u64) -> io::Result<()> {
     let mode = Mode::from_raw_mode(0o666);
-    let device = rustix::fs::makedev(major, minor);
     match mknodat(dev, name, FileType::CharacterDevice, mode, device) {
         Ok(()) => Ok(chmodat(dev, name, mode, rustix::fs::AtFlags::empty())?),
-        Err(Errno::PERM) => {
-            let host = host_device(name, device)?;
-            let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
-            openat(dev, name, flags, mode)?;
-            let place = openat(dev, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
-            tree::put(host, place)
-        }
+        Err(Errno::PERM) => view(dev, hall, name, device),
         Err(errno) => Err(errno.into()),
     }
+}
+
+/// A view of a node: of one made for this sandbox, or where that is refused of the host's.
+fn view(dev: &OwnedFd, hall: &mut Hall, name: &str, device: u64) -> io::Result<()> {
+    let seen = match hall.device(device)? {
+        Some(own) => own,
+        None => host_device(name, device)?,
+    };
+    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
+    openat(dev, name, flags, Mode::from_raw_mode(0o666))?;
+    let place = openat(dev, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+    tree::put(seen, place)
 }
 
 /// A view of the host's character device `/dev/<name>`, if it is the one meant.

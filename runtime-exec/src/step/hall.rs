@@ -9,7 +9,10 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{CWD, Gid, Mode, OFlags, Uid, fchmod, fchown, mkdirat, openat};
+use rustix::fs::{
+    AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid, chmodat, fchmod, fchown, mkdirat, mknodat, openat,
+};
+use rustix::io::Errno;
 use rustix::mount::{MountAttrFlags, MoveMountFlags, move_mount};
 
 use super::tree::{self, Below};
@@ -64,6 +67,20 @@ impl Hall {
         let inert = mount_attr::NOSUID | mount_attr::NODEV | mount_attr::NOEXEC;
         mount_attr::set(view.as_fd(), inert, mount_attr::ThisOnly)?;
         Ok(view)
+    }
+
+    /// A view of a new character device with mode 0666; `None`: nodes cannot be made, or not used, here.
+    pub(super) fn device(&mut self, device: u64) -> io::Result<Option<OwnedFd>> {
+        let (name, mode) = (self.next_name(), Mode::from_raw_mode(0o666));
+        match mknodat(&self.memory, name.as_str(), FileType::CharacterDevice, mode, device) {
+            Ok(()) => {}
+            Err(Errno::PERM) => return Ok(None),
+            Err(errno) => return Err(errno.into()),
+        }
+        chmodat(&self.memory, name.as_str(), mode, AtFlags::empty())?;
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let node = openat(&self.memory, name.as_str(), flags, Mode::empty())?;
+        Ok(Some(tree::view(node.as_fd(), Below::Left)?))
     }
 
     fn next_name(&mut self) -> String {

@@ -70,7 +70,10 @@ fn hide(found: &OwnedFd) -> io::Result<()> {
             | MountAttrFlags::MOUNT_ATTR_NOEXEC;
         tree::new("tmpfs", &["mode=755", "size=4k"], attributes)?
     } else {
-        host_device("null", rustix::fs::makedev(1, 3))?
+        // Read-only: nobody inside changes owner or mode of the host's node.
+        let null = host_device("null", rustix::fs::makedev(1, 3))?;
+        mount_attr::set(null.as_fd(), mount_attr::RDONLY, mount_attr::ThisOnly)?;
+        null
     };
     tree::put(cover, found)
 }

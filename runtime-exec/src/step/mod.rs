@@ -110,6 +110,7 @@ fn set_up(
     tree::receive_only().at(Stage::Namespaces, "mounts")?;
     let mut hall = Hall::new().at(Stage::Root, "/")?;
     hall.attach(root.as_fd()).at(Stage::Root, "/")?;
+    mounts::no_devices(&root, spec.confinement).at(Stage::Root, "/")?;
     let mut root = RootDir::new(root).at(Stage::Root, "/")?;
     let mounted = mounts::make(spec, &mut root, &mut hall);
     let console = mounted.and_then(|pts| terminal::open(spec, &root, pts.as_fd(), fds));

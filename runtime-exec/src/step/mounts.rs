@@ -14,7 +14,7 @@ use super::tree::{self, Below};
 use super::{At, devices, masks};
 use crate::error::{Failure, Stage};
 use crate::overlay::{self, Namespace, Stack};
-use crate::spec::{Confinement, Identities, MountSource, MountSpec, ProcessSpec, ReadOnly};
+use crate::spec::{Confinement, MountSource, MountSpec, ProcessSpec, ReadOnly};
 use crate::sys::mount_attr;
 
 /// No devices, no set-user-id, nothing executable.
@@ -25,7 +25,7 @@ const INERT: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOSUID
 /// Mounts everything; returns the pseudo terminals' file system.
 pub(super) fn make(spec: &ProcessSpec, root: &mut RootDir, hall: &mut Hall) -> Result<OwnedFd, Failure> {
     fresh(root, "/proc", "proc", &[], INERT)?;
-    let pts = devices::make(spec, root)?;
+    let pts = devices::make(spec, root, hall)?;
     let system = match spec.confinement {
         Confinement::Default => INERT | MountAttrFlags::MOUNT_ATTR_RDONLY,
         Confinement::Insecure => INERT,
@@ -39,7 +39,7 @@ pub(super) fn make(spec: &ProcessSpec, root: &mut RootDir, hall: &mut Hall) -> R
         }
     }
     for mount in &spec.mounts {
-        make_one(root, mount, hall, &spec.identities)?;
+        make_one(root, mount, hall, spec)?;
     }
     match spec.confinement {
         Confinement::Default => masks::apply(root, &spec.security.system_paths)?,
@@ -136,7 +136,7 @@ fn make_one(
     root: &mut RootDir,
     mount: &MountSpec,
     hall: &mut Hall,
-    identities: &Identities,
+    spec: &ProcessSpec,
 ) -> Result<(), Failure> {
     let target = mount.target.as_str();
     match &mount.source {
@@ -144,11 +144,16 @@ fn make_one(
             let noun = path.to_string_lossy();
             let tree = open_host(path).at(Stage::Mount, &noun)?;
             let kind = kind_of(&tree).at(Stage::Mount, &noun)?;
+            if kind == Kind::Directory {
+                // A node that is named itself is meant to work.
+                no_devices(&tree, spec.confinement).at(Stage::Mount, &noun)?;
+            }
             place(root, target, &tree, kind, mount.read_only)
         }
         MountSource::Overlay { lower, subpath, scratch } => {
             let tree = stacked(hall, lower, scratch.as_ref(), subpath)?;
             let kind = kind_of(&tree).at(Stage::Mount, subpath)?;
+            no_devices(&tree, spec.confinement).at(Stage::Mount, subpath)?;
             let read_only = match scratch {
                 Some(_) => mount.read_only,
                 None => ReadOnly::Yes,
@@ -160,12 +165,21 @@ fn make_one(
             let options: Vec<&str> = option.iter().map(String::as_str).collect();
             let tmpfs =
                 tree::new("tmpfs", &options, MountAttrFlags::MOUNT_ATTR_NOSUID).at(Stage::Mount, target)?;
+            no_devices(&tmpfs, spec.confinement).at(Stage::Mount, target)?;
             place(root, target, &tmpfs, Kind::Directory, mount.read_only)
         }
         MountSource::Content { bytes, mode, uid, gid } => {
-            let file = hall.file(bytes, *mode, (*uid, *gid), identities).at(Stage::Mount, target)?;
+            let file = hall.file(bytes, *mode, (*uid, *gid), &spec.identities).at(Stage::Mount, target)?;
             place(root, target, &file, Kind::File, mount.read_only)
         }
+    }
+}
+
+/// Makes nodes of devices useless in a mount, where a step is confined.
+pub(super) fn no_devices(mount: impl AsFd, confinement: Confinement) -> io::Result<()> {
+    match confinement {
+        Confinement::Default => mount_attr::set(mount.as_fd(), mount_attr::NODEV, mount_attr::Tree),
+        Confinement::Insecure => Ok(()),
     }
 }
 

@@ -42,8 +42,16 @@ fn make(root: &RootDir, pts: BorrowedFd<'_>, size: Winsize, fds: &mut StepFds) -
     Ok(outside)
 }
 
-/// Puts the descriptors at 0 to 2, and lets the step's user reopen them through `/dev/stdout`.
-pub(super) fn install(fds: &StepFds, uid: u32) -> io::Result<()> {
+/// Puts the descriptors at 0 to 2, and lets the step's user reopen them through `/dev/stdout`. The host's
+/// `/dev/null` is not among them: through a descriptor, root inside could change its owner and mode.
+pub(super) fn install(fds: &mut StepFds, uid: u32) -> io::Result<()> {
+    for fd in [&mut fds.stdin, &mut fds.stdout, &mut fds.stderr] {
+        let found = fstat(&*fd)?;
+        let is_device = FileType::from_raw_mode(found.st_mode) == FileType::CharacterDevice;
+        if is_device && found.st_rdev == rustix::fs::makedev(1, 3) {
+            *fd = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
+        }
+    }
     for fd in [&fds.stdin, &fds.stdout, &fds.stderr] {
         let found = fstat(fd)?;
         let ours = match FileType::from_raw_mode(found.st_mode) {

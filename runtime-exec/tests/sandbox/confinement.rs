@@ -2,7 +2,10 @@
 
 use std::fs;
 
-use runtime_exec::{Confinement, EtcFiles, Exit, HostMode, NetworkMode, Resource, Rlimit, StepUser};
+use runtime_exec::{
+    Confinement, EtcFiles, Exit, HostMode, MountSource, MountSpec, NetworkMode, ReadOnly, Resource, Rlimit,
+    StepUser,
+};
 
 use super::support::{Case, Place, lines};
 
@@ -16,6 +19,8 @@ pub fn cases() -> Vec<Case> {
         ("hidden_paths", hidden_paths),
         ("read_only_paths", read_only_paths),
         ("devices", devices),
+        ("nodes_of_devices_are_useless", nodes_of_devices_are_useless),
+        ("nodes_of_the_host_stay_as_they_are", nodes_of_the_host_stay_as_they_are),
         ("descriptors", descriptors),
         ("environment", environment),
         ("host_name", host_name),
@@ -137,6 +142,53 @@ fn devices(place: &Place) {
     assert_eq!(lines(&listed), expected);
 }
 
+/// Whoever can make nodes, or has them in an image, must not read the disks of the host with them.
+fn nodes_of_devices_are_useless(place: &Place) {
+    let (other, cache) = (place.fresh(), place.fresh());
+    let zero = rustix::fs::makedev(1, 5);
+    let mode = rustix::fs::Mode::from_raw_mode(0o666);
+    let kind = rustix::fs::FileType::CharacterDevice;
+    // In a user namespace no node can be made, and none of another's file system works.
+    for dir in [&other, &cache] {
+        let _ = rustix::fs::mknodat(rustix::fs::CWD, dir.join("node"), kind, mode, zero);
+    }
+    let overlay = |subpath: &str| MountSource::Overlay {
+        lower: vec![other.clone()],
+        subpath: subpath.to_owned(),
+        scratch: None,
+    };
+    let tmpfs = MountSource::Tmpfs { size: None };
+    let mut mounts =
+        vec![(overlay("/"), "/other"), (MountSource::Directory(cache.clone()), "/cache"), (tmpfs, "/memory")];
+    if other.join("node").exists() {
+        mounts.push((overlay("/node"), "/node"));
+    }
+    let script = "for dir in / /dev /dev/shm /other /cache /memory; do
+            mknod $dir/own c 1 5 2>/dev/null
+            for node in $dir/own $dir/node; do
+                [ \"$(head -c 1 $node 2>/dev/null | wc -c)\" = 0 ] || echo $node works
+            done
+        done; echo x > /dev/null && echo done";
+    let step = place.sh(script).with(|spec| {
+        for (source, target) in mounts {
+            spec.mounts.push(MountSpec { target: target.to_owned(), source, read_only: ReadOnly::No });
+        }
+    });
+    assert_eq!(lines(&step.output()), ["done"]);
+}
+
+/// Nobody inside changes the nodes of the host.
+fn nodes_of_the_host_stay_as_they_are(place: &Place) {
+    let before = rustix::fs::stat("/dev/null").unwrap();
+    place.says(
+        "for f in /dev/* /proc/keys /proc/kcore; do chmod 0600 $f; chown 1:1 $f; done 2>/dev/null; true",
+    );
+    let after = rustix::fs::stat("/dev/null").unwrap();
+    // A machine without a usable /dev/null would be of no use to anyone.
+    let _ = rustix::fs::chmod("/dev/null", rustix::fs::Mode::from_raw_mode(before.st_mode));
+    assert_eq!((after.st_mode, after.st_uid, after.st_gid), (before.st_mode, before.st_uid, before.st_gid));
+}
+
 /// `ls` itself has the directory open.
 fn descriptors(place: &Place) {
     assert_eq!(lines(&place.step(&["ls", "/proc/self/fd"]).output()), ["0", "1", "2", "3"]);
@@ -217,7 +269,7 @@ fn standard_mounts(place: &Place) {
     let said = place.says("cut -d' ' -f1-4 /proc/mounts");
     let expected = [
         "proc /proc proc rw,nosuid,nodev,noexec,relatime",
-        "tmpfs /dev tmpfs rw,nosuid,size=65536k,mode=755",
+        "tmpfs /dev tmpfs rw,nosuid,nodev,size=65536k,mode=755",
         "mqueue /dev/mqueue mqueue rw,nosuid,nodev,noexec,relatime",
         "sysfs /sys sysfs ro,nosuid,nodev,noexec,relatime",
         "proc /proc/sys proc ro,nosuid,nodev,noexec,relatime",

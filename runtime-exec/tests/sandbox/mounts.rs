@@ -189,7 +189,7 @@ fn shm_has_a_size(place: &Place) {
     assert!(step.output().contains(" 1024 "));
     let own = mount("/dev/shm", MountSource::Tmpfs { size: Some(1 << 20) }, ReadOnly::No);
     let said = with(place.sh("mount | grep ' /dev/shm '"), vec![own]).output();
-    assert!(said.starts_with("tmpfs on /dev/shm type tmpfs (rw,nosuid,relatime,size=1024k"), "{said}");
+    assert!(said.starts_with("tmpfs on /dev/shm type tmpfs (rw,nosuid,nodev,relatime,size=1024k"), "{said}");
     assert_eq!(said.lines().count(), 1, "{said}");
 }
 
