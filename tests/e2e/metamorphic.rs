@@ -142,7 +142,7 @@ fn instruction(dice: &mut Dice, stage: usize) -> String {
         3 => format!("COPY --chmod=0{} --chown={number}:7 *.txt {place}/", dice.one(&["600", "755"])),
         4 => format!("COPY --link [a-h]* {place}/"),
         5 => format!(
-            "RUN find / -xdev -type f ! -path '/bin/*' ! -path '/etc/*' | sort | xargs cat | cksum > /sum{number}"
+            "RUN find / -xdev -type f ! -path '/bin/*' ! -path '/etc/*' | sort | xargs cat | md5sum > /sum{number}"
         ),
         6 => format!("RUN mkdir -p {place}/made && echo $A$V$GLOBAL > {place}/made/{number}"),
         7 => format!("RUN rm -rf {place}; ln -sf {place} /link{number}"),
@@ -154,7 +154,7 @@ fn instruction(dice: &mut Dice, stage: usize) -> String {
         11 if stage > 0 => format!("COPY --from=s{} / /from{number}/", dice.below(stage)),
         12 if stage > 0 => {
             let from = dice.below(stage);
-            format!("RUN --mount=type=bind,from=s{from},target=/in ls -R /in | cksum > /listed{number}")
+            format!("RUN --mount=type=bind,from=s{from},target=/in ls -R /in | md5sum > /listed{number}")
         }
         13 => format!("RUN chmod -R u+w {place} 2>/dev/null; mkdir -p /same && echo same > /same/{number}"),
         _ => format!("LABEL l{number}={}", dice.below(3)),
@@ -225,7 +225,9 @@ impl Machines {
         match said.code {
             Some(0) => Ok(std::fs::read_to_string(&id).unwrap()),
             // A pattern without a match fails with and without the cache, in the same words.
-            Some(1) => Err(said.err.lines().next().unwrap_or_default().to_owned()),
+            Some(1) => {
+                Err(said.err.lines().find(|line| line.starts_with("error:")).unwrap_or_default().to_owned())
+            }
             _ => panic!("{said:?}"),
         }
     }
