@@ -88,4 +88,6 @@ pub enum Event {
     Diagnostic(Diagnostic),
     /// A remark about the world (a mirror that failed, a network that is shared).
     Warning(String),
+    /// Some seconds went by.
+    Beat,
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use builder::Session;
+use builder::event::Event;
 use builder::request::{
     BuildOutcome, BuildRequest, Frontend, LocalContext, OnFailure, PullPolicy, StepNetwork,
 };
@@ -68,8 +69,7 @@ fn ask(args: &BuildArgs, global: &Global, environment: &Environment) -> Result<(
 }
 
 fn build(args: &BuildArgs, global: &Global, environment: &Environment) -> Result<(), Failure> {
-    let form = progress::choose(args.quiet, args.progress, environment.get("BUILDKIT_PROGRESS"))
-        .map_err(Failure::usage)?;
+    let form = progress::choose(args.quiet, args.progress, environment).map_err(Failure::usage)?;
     let built = perform(args, form, global, environment, async |_| Ok(()))?;
     finish(&built.outcome, form, &built.build_file, report::colour(environment));
     Ok(())
@@ -112,6 +112,7 @@ pub fn perform<T>(
         tokio::select! {
             result = work => result,
             () = super::interrupted() => Err(Stop::Build(builder::BuildError::Cancelled)),
+            never = beat(&open.session) => match never {},
         }
     });
     let store = open.session.store.clone();
@@ -154,7 +155,7 @@ impl From<Failure> for Stop {
 
 /// Shows warnings and, when that is all there is to show, the image's id.
 fn finish(outcome: &BuildOutcome, form: Form, build_file: &BuildFile, colour: Colour) {
-    if form == Form::Plain || form == Form::Terminal {
+    if matches!(form, Form::Plain | Form::Terminal | Form::Grouped(_)) {
         for warning in &outcome.warnings {
             super::say(&report::diagnostic(warning, build_file, colour));
         }
@@ -165,18 +166,34 @@ fn finish(outcome: &BuildOutcome, form: Form, build_file: &BuildFile, colour: Co
     }
 }
 
-/// One line at the end: steps, time, the slowest step.
+/// Tells the drawer that time goes by.
+async fn beat(session: &Session) -> std::convert::Infallible {
+    loop {
+        tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+        session.events.send(Event::Beat).await;
+    }
+}
+
+/// One line at the end: steps, time, bytes, the slowest steps.
 fn summary(outcome: &BuildOutcome) -> String {
     let build = &outcome.build;
     let seconds = |millis: u64| format!("{}.{}s", millis / 1000, millis % 1000 / 100);
-    let ran = build.steps.iter().filter(|step| step.state == builder::history::State::Ran);
-    let slowest = ran.max_by_key(|step| step.millis).filter(|step| step.millis >= 100);
-    let slowest = slowest.map_or_else(String::new, |step| {
+    let took = |step: &&builder::history::Step| {
+        step.parts.is_some() && step.state == builder::history::State::Ran && step.millis >= 100
+    };
+    let mut slowest: Vec<_> = build.steps.iter().filter(took).collect();
+    slowest.sort_by_key(|step| std::cmp::Reverse(step.millis));
+    let named = |step: &&builder::history::Step| {
         let title = progress::printable(step.title.lines().next().unwrap_or_default().as_bytes());
-        format!("; slowest: {title} {}", seconds(step.millis))
-    });
+        format!("{title} {}", seconds(step.millis))
+    };
+    let slowest: Vec<String> = slowest.iter().take(3).map(named).collect();
+    let slowest =
+        if slowest.is_empty() { String::new() } else { format!("; slowest: {}", slowest.join(", ")) };
+    let moved: u64 = build.steps.iter().map(|step| step.transferred).sum();
+    let moved = if moved == 0 { String::new() } else { format!(", {} transferred", progress::bytes(moved)) };
     let steps = outcome.steps;
-    format!("{} ran, {} cached, {}{slowest}\n", steps.ran, steps.cached, seconds(build.millis))
+    format!("{} ran, {} cached, {}{moved}{slowest}\n", steps.ran, steps.cached, seconds(build.millis))
 }
 
 fn options(args: &BuildArgs, environment: &Environment) -> Result<Options, Failure> {

@@ -20,8 +20,7 @@ pub fn run(args: &CopyArgs, global: &Global, environment: &Environment) -> Resul
             ..CompressionChoice::default()
         },
     };
-    let form =
-        progress::choose(args.quiet, None, environment.get("BUILDKIT_PROGRESS")).map_err(Failure::usage)?;
+    let form = progress::choose(args.quiet, None, environment).map_err(Failure::usage)?;
     let open = host::open(global, environment, form, None)?;
     let session = open.session.clone();
     let title = format!("copy {from} to {to}");

@@ -22,8 +22,7 @@ pub fn save(args: &SaveArgs, global: &Global, environment: &Environment) -> Resu
             ..CompressionChoice::default()
         },
     };
-    let form =
-        progress::choose(args.quiet, None, environment.get("BUILDKIT_PROGRESS")).map_err(Failure::usage)?;
+    let form = progress::choose(args.quiet, None, environment).map_err(Failure::usage)?;
     let open = host::open(global, environment, form, None)?;
     let session = open.session.clone();
     let title = format!("save {}", args.images.join(" "));
@@ -66,8 +65,7 @@ pub fn load(args: &LoadArgs, global: &Global, environment: &Environment) -> Resu
         }
         None => LoadSource::Stdin,
     };
-    let form =
-        progress::choose(args.quiet, None, environment.get("BUILDKIT_PROGRESS")).map_err(Failure::usage)?;
+    let form = progress::choose(args.quiet, None, environment).map_err(Failure::usage)?;
     let open = host::open(global, environment, form, None)?;
     let session = open.session.clone();
     let loaded = open

@@ -26,8 +26,7 @@ pub fn run(args: &SyncArgs, global: &Global, environment: &Environment) -> Resul
         referrers: if args.referrers { Referrers::Follow } else { Referrers::Leave },
         ..CopyOptions::default()
     };
-    let form =
-        progress::choose(args.quiet, None, environment.get("BUILDKIT_PROGRESS")).map_err(Failure::usage)?;
+    let form = progress::choose(args.quiet, None, environment).map_err(Failure::usage)?;
     let mut open = host::open(global, environment, form, None)?;
     if let (SyncSource::List(list), Some(helper)) = (&source, &open.session.helper) {
         let additions = additions(list);

@@ -14,8 +14,7 @@ use crate::progress;
 pub fn pull(args: &PullArgs, global: &Global, environment: &Environment) -> Result<(), Failure> {
     let name = super::name(&args.image)?;
     let platform = super::platform(args.platform.as_deref())?;
-    let form =
-        progress::choose(args.quiet, None, environment.get("BUILDKIT_PROGRESS")).map_err(Failure::usage)?;
+    let form = progress::choose(args.quiet, None, environment).map_err(Failure::usage)?;
     let open = host::open(global, environment, form, None)?;
     let session = open.session.clone();
     let title = format!("pull {}", name.familiar());
@@ -29,8 +28,7 @@ pub fn pull(args: &PullArgs, global: &Global, environment: &Environment) -> Resu
 pub fn push(args: &PushArgs, global: &Global, environment: &Environment) -> Result<(), Failure> {
     let name = super::name(&args.image)?;
     let target = args.target.as_deref().map(super::name).transpose()?.unwrap_or_else(|| name.clone());
-    let form =
-        progress::choose(args.quiet, None, environment.get("BUILDKIT_PROGRESS")).map_err(Failure::usage)?;
+    let form = progress::choose(args.quiet, None, environment).map_err(Failure::usage)?;
     let open = host::open(global, environment, form, None)?;
     let session = open.session.clone();
     let title = format!("push {}", target.familiar());

@@ -41,8 +41,7 @@ pub fn run(args: &VerifyArgs, global: &Global, environment: &Environment) -> Res
         ..given.clone()
     };
     rustix::process::umask(Mode::from_raw_mode(0o077));
-    let form = progress::choose(build.quiet, build.progress, environment.get("BUILDKIT_PROGRESS"))
-        .map_err(Failure::usage)?;
+    let form = progress::choose(build.quiet, build.progress, environment).map_err(Failure::usage)?;
     let built = build::perform(&build, form, global, environment, async |session| {
         let again = Place::Store(name.clone());
         let compared = toolchain::compare(session, &image, &again, &platform).await;

@@ -1,5 +1,6 @@
 //! Drawing of progress: one thread, one channel, one drawer.
 
+mod grouped;
 mod plain;
 mod rawjson;
 mod terminal;
@@ -7,12 +8,14 @@ mod terminal;
 use std::io::{IsTerminal, Write};
 use std::thread::JoinHandle;
 
+pub use grouped::Marks;
 pub use plain::bytes;
 
 use builder::EventStream;
 use builder::event::Event;
 
 use crate::args::ProgressArg;
+use crate::environment::Environment;
 
 /// How progress is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,15 +24,18 @@ pub enum Form {
     Terminal,
     /// Lines that CI systems understand.
     Plain,
+    /// Groups in the log of a CI job.
+    Grouped(Marks),
     /// One JSON object a line.
     RawJson,
     /// Nothing but warnings.
     Quiet,
 }
 
-/// Chooses the form: `--quiet`, then `--progress`, then `BUILDKIT_PROGRESS`, then by whether standard
-/// error is a terminal.
-pub fn choose(quiet: bool, asked: Option<ProgressArg>, variable: Option<&str>) -> Result<Form, String> {
+/// Chooses the form: `--quiet`, then `--progress`, then `BUILDKIT_PROGRESS`, then by the CI service that
+/// this runs in, then by whether standard error is a terminal.
+pub fn choose(quiet: bool, asked: Option<ProgressArg>, environment: &Environment) -> Result<Form, String> {
+    let variable = environment.get("BUILDKIT_PROGRESS");
     if quiet {
         return Ok(Form::Quiet);
     }
@@ -40,6 +46,10 @@ pub fn choose(quiet: bool, asked: Option<ProgressArg>, variable: Option<&str>) -
             .map_err(|_| format!("BUILDKIT_PROGRESS={name} is no form of progress"))?,
     };
     Ok(match asked {
+        ProgressArg::Auto if environment.get("GITHUB_ACTIONS") == Some("true") => {
+            Form::Grouped(Marks::GitHub)
+        }
+        ProgressArg::Auto if environment.get("GITLAB_CI") == Some("true") => Form::Grouped(Marks::GitLab),
         ProgressArg::Auto if std::io::stderr().is_terminal() => Form::Terminal,
         ProgressArg::Auto | ProgressArg::Plain => Form::Plain,
         ProgressArg::Tty => Form::Terminal,
@@ -62,6 +72,7 @@ pub fn draw(form: Form, mut events: EventStream) -> JoinHandle<()> {
 enum Drawer {
     Terminal(terminal::Terminal),
     Plain(plain::Plain<std::io::Stderr>),
+    Grouped(grouped::Grouped<std::io::Stderr>),
     RawJson(rawjson::RawJson<std::io::Stderr>),
     Quiet,
 }
@@ -71,6 +82,7 @@ impl Drawer {
         match form {
             Form::Terminal => Self::Terminal(terminal::Terminal::new()),
             Form::Plain => Self::Plain(plain::Plain::new(std::io::stderr())),
+            Form::Grouped(marks) => Self::Grouped(grouped::Grouped::new(std::io::stderr(), marks)),
             Form::RawJson => Self::RawJson(rawjson::RawJson::new(std::io::stderr())),
             Form::Quiet => Self::Quiet,
         }
@@ -81,6 +93,7 @@ impl Drawer {
         match self {
             Self::Terminal(terminal) => terminal.draw(event),
             Self::Plain(plain) => drop(plain.draw(event)),
+            Self::Grouped(grouped) => drop(grouped.draw(event)),
             Self::RawJson(json) => drop(json.draw(&event)),
             Self::Quiet => {
                 if let Event::Warning(text) = event {
@@ -94,6 +107,7 @@ impl Drawer {
         match self {
             Self::Terminal(terminal) => terminal.finish(),
             Self::Plain(plain) => drop(plain.finish()),
+            Self::Grouped(grouped) => drop(grouped.finish()),
             Self::RawJson(_) | Self::Quiet => {}
         }
     }

@@ -9,6 +9,8 @@ use graph::Severity;
 
 use super::{Lines, printable};
 
+/// How long a step may be silent before it is said that it still runs.
+const SILENCE: Duration = Duration::from_secs(30);
 /// A transfer is mentioned at most this often.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 
@@ -18,6 +20,8 @@ struct Shown {
     started: Instant,
     lines: Lines,
     last_transfer: Option<Instant>,
+    spoke: Instant,
+    running: bool,
 }
 
 /// The drawer.
@@ -55,6 +59,7 @@ impl<W: Write> Plain<W> {
             // Errors end the build and are rendered once, at the end.
             Event::Diagnostic(_) => Ok(()),
             Event::Warning(text) => writeln!(self.out, "warning: {text}"),
+            Event::Beat => self.beat(),
         }
     }
 
@@ -80,6 +85,8 @@ impl<W: Write> Plain<W> {
                 started: Instant::now(),
                 lines: Lines::default(),
                 last_transfer: None,
+                spoke: Instant::now(),
+                running: true,
             };
             self.shown.insert(step, shown);
         }
@@ -98,8 +105,24 @@ impl<W: Write> Plain<W> {
         let number = self.turn_to(step)?;
         let Some(shown) = self.shown.get_mut(&step) else { return Ok(()) };
         let seconds = shown.started.elapsed().as_secs_f64();
+        shown.spoke = Instant::now();
         for line in shown.lines.push(bytes) {
             writeln!(self.out, "#{number} {seconds:.3} {line}")?;
+        }
+        Ok(())
+    }
+
+    /// Says of steps that are silent that they still run.
+    fn beat(&mut self) -> io::Result<()> {
+        let silent = |shown: &Shown| shown.running && shown.spoke.elapsed() >= SILENCE;
+        let mut silent: Vec<StepId> =
+            self.shown.iter().filter(|(_, shown)| silent(shown)).map(|(step, _)| *step).collect();
+        silent.sort();
+        for step in silent {
+            let number = self.turn_to(step)?;
+            let Some(shown) = self.shown.get_mut(&step) else { continue };
+            shown.spoke = Instant::now();
+            writeln!(self.out, "#{number} still running, {}s", shown.started.elapsed().as_secs())?;
         }
         Ok(())
     }
@@ -133,6 +156,9 @@ impl<W: Write> Plain<W> {
         }
         let number = self.turn_to(step)?;
         self.flush(step)?;
+        if let Some(shown) = self.shown.get_mut(&step) {
+            shown.running = false;
+        }
         match ending {
             Ending::Done => writeln!(self.out, "#{number} DONE {:.1}s", took.as_secs_f64()),
             Ending::Cached => writeln!(self.out, "#{number} CACHED"),

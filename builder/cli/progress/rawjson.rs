@@ -26,6 +26,9 @@ impl<W: Write> RawJson<W> {
     pub fn draw(&mut self, event: &Event) -> io::Result<()> {
         let now = jiff::Timestamp::now().to_string();
         let record = self.record(event, &now);
+        if record.is_null() {
+            return Ok(());
+        }
         serde_json::to_writer(&mut self.out, &record)?;
         writeln!(self.out)
     }
@@ -67,6 +70,8 @@ impl<W: Write> RawJson<W> {
                 "id": format!("not in the cache: {why}"), "vertex": name(*step),
                 "current": 0, "total": 0, "timestamp": now, "started": now, "completed": now,
             }]}),
+            // BuildKit has no such record.
+            Event::Beat => Value::Null,
             Event::Diagnostic(diagnostic) => json!({"warnings": [{
                 "rule": diagnostic.rule, "short": diagnostic.message,
                 "span": diagnostic.span.map(|span| [span.start, span.end]),

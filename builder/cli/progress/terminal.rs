@@ -57,6 +57,7 @@ impl Terminal {
                 self.print(&format!(" => not in the cache: {title}: {}", printable(why.as_bytes())));
             }
             Event::Diagnostic(_) => {}
+            Event::Beat => {}
             Event::Warning(text) => self.print(&format!("warning: {text}")),
         }
     }

@@ -1,6 +1,6 @@
 //! Watches one build and leaves it in the journal.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -29,6 +29,8 @@ struct Inner {
 
 struct Recorded {
     build: Build,
+    /// Where each step stands in the build.
+    places: HashMap<u32, usize>,
     transfers: BTreeMap<(StepId, String), u64>,
 }
 
@@ -57,7 +59,7 @@ impl Recorder {
             no_cache,
             missed: AtomicBool::new(false),
             journal: Mutex::new(journal),
-            state: Mutex::new(Recorded { build, transfers: BTreeMap::new() }),
+            state: Mutex::new(Recorded { build, places: HashMap::new(), transfers: BTreeMap::new() }),
         }))
     }
 
@@ -104,6 +106,7 @@ impl Recorder {
         let ids: std::collections::BTreeSet<u32> = steps.iter().map(|step| step.id).collect();
         state.build.steps.retain(|step| !ids.contains(&step.id));
         state.build.steps.extend(steps);
+        state.places = state.build.steps.iter().enumerate().map(|(at, step)| (step.id, at)).collect();
     }
 
     /// Looks at an event that is being sent.
@@ -142,20 +145,18 @@ impl Recorder {
                 }
             }
             Event::Missed { step, why } => self.with(*step, |one| one.why = Some(why.clone())),
-            Event::Diagnostic(_) | Event::Warning(_) => {}
+            Event::Diagnostic(_) | Event::Warning(_) | Event::Beat => {}
         }
     }
 
     fn with(&self, step: StepId, change: impl FnOnce(&mut Step)) {
         let mut state = self.state();
-        let at = match state.build.steps.iter().position(|one| one.id == step.0) {
-            Some(at) => at,
-            None => {
-                state.build.steps.push(Step { id: step.0, ..Step::default() });
-                state.build.steps.len() - 1
-            }
-        };
-        change(&mut state.build.steps[at]);
+        let Recorded { build, places, .. } = &mut *state;
+        let at = *places.entry(step.0).or_insert_with(|| {
+            build.steps.push(Step { id: step.0, ..Step::default() });
+            build.steps.len() - 1
+        });
+        change(&mut build.steps[at]);
     }
 
     /// Tells why the first step that runs was not found; says nothing of later ones.
