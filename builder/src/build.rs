@@ -1,6 +1,7 @@
 //! One build, from request to outcome.
 
 mod attempts;
+mod squash;
 
 use std::sync::Arc;
 
@@ -60,9 +61,10 @@ async fn recorded(
     let importing = Shelf::open(session, &request.cache_from, &extra);
     let (planned, shelf) = futures::join!(planning, importing);
     let planned = planned?;
-    let lowered = planned.lowered;
+    let mut lowered = planned.lowered;
     let platforms: Vec<Platform> = lowered.targets.iter().map(|target| target.platform.clone()).collect();
     check(&request, &platforms).map_err(|error| BuildError::Export(error.into()))?;
+    squash::squash(&mut lowered, request.squash);
     let attest = (!request.attest.is_empty()).then(|| {
         let facts = BuildFacts::of(&request, &lowered, planned.build_file.clone());
         let facts = BuildFacts { invocation: recorder.id(), started: recorder.began(), ..facts };

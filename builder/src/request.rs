@@ -37,6 +37,8 @@ pub struct BuildRequest {
     pub source: Option<graph::Remote>,
     /// Name of the build file.
     pub build_file_name: String,
+    /// Which layers become one.
+    pub squash: Squash,
     /// What is attested of the images and trees.
     pub attest: AttestRequest,
     /// Secrets by id.
@@ -91,6 +93,18 @@ pub enum OnFailure {
     Stop,
     /// Those that do not depend on it go on, and all failures are told.
     KeepGoing,
+}
+
+/// Which layers become one (`--squash`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Squash {
+    /// Each step has its own.
+    #[default]
+    None,
+    /// Those that the build adds to the base.
+    New,
+    /// All of them, those of the base included.
+    All,
 }
 
 /// How permission bits of local directories are taken.

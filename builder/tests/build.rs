@@ -118,6 +118,7 @@ async fn run(
         context_metadata: Default::default(),
         source: None,
         build_file_name: String::new(),
+        squash: Default::default(),
         attest: Default::default(),
         asked: Default::default(),
         secrets: BTreeMap::new(),

@@ -47,6 +47,7 @@ mod save;
 mod semantics;
 mod serve;
 mod single_id;
+mod squash;
 mod store;
 mod sync;
 mod tls;

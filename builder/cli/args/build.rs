@@ -107,6 +107,9 @@ pub struct BuildArgs {
     /// Add an annotation: to the manifest, or where TYPE says (manifest, manifest-descriptor, index, index-descriptor)
     #[arg(long = "annotation", value_name = "[TYPE[[PLATFORM]]:]KEY=VALUE")]
     pub annotations: Vec<AnnotationArg>,
+    /// Make one layer of those that the build adds, or of all
+    #[arg(long, value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "new", default_value = "none")]
+    pub squash: SquashArg,
     /// Attest how the image was built: true, false or mode=min|max[,version=v1|v0.2][,builder-id=URI][,reproducible=true]
     #[arg(long, value_name = "FIELDS", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub provenance: Option<String>,
@@ -162,6 +165,16 @@ pub enum PullArg {
     #[value(alias = "false")]
     Missing,
     Never,
+}
+
+/// `--squash`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SquashArg {
+    #[value(alias = "true")]
+    New,
+    All,
+    #[value(alias = "false")]
+    None,
 }
 
 /// `--context-metadata`.

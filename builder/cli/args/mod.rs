@@ -30,7 +30,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use build::ContextMetadataArg;
-pub use build::{BuildArgs, VerifyArgs};
+pub use build::{BuildArgs, SquashArg, VerifyArgs};
 pub use build::{NetworkArg, ProgressArg, PullArg};
 pub use call::{CallArg, Format, Method, Status};
 pub use debug::DebugArgs;

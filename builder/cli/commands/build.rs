@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use builder::Session;
 use builder::event::Event;
 use builder::request::{
-    BuildOutcome, BuildRequest, Frontend, LocalContext, OnFailure, PullPolicy, StepNetwork,
+    BuildOutcome, BuildRequest, Frontend, LocalContext, OnFailure, PullPolicy, Squash, StepNetwork,
 };
 use dockerfile::{NamedContext, NoCache, Options};
 use graph::ContextName;
@@ -20,7 +20,7 @@ use super::given;
 use super::outputs;
 use super::places::{self, Places, Sources};
 use super::reproduce;
-use crate::args::{BuildArgs, Global, HostAddress, Method, NetworkArg, OutputArg, PullArg};
+use crate::args::{BuildArgs, Global, HostAddress, Method, NetworkArg, OutputArg, PullArg, SquashArg};
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::host;
@@ -310,6 +310,11 @@ fn request(
         asked: asked::asked(args, &options),
         source: options.context_source.clone(),
         build_file_name: options.dockerfile_name.clone(),
+        squash: match args.squash {
+            SquashArg::None => Squash::None,
+            SquashArg::New => Squash::New,
+            SquashArg::All => Squash::All,
+        },
         attest: args.attestations().map_err(Failure::usage)?,
         secrets: given::secrets(&args.secrets, environment)?,
         ssh: given::ssh(&args.ssh, environment)?,

@@ -19,6 +19,7 @@ mod base;
 mod chmod;
 mod copy;
 mod dest;
+mod difference;
 mod digest;
 mod error;
 mod links;
@@ -41,6 +42,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use graph::FileAction;
 use layer_store::{LayerId, Lease, Snapshot, Store, Time};
 
+pub use difference::difference;
 pub use digest::{bind_digest, selection_digest};
 pub use error::{FileError, Place};
 pub(crate) use listing::{bind_listing, selection_listing};

@@ -56,6 +56,7 @@ fn request(frontend: crate::request::Frontend) -> BuildRequest {
         context_metadata: Default::default(),
         source: None,
         build_file_name: String::new(),
+        squash: Default::default(),
         attest: Default::default(),
         asked: Default::default(),
         secrets: BTreeMap::new(),

@@ -122,6 +122,22 @@ impl RealWorker {
         Ok(vec![base.with(made.layer)])
     }
 
+    async fn run_diff(
+        &self,
+        inputs: Vec<Tree>,
+        permit: Permit,
+        step: StepId,
+    ) -> Result<Vec<Snapshot>, Cause> {
+        let mut trees = Vec::with_capacity(2);
+        for tree in &inputs {
+            trees.push(self.layers(tree, vec!["/".to_owned()], Some(step)).await?.unwrap_or_default());
+        }
+        let (upper, lower) = (trees.pop().unwrap_or_default(), trees.pop().unwrap_or_default());
+        let (store, lease) = (self.session.store.clone(), self.session.lease.clone());
+        let layer = blocking(permit, move || file::difference(&store, &lease, &lower, &upper)).await?;
+        Ok(vec![Snapshot(vec![layer])])
+    }
+
     async fn run_exec(&self, op: &ExecOp, job: &Job) -> Result<Vec<Snapshot>, Cause> {
         let mut inputs = Vec::with_capacity(job.inputs.len());
         for (position, tree) in job.inputs.iter().enumerate() {
@@ -149,7 +165,7 @@ impl RealWorker {
                 result
             }
             Op::Git(source) => Ok(vec![git::fetch(&self.session, source).await?]),
-            Op::Diff => Err(unsupported("differences of trees")),
+            Op::Diff => self.run_diff(job.inputs, permit, job.step).await,
             Op::Local(source) => {
                 let tree = Tree::Local(Arc::new(source.clone()));
                 Ok(vec![self.layers(&tree, vec!["/".to_owned()], Some(job.step)).await?.unwrap_or_default()])
