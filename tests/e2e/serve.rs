@@ -527,8 +527,17 @@ fn what_is_asked_for_ends_before_the_server_does() {
         bytes.len()
     );
     stream.write_all(&[head.as_bytes(), &bytes[..10]].concat()).unwrap();
-    // The next connection is answered after that head was read.
-    assert_eq!(server.ask("GET", "/v2/", &[], b"").status, 200);
+    // It is under way once its first bytes are on disk.
+    let under_way = || {
+        let leases = std::fs::read_dir(workspace.store().join("tmp")).unwrap().flatten();
+        let files = leases.flat_map(|lease| std::fs::read_dir(lease.path()).into_iter().flatten().flatten());
+        files.filter_map(|file| file.metadata().ok()).any(|metadata| metadata.len() == 10)
+    };
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !under_way() {
+        assert!(Instant::now() < deadline, "the first bytes come in");
+        std::thread::sleep(Duration::from_millis(10));
+    }
     server.terminate();
     stream.write_all(&bytes[10..]).unwrap();
     assert_eq!(Answer::read(&mut stream).status, 201);
