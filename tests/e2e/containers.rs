@@ -123,7 +123,7 @@ fn a_step_that_wants_more_memory_than_it_may_is_told_so() {
 }
 
 /// A host without a route to anywhere has no network to give away.
-fn private_networks() -> bool {
+pub fn private_networks() -> bool {
     let routes = std::fs::read_to_string("/proc/net/route").unwrap();
     let routed = routes.lines().any(|line| line.split_whitespace().nth(1) == Some("00000000"));
     if !routed {

@@ -21,9 +21,14 @@ fn sleeping(marker: &str) -> Workspace {
 }
 
 fn start(workspace: &Workspace) -> Child {
+    start_with(workspace, &[])
+}
+
+fn start_with(workspace: &Workspace, options: &[&str]) -> Child {
     let mut child = workspace
         .rbuild()
         .args(["build", "--progress=plain"])
+        .args(options)
         .arg(workspace.context())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
@@ -100,6 +105,46 @@ fn killing_the_builder_ends_the_step() {
     if is_root() && has("busybox") {
         ended_by("killed", "-KILL", None);
     }
+}
+
+/// Processes that this one started, with their words.
+fn children(of: u32) -> Vec<(u32, String)> {
+    let mut found = Vec::new();
+    for process in std::fs::read_dir("/proc").unwrap().flatten() {
+        let Some(id) = process.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        let read = |name: &str| std::fs::read(process.path().join(name)).unwrap_or_default();
+        let stat = String::from_utf8_lossy(&read("stat")).into_owned();
+        let parent = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1));
+        if parent == Some(of.to_string().as_str()) {
+            found.push((id, String::from_utf8_lossy(&read("cmdline")).replace('\0', " ")));
+        }
+    }
+    found
+}
+
+#[test]
+fn what_a_killed_keeper_leaves_goes_with_the_next_step() {
+    if !crate::containers::private_networks() {
+        return;
+    }
+    let _alone = leftovers::alone_with_groups();
+    let workspace = sleeping("busybox-orphaned");
+    let options = ["--network=private", "--memory=200m"];
+    let mut child = start_with(&workspace, &options);
+    let children_of = children(child.id());
+    let (keeper, _) = children_of.iter().find(|(_, words)| words.contains("keeper")).unwrap();
+    let (pasta, _) = children(*keeper).into_iter().find(|(_, words)| words.contains("-pasta ")).unwrap();
+    let ids = [child.id().to_string(), keeper.to_string()];
+    assert!(Command::new("kill").arg("-KILL").args(&ids).status().unwrap().success());
+    child.wait().unwrap();
+    until("busybox-orphaned", "none", |count| count == 0);
+    workspace.file("Dockerfile", format!("{BUSYBOX}RUN true\n"));
+    workspace.build(&options);
+    let gone = |id: u32| std::fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default().is_empty();
+    assert!(gone(pasta), "pasta {pasta} is left");
+    let groups = leftovers::groups_and_devices();
+    let name = format!("rbuild-{keeper}-");
+    assert!(!groups.iter().any(|group| group.contains(&name)), "{groups:?}");
 }
 
 #[test]

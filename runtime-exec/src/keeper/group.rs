@@ -24,9 +24,8 @@ impl Group {
     /// Makes a group with these limits; those that cannot be had are `unmet`. Groups whose makers are
     /// gone are removed on the way.
     pub(super) fn make(limits: &Limits) -> Group {
-        let own = std::process::id();
         let mut group = Group {
-            name: format!("{PREFIX}{own}-{}", start_of(own).unwrap_or_default()),
+            name: name_of(std::process::id()),
             made: Vec::new(),
             around: Vec::new(),
             unmet: Vec::new(),
@@ -214,17 +213,32 @@ fn sweep(parent: &Path) {
     }
 }
 
-fn is_orphan(name: &str) -> bool {
+/// The name of what belongs to a keeper, which tells whether that still lives.
+pub(super) fn name_of(keeper: u32) -> String {
+    format!("{PREFIX}{keeper}-{}", start_of(keeper).unwrap_or_default())
+}
+
+/// Whether something with such a name has lost its keeper.
+pub(super) fn is_orphan(name: &str) -> bool {
     let Some((pid, start)) = name.strip_prefix(PREFIX).and_then(|rest| rest.split_once('-')) else {
         return false;
     };
     pid.parse().is_ok_and(|pid| start_of(pid).is_none_or(|found| found != start))
 }
 
-/// When a process was started: what tells it from a later one with its number.
+/// When a process was started: what tells it from a later one with its number. One that ended and was
+/// not waited for is gone.
 fn start_of(pid: u32) -> Option<String> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    stat.rsplit_once(')')?.1.split_whitespace().nth(19).map(str::to_owned)
+    start(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+fn start(stat: &str) -> Option<String> {
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    let state = fields.next()?;
+    if matches!(state, "Z" | "X") {
+        return None;
+    }
+    fields.nth(18).map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -239,6 +253,13 @@ mod tests {
         assert!(is_orphan(&format!("{PREFIX}{own}-0")));
         assert!(is_orphan(&format!("{PREFIX}4194305-1")));
         assert!(!is_orphan("user.slice"));
+    }
+
+    #[test]
+    fn the_ended_have_no_start() {
+        let stat = |state: &str| format!("7 (a) b) {state} {} 99 1", vec!["0"; 18].join(" "));
+        assert_eq!(start(&stat("S")).as_deref(), Some("99"));
+        assert_eq!(start(&stat("Z")), None);
     }
 
     #[test]

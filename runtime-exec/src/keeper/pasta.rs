@@ -3,13 +3,16 @@
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::fs::MemfdFlags;
 use rustix::io::FdFlags;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use super::pid_of;
+use super::{group, pid_of};
 use crate::error::{Failure, Stage};
 use crate::gateway::Gateway;
 use crate::spec::{DEFAULT_PATH, DNS_RELAY};
@@ -37,7 +40,11 @@ impl Pasta {
         let said = rustix::fs::memfd_create("said", MemfdFlags::CLOEXEC).at(Stage::Network, "memory")?;
         // By its descriptor: `pasta` may not look into the step's process.
         rustix::io::fcntl_setfd(&namespace, FdFlags::empty()).at(Stage::Network, "namespace")?;
+        sweep();
+        let own = std::process::id();
         let process = Command::new(PROGRAM)
+            // It is what it is called, and this name says whose it is.
+            .arg0(format!("{}-{PROGRAM}", group::name_of(own)))
             .args(["--config-net", "--quiet", "--foreground", "--netns-only"])
             .args(match gateway {
                 Gateway::Hidden => &["--no-map-gw"][..],
@@ -90,6 +97,29 @@ impl Drop for Pasta {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// Ends those whose keepers were killed before they could do it.
+fn sweep() {
+    for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let pid = process.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw);
+        let Some(pid) = pid.filter(|_| is_orphan(&process.path())) else { continue };
+        // By a descriptor: the number may be another's by the time of the signal.
+        if let Ok(process_fd) = pidfd_open(pid, PidfdFlags::empty())
+            && is_orphan(&process.path())
+        {
+            // One of another user is that user's to end.
+            let _ = pidfd_send_signal(&process_fd, Signal::KILL);
+        }
+    }
+}
+
+/// Whether a process is a `pasta` without its keeper.
+fn is_orphan(process: &Path) -> bool {
+    let words = fs::read(process.join("cmdline")).unwrap_or_default();
+    let name = words.split(|byte| *byte == 0).next().unwrap_or_default();
+    let name = std::str::from_utf8(name).ok().and_then(|name| name.strip_suffix("-pasta"));
+    name.is_some_and(group::is_orphan)
 }
 
 /// `pasta` remarks on every line that no system log takes.
