@@ -36,6 +36,7 @@ mod look;
 mod metamorphic;
 mod output_options;
 mod outputs;
+mod platforms;
 mod progress;
 mod registry_verbs;
 mod remote_cache;
