@@ -97,10 +97,13 @@ mod tests {
         let (seen, requests) = tokio::sync::mpsc::unbounded_channel();
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
-                while let Ok(Some(request)) = message(&mut stream).await {
-                    seen.send(request[4]).unwrap();
-                    stream.write_all(&[0, 0, 0, 2, 100, request[4]]).await.unwrap();
-                }
+                let seen = seen.clone();
+                tokio::spawn(async move {
+                    while let Ok(Some(request)) = message(&mut stream).await {
+                        seen.send(request[4]).unwrap();
+                        stream.write_all(&[0, 0, 0, 2, 100, request[4]]).await.unwrap();
+                    }
+                });
             }
         });
         requests

@@ -275,7 +275,7 @@ fn owners_that_no_file_says() {
         (&empty, "root", Some("root"), "0:0"),
         (&empty, "", Some(""), "0:0"),
         (&base, "", Some("staff"), "0:50"),
-        (&base, "app", Some(""), "41:42"),
+        (&base, "app", Some(""), "41:0"),
         // A user that nobody knows yet.
         (&base, "none", None, "0:0"),
         (&base, "none", Some("staff"), "0:50"),
