@@ -1,5 +1,6 @@
 //! Writes the directory of a new layer directly, without a mount.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -39,6 +40,9 @@ pub struct LayerWriter {
     base: StackView,
     snapshot: Snapshot,
     opaque: bool,
+    /// Files of other layers that have a name here, by inode. A second name would be a hard link that the
+    /// image does not have: files of two layers that are one inode in the store are two in the image.
+    adopted: HashSet<u64>,
 }
 
 impl Lease {
@@ -50,7 +54,15 @@ impl Lease {
         make_dir(&dir.join("fs"))?;
         let mut tree = Tree::open(&dir.join("fs"), self.store().mode())?;
         tree.directory(Path::new(""), &root_attributes(&view)?)?;
-        Ok(LayerWriter { lease: self.clone(), dir, tree, base: view, snapshot: base.clone(), opaque: false })
+        Ok(LayerWriter {
+            lease: self.clone(),
+            dir,
+            tree,
+            base: view,
+            snapshot: base.clone(),
+            opaque: false,
+            adopted: HashSet::new(),
+        })
     }
 }
 
@@ -87,7 +99,10 @@ impl LayerWriter {
         let path = self.start(path)?;
         let mut content = match content {
             Content::HardLinkOf(host) => {
-                if self.same_attributes(host, attributes)? && self.tree.adopt(&path, host)? {
+                let stat = rustix::fs::lstat(host).at(host)?;
+                let fits = !self.adopted.contains(&stat.st_ino) && same_attributes(host, &stat, attributes)?;
+                if fits && self.tree.adopt(&path, host)? {
+                    self.adopted.insert(stat.st_ino);
                     return Ok(());
                 }
                 return self.copy_of(&path, attributes, host);
@@ -106,13 +121,6 @@ impl LayerWriter {
     fn copy_of(&mut self, path: &Path, attributes: &Attributes, host: &Path) -> Result<()> {
         let from = File::open(host).at(host)?;
         self.tree.file(path, attributes, &mut |file| copy_file(&from, file).at(path))
-    }
-
-    fn same_attributes(&self, host: &Path, wanted: &Attributes) -> Result<bool> {
-        let stat = rustix::fs::lstat(host).at(host)?;
-        let found = crate::truth::read(host, Path::new(""), &stat, &crate::truth::Aside::new())?;
-        let alike = matches!((&found.kind, &wanted.kind), (Kind::File { .. }, Kind::File { .. }));
-        Ok(alike && Attributes { kind: wanted.kind.clone(), ..found } == *wanted)
     }
 
     /// Creates a symbolic link; the target is in the attributes.
@@ -176,6 +184,12 @@ impl LayerWriter {
         self.lease.publish(&self.dir, &id, &meta, &self.tree.aside)?;
         Ok(id)
     }
+}
+
+fn same_attributes(host: &Path, stat: &rustix::fs::Stat, wanted: &Attributes) -> Result<bool> {
+    let found = crate::truth::read(host, Path::new(""), stat, &crate::truth::Aside::new())?;
+    let alike = matches!((&found.kind, &wanted.kind), (Kind::File { .. }, Kind::File { .. }));
+    Ok(alike && Attributes { kind: wanted.kind.clone(), ..found } == *wanted)
 }
 
 impl Drop for LayerWriter {

@@ -26,6 +26,20 @@ fn hard_links_within_a_copy() {
     }
 }
 
+/// The store may keep a copy as one name more of what was copied. In an image they are two files.
+#[test]
+fn copies_of_a_file_are_no_hard_links() {
+    let Some(bench) = bench() else { return };
+    let empty = Snapshot::default();
+    let first = bench.snapshot(&empty, &["dir d 0755 0:0", "file d/a 0644 0:0 x"]);
+    let from = FileInput::Snapshot(first.clone());
+    let copied = bench.layer(&first, &[from], &one(copy("d", "/d/copied"))).expect("copy");
+    let both = Snapshot([first.0, copied.0].concat());
+    let again = bench.layer(&empty, &[FileInput::Snapshot(both)], &one(copy("d", "/x"))).expect("copy");
+    let (first, other) = (identity(&bench, &again, "x/a"), identity(&bench, &again, "x/copied/a"));
+    assert!(first.is_some() && other.is_some() && first != other, "{first:?} {other:?}");
+}
+
 #[test]
 fn capabilities_and_special_bits_survive_a_new_owner() {
     let Some(bench) = bench() else { return };
