@@ -29,9 +29,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use build::ContextMetadataArg;
-pub use build::{BuildArgs, SquashArg, VerifyArgs};
-pub use build::{NetworkArg, ProgressArg, PullArg};
+pub use build::{BuildArgs, ContextMetadataArg, NetworkArg, ProgressArg, PullArg, SquashArg, VerifyArgs};
 pub use call::{CallArg, Format, Method, Status};
 pub use debug::DebugArgs;
 pub use edit::{AppendArgs, AttachArgs, DiscoverArgs, EditTarget, FlattenArgs, MutateArgs, RebaseArgs};
