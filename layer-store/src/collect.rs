@@ -40,8 +40,9 @@ impl Store {
         self.untag(name)
     }
 
-    /// Removes layers and blobs that neither an image, a kept record nor the state of a failed step refers to. While other processes use
-    /// the store, only records go: what those processes found they may still need.
+    /// Removes layers and blobs that neither an image, a kept record nor the state of a failed step refers
+    /// to. While other processes use the store, only records go: what those processes found they may still
+    /// need.
     pub fn collect(&self, keep: Keep) -> Result<Collected> {
         let lock = Lock::take(&self.at("locks/collect"), Hold::Exclusive)?;
         let mut collected = Collected::default();

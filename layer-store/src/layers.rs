@@ -196,8 +196,17 @@ fn usable(dir: &Path, boot: &str) -> Result<Option<Meta>> {
 }
 
 impl Lease {
-    /// Looks a layer of an image up, and says that it is in use. Where that was news it is looked up
-    /// again: a collection may have been faster.
+    /// Looks a layer up, and says that it is in use. Where that was news it is looked up again: a
+    /// collection may have been faster.
+    pub fn layer(&self, id: &LayerId) -> Result<Option<Layer>> {
+        let found = self.store().layer(id)?;
+        match found.is_some() && self.take_hold(id)? == Holding::News {
+            true => self.store().layer(id),
+            false => Ok(found),
+        }
+    }
+
+    /// Looks a layer of an image up, as [`Lease::layer`] does a layer by its name.
     pub fn find_layer(&self, diff: &DiffId, chain: &ChainId) -> Result<Option<LayerId>> {
         let Some(id) = self.store().find_layer(diff, chain)? else { return Ok(None) };
         match self.take_hold(&id)? {

@@ -15,7 +15,7 @@ const IMAGE_NAME: &str = "io.containerd.image.name";
 /// Writes the files that make a directory an image layout, unless they are there.
 pub(crate) fn create(root: &Path) -> Result<()> {
     write_new(root, "oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#)?;
-    write_new(root, "index.json", &index(&root.join("index.json"), Vec::new())?)
+    write_new(root, "index.json", &to_json(&root.join("index.json"), &Index::of(Vec::new()))?)
 }
 
 fn write_new(root: &Path, name: &str, bytes: &[u8]) -> Result<()> {
@@ -24,17 +24,6 @@ fn write_new(root: &Path, name: &str, bytes: &[u8]) -> Result<()> {
         return Ok(());
     }
     replace(&path, &root.join("tmp").join(format!("file-{}", random_hex())), bytes, Durable::Yes)
-}
-
-fn index(path: &Path, manifests: Vec<Descriptor>) -> Result<Vec<u8>> {
-    let index = Index {
-        schema_version: 2,
-        media_type: Some(oci::MediaType::OciIndex),
-        manifests,
-        annotations: Default::default(),
-        other: Default::default(),
-    };
-    to_json(path, &index)
 }
 
 impl Store {
@@ -56,7 +45,7 @@ impl Store {
             manifests.push(top);
         }
         let path = self.at("index.json");
-        let bytes = index(&path, manifests)?;
+        let bytes = to_json(&path, &Index::of(manifests))?;
         if std::fs::read(&path).is_ok_and(|old| old == bytes) {
             return Ok(());
         }

@@ -29,27 +29,10 @@ impl Authority {
     fn new() -> Option<Self> {
         let dir = tempfile::tempdir().expect("a directory");
         let authority = Self { dir };
-        let constraints = "basicConstraints=critical,CA:true";
         let (key, certificate) = (authority.path("ca.key"), authority.path("ca.crt"));
-        let made = authority.openssl(&[
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-nodes",
-            "-days",
-            "30",
-            "-subj",
-            "/CN=authority",
-            "-addext",
-            constraints,
-            "-keyout",
-            &key,
-            "-out",
-            &certificate,
-        ]);
+        let extensions = ["basicConstraints=critical,CA:true"];
+        let made =
+            support::own_certificate("/CN=authority", &extensions, Path::new(&key), Path::new(&certificate));
         if !made {
             support::skipped("openssl is not installed");
         }

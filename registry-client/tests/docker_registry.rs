@@ -3,7 +3,6 @@
 mod support;
 
 use std::path::Path;
-use std::process::Command;
 
 use bytes::Bytes;
 use oci::{Compression, Descriptor, Document, Index, MediaType, Platform};
@@ -211,7 +210,8 @@ fn support_options(credentials: Credentials) -> registry_client::ClientOptions {
 async fn certificates() {
     let directory = tempfile::tempdir().expect("a directory");
     let (certificate, key) = (directory.path().join("cert.pem"), directory.path().join("key.pem"));
-    if !make_certificate(&certificate, &key) {
+    let extensions = ["subjectAltName=IP:127.0.0.1", "basicConstraints=critical,CA:false"];
+    if !support::own_certificate("/CN=loopback", &extensions, &key, &certificate) {
         support::skipped("openssl is not installed");
         return;
     }
@@ -248,29 +248,6 @@ async fn certificates() {
         registry_client::ClientOptions { hosts: Hosts::default().verifying(Verify::Never), ..options() };
     let careless = Client::new(careless).expect("a client");
     assert_eq!(careless.resolve(&name).await.expect("any certificate will do"), *image.manifest.descriptor());
-}
-
-fn make_certificate(certificate: &Path, key: &Path) -> bool {
-    let made = Command::new("openssl")
-        .args([
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-nodes",
-            "-days",
-            "30",
-        ])
-        .args(["-subj", "/CN=loopback", "-addext", "subjectAltName=IP:127.0.0.1"])
-        .args(["-addext", "basicConstraints=critical,CA:false"])
-        .arg("-keyout")
-        .arg(key)
-        .arg("-out")
-        .arg(certificate)
-        .output();
-    made.is_ok_and(|output| output.status.success())
 }
 
 /// The file that the conformance suite writes.

@@ -8,22 +8,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use oci::{Digest, MediaType, Platform};
 use registry_client::{BlobSource, Client, ClientOptions, Hosts, PushedBlob, RegistryError, RetryPolicy};
-use support::fake::{Fake, ranged};
-use support::server::{Reply, Request, Server, reply};
+use support::fake::{Fake, blob_server, ranged};
+use support::server::{Reply, Server, reply};
 use support::{client, image, layer, noise, options, push, read_blob, reference};
-
-/// A registry with one blob, whose n-th answer to a GET for it is made by a function.
-async fn blob_server(
-    bytes: &Bytes,
-    answer: impl Fn(usize, &Request, &Bytes) -> Reply + Send + Sync + 'static,
-) -> Server {
-    let (bytes, count) = (bytes.clone(), AtomicUsize::new(0));
-    Server::start(move |request| match (request.method.as_str(), request.path().contains("/blobs/")) {
-        ("GET", true) => answer(count.fetch_add(1, Ordering::SeqCst), request, &bytes),
-        _ => reply(200),
-    })
-    .await
-}
 
 #[tokio::test]
 async fn transfers_go_on_where_they_broke() {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use oci::Hasher;
 use registry_client::{Client, ClientOptions, HadBytes, SplitPolicy};
-use support::fake::ranged;
+use support::fake::{blob_server, ranged};
 use support::server::{Reply, Request, Server, reply};
 use support::{layer, noise, options, read_blob, reference};
 use tokio::io::AsyncReadExt;
@@ -20,19 +20,6 @@ const SIZE: usize = 1_000_000;
 fn splitting() -> Client {
     let split = SplitPolicy { from: 100_000, piece: PIECE, at_once: 4, in_all: 4 };
     Client::new(ClientOptions { split, ..options() }).expect("a client")
-}
-
-/// A registry with one blob; the n-th answer to a GET for it is made by a function.
-async fn blob_server(
-    bytes: &Bytes,
-    answer: impl Fn(usize, &Request, &Bytes) -> Reply + Send + Sync + 'static,
-) -> Server {
-    let (bytes, count) = (bytes.clone(), AtomicUsize::new(0));
-    Server::start(move |request| match (request.method.as_str(), request.path().contains("/blobs/")) {
-        ("GET", true) => answer(count.fetch_add(1, Ordering::SeqCst), request, &bytes),
-        _ => reply(200),
-    })
-    .await
 }
 
 fn starts(server: &Server) -> Vec<u64> {

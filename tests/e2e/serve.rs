@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::copy::{raw, skopeo};
+use crate::support::registry::own_certificate;
 use crate::support::served::{Answer, Served};
 use crate::support::workspace::{Said, Workspace};
 use crate::support::{has, is_root};
@@ -453,41 +454,18 @@ fn tls_and_passwords_let_in_who_knows_them() {
     }
     let workspace = with_app();
     let at = |name: &str| workspace.path().join(name).display().to_string();
-    let made = Command::new("openssl")
-        .args([
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-nodes",
-            "-days",
-            "30",
-        ])
-        .args(["-subj", "/CN=loopback", "-addext", "subjectAltName=IP:127.0.0.1"])
-        .args([
-            "-addext",
-            "basicConstraints=critical,CA:false",
-            "-keyout",
-            &at("key.pem"),
-            "-out",
-            &at("ca.crt"),
-        ])
-        .output()
-        .unwrap();
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let (certificate, _) = own_certificate(workspace.path());
     std::fs::write(at("htpasswd"), "user:$2b$05$vcYM4D9N3ucDkf3g76PUiOLG/gseSv8P7Ig5KfQNavQxb5Cl.aKH.\n")
         .unwrap();
     let server = Served::start(
         &workspace,
-        &["--tls-cert", &at("ca.crt"), "--tls-key", &at("key.pem"), "--htpasswd", &at("htpasswd")],
+        &["--tls-cert", &at("cert.pem"), "--tls-key", &at("key.pem"), "--htpasswd", &at("htpasswd")],
     );
     assert!(server.url.starts_with("https://"), "{}", server.url);
     let from = format!("docker://{}", server.name("app:1"));
     let certificates = at("certs");
     std::fs::create_dir(&certificates).unwrap();
-    std::fs::copy(at("ca.crt"), format!("{certificates}/ca.crt")).unwrap();
+    std::fs::copy(&certificate, format!("{certificates}/ca.crt")).unwrap();
     let trusting = ["inspect", "--raw", "--cert-dir", &certificates];
     let refused = Command::new("skopeo").args(trusting).arg(&from).output().unwrap();
     assert!(
@@ -498,7 +476,7 @@ fn tls_and_passwords_let_in_who_knows_them() {
 
     let other = Workspace::new();
     let own =
-        |words: &[&str]| other.rbuild().env("SSL_CERT_FILE", at("ca.crt")).args(words).output().unwrap();
+        |words: &[&str]| other.rbuild().env("SSL_CERT_FILE", &certificate).args(words).output().unwrap();
     let said = Said::from(own(&["copy", &from, "store:mine:1"]));
     assert!(said.code == Some(3) && said.err.contains("name and password"), "{said:?}");
     for (password, code) in [("user:wrong", 3), ("nobody:secret", 3), ("user:secret", 0)] {

@@ -47,7 +47,10 @@ impl Registry {
             Wire::OtherHost => SocketAddr::from((Ipv4Addr::new(10, 87, 0, 1), 5000)),
         };
         let tls = match wire {
-            Wire::OwnCertificate => certificate(dir.path()),
+            Wire::OwnCertificate => {
+                let (certificate, key) = own_certificate(dir.path());
+                format!("  tls:\n    certificate: {}\n    key: {}\n", certificate.display(), key.display())
+            }
             Wire::Plain | Wire::OtherHost => String::new(),
         };
         let auth = match access {
@@ -125,8 +128,8 @@ fn free_address() -> SocketAddr {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
 }
 
-/// Makes a certificate for loopback, signed by itself, and gives the lines of the configuration for it.
-fn certificate(dir: &Path) -> String {
+/// Makes a certificate for loopback, signed by its own key: both files.
+pub fn own_certificate(dir: &Path) -> (PathBuf, PathBuf) {
     let (certificate, key) = (dir.join("cert.pem"), dir.join("key.pem"));
     let made = Command::new("openssl")
         .args([
@@ -138,14 +141,15 @@ fn certificate(dir: &Path) -> String {
             "ec_paramgen_curve:P-256",
             "-nodes",
             "-days",
-            "2",
+            "30",
         ])
-        .args(["-subj", "/CN=loopback", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout"])
+        .args(["-subj", "/CN=loopback", "-addext", "subjectAltName=IP:127.0.0.1"])
+        .args(["-addext", "basicConstraints=critical,CA:false", "-keyout"])
         .arg(&key)
         .arg("-out")
         .arg(&certificate)
         .output()
         .unwrap();
     assert!(made.status.success(), "{made:?}");
-    format!("  tls:\n    certificate: {}\n    key: {}\n", certificate.display(), key.display())
+    (certificate, key)
 }

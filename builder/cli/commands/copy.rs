@@ -1,6 +1,5 @@
 //! `rbuild copy`.
 
-use builder::request::CompressionChoice;
 use builder::toolchain::{self, CopyOptions, Place, Referrers};
 
 use crate::args::{CopyArgs, Global};
@@ -15,10 +14,7 @@ pub fn run(args: &CopyArgs, global: &Global, environment: &Environment) -> Resul
     let options = CopyOptions {
         platform: args.platform.as_deref().map(|text| super::platform(Some(text))).transpose()?,
         referrers: if args.referrers { Referrers::Follow } else { Referrers::Leave },
-        compression: CompressionChoice {
-            form: super::transfer::compression(args.compression),
-            ..CompressionChoice::default()
-        },
+        compression: super::transfer::compression(args.compression),
     };
     let form = progress::choose(args.quiet, None, environment).map_err(Failure::usage)?;
     let open = host::open(global, environment, form, None)?;

@@ -2,7 +2,6 @@
 
 use std::io::IsTerminal;
 
-use builder::request::CompressionChoice;
 use builder::toolchain::{self, LoadOptions, LoadSource, SaveOptions, SaveTarget, Sink};
 
 use crate::args::{Global, LoadArgs, SaveArgs, SaveForm};
@@ -17,10 +16,7 @@ pub fn save(args: &SaveArgs, global: &Global, environment: &Environment) -> Resu
     let target = target(args)?;
     let options = SaveOptions {
         platform: args.platform.as_deref().map(|text| super::platform(Some(text))).transpose()?,
-        compression: CompressionChoice {
-            form: super::transfer::compression(args.compression),
-            ..CompressionChoice::default()
-        },
+        compression: super::transfer::compression(args.compression),
     };
     let form = progress::choose(args.quiet, None, environment).map_err(Failure::usage)?;
     let open = host::open(global, environment, form, None)?;

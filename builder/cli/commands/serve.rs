@@ -33,7 +33,7 @@ fn serve(args: &ServeArgs, global: &Global, environment: &Environment) -> Result
         let options = ServeOptions { address, writing, tls, passwords };
         let server = RegistryServer::bind(&session, options).await?;
         super::print(&format!("{}\n", server.url()?));
-        server.run(stop).await?;
+        server.run(stop).await;
         Ok::<_, ServeError>(())
     })
 }

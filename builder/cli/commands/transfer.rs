@@ -32,8 +32,7 @@ pub fn push(args: &PushArgs, global: &Global, environment: &Environment) -> Resu
     let open = host::open(global, environment, form, None)?;
     let session = open.session.clone();
     let title = format!("push {}", target.familiar());
-    let compression =
-        CompressionChoice { form: compression(args.compression), ..CompressionChoice::default() };
+    let compression = compression(args.compression);
     let pushed = open.step(&title, |step| async move {
         toolchain::push(&session, &name, &target, compression, step).await
     })?;
@@ -45,10 +44,11 @@ pub fn push(args: &PushArgs, global: &Global, environment: &Environment) -> Resu
 }
 
 /// How layers are packed.
-pub fn compression(form: PackForm) -> Compression {
-    match form {
+pub fn compression(form: PackForm) -> CompressionChoice {
+    let form = match form {
         PackForm::Gzip => Compression::Gzip,
         PackForm::Zstd => Compression::Zstd,
         PackForm::Uncompressed => Compression::None,
-    }
+    };
+    CompressionChoice { form, ..CompressionChoice::default() }
 }

@@ -62,6 +62,7 @@ impl BuildFacts {
         dependencies.extend(source.clone());
         dependencies.sort();
         dependencies.dedup();
+        let hermetic = !ops.iter().any(|op| reaches_network(op));
         let locals = request.contexts.keys().map(|name| match name {
             ContextName::Main => "context".to_owned(),
             ContextName::BuildFile => "dockerfile".to_owned(),
@@ -75,9 +76,8 @@ impl BuildFacts {
             locals: locals.collect(),
             secrets: request.secrets.keys().cloned().collect(),
             ssh: request.ssh.keys().cloned().collect(),
-            complete: dependencies.iter().all(|dependency| !dependency.digest.is_empty())
-                && !ops.iter().any(|op| reaches_network(op)),
-            hermetic: !ops.iter().any(|op| reaches_network(op)),
+            complete: hermetic && dependencies.iter().all(|dependency| !dependency.digest.is_empty()),
+            hermetic,
             dependencies,
             steps: reachable.iter().map(|id| step(lowered, *id)).collect(),
             invocation: String::new(),

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 use layer_store::{Lease, Store};
-use oci::{Descriptor, Digest, Hasher, Index};
+use oci::{Descriptor, Digest, Index};
 use rustix::fs::{FlockOperation, flock};
 
 use super::error::CacheError;
@@ -46,9 +46,7 @@ pub(super) fn read(directory: &Path, blob: &Descriptor) -> Result<Bytes, CacheEr
     let failed = |error| CacheError::io(&path, error);
     let mut bytes = Vec::new();
     File::open(&path).map_err(failed)?.take(blob.size + 1).read_to_end(&mut bytes).map_err(failed)?;
-    let mut hasher = Hasher::new(blob.digest.algorithm());
-    hasher.update(&bytes);
-    if bytes.len() as u64 != blob.size || hasher.finish() != blob.digest {
+    if bytes.len() as u64 != blob.size || Digest::of(blob.digest.algorithm(), &bytes) != blob.digest {
         return Err(failed(std::io::Error::other("not the bytes that its name promises")));
     }
     Ok(bytes.into())

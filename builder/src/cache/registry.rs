@@ -5,13 +5,11 @@
 //! overtaken and adds it once more. The pauses are longer than it took to read and write, so that only a
 //! writer that is much slower than this one can still overtake it unseen; its loss is a miss.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use oci::{Descriptor, Digest, Document, ImageDocument, Index, MediaType, Reference};
 use registry_client::{BlobSource, RegistryError};
-use serde_json::Map;
 
 use super::error::CacheError;
 use super::place::{Place, entry, is_part, with_part};
@@ -92,7 +90,7 @@ pub(super) async fn append(
         let began = Instant::now();
         let now = entries(session, reference).await?;
         if !kept(&now) {
-            let index = index(with_part(now, &part, replaced));
+            let index = Document::create(MediaType::OciIndex, Index::of(with_part(now, &part, replaced)));
             let kind = index.descriptor().media_type.clone();
             session.client.push_manifest(reference, &kind, index.raw().clone()).await?;
         }
@@ -107,17 +105,6 @@ pub(super) async fn append(
         }
     }
     Err(CacheError::Contested { place: reference.familiar(), tries: TRIES })
-}
-
-fn index(manifests: Vec<Descriptor>) -> Document<Index> {
-    let index = Index {
-        schema_version: 2,
-        media_type: Some(MediaType::OciIndex),
-        manifests,
-        annotations: BTreeMap::new(),
-        other: Map::new(),
-    };
-    Document::create(MediaType::OciIndex, index)
 }
 
 /// Keeps writers that met from meeting again: longer for each attempt, and not alike in two processes.

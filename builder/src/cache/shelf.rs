@@ -209,12 +209,8 @@ impl Inner {
         if lock(&self.here).contains(id) {
             return true;
         }
-        let (session, layer) = (self.session.clone(), id.clone());
-        let here = blocking(Permit::free(), move || {
-            let there = |session: &Session| matches!(session.store.layer(&layer), Ok(Some(_)));
-            there(&session) && session.lease.hold(&layer).is_ok() && there(&session)
-        });
-        let here = here.await;
+        let (lease, layer) = (self.session.lease.clone(), id.clone());
+        let here = blocking(Permit::free(), move || matches!(lease.layer(&layer), Ok(Some(_)))).await;
         if here {
             lock(&self.here).insert(id.clone());
         }

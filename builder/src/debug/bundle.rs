@@ -111,7 +111,6 @@ fn read(lease: &Lease, path: &Path) -> Result<FailedStep, DebugError> {
         let entry = entry.ok_or_else(|| refused(&format!("{wanted} is not where it should be")))?;
         let below = places.get(number).map(Vec::as_slice).unwrap_or_default();
         let id = take_in(lease, entry.body, diff, below, &contents.layers, &layers)?;
-        lease.hold(&id)?;
         layers.push(id);
     }
     let inputs = contents.inputs.into_iter().map(|input| {

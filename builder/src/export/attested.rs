@@ -12,7 +12,6 @@ use oci::{Algorithm, Hasher, Platform, Reference};
 use super::assemble::AssembledImage;
 use super::error::{ExportError, TreeError};
 use super::layers::{Based, free};
-use super::made::epoch;
 use super::stamp;
 use crate::Session;
 use crate::attest::{AttestationManifest, BuildFacts, Named, Subjects, attestation_manifest, statements};
@@ -39,7 +38,7 @@ pub(super) async fn of_images(
 ) -> Result<Vec<AttestationManifest>, ExportError> {
     let mut all = Vec::new();
     for (based, image) in made {
-        let epoch = epoch(output, based, request_epoch);
+        let epoch = based.finished.epoch(output, request_epoch);
         let subject = image.manifest.descriptor().clone();
         let named = Named {
             subjects: Named::image_subjects(names, &image.platform, &subject.digest),

@@ -12,7 +12,7 @@ use super::directory::write_directory;
 use super::error::ExportError;
 use super::layers::{Based, ensure_base_blobs_of, free};
 use super::layout::{LayoutFiles, docker_files, oci_files};
-use super::made::{Made, epoch, make};
+use super::made::{Made, make};
 use super::metadata::{write_iidfile, write_metadata};
 use super::push::{PushPlan, push_image};
 use super::request::{ExportRequest, Exported};
@@ -88,7 +88,9 @@ async fn prepare(
         false => &output.names,
     };
     match &output.kind {
-        OutputKind::Image(image) => prepare_image(session, request, output, image, targets, exported).await,
+        OutputKind::Image(image) => {
+            prepare_image(session, request, output, (image, names), targets, exported).await
+        }
         OutputKind::Oci(destination, layout) => {
             let made = make_and_note(session, request, output, targets, names, exported).await?;
             note_names(exported, names);
@@ -130,14 +132,11 @@ async fn prepare_image(
     session: &Session,
     request: &ExportRequest,
     output: &Output,
-    image: &ImageOutput,
+    (image, names): (&ImageOutput, &[Reference]),
     targets: &[Based],
     exported: &mut Exported,
 ) -> Result<Vec<Ready>, ExportError> {
-    let mut names = match output.names.is_empty() {
-        true => request.tags.clone(),
-        false => output.names.clone(),
-    };
+    let mut names = names.to_vec();
     let dangling = image.dangling.as_ref().filter(|dangling| match dangling.beside_others {
         ExtraName::Yes => true,
         ExtraName::No => names.is_empty(),
@@ -190,7 +189,7 @@ fn shows_in_documents(
 ) -> bool {
     let rewritten = || {
         output.rewrite != Rewrite::No
-            && targets.iter().any(|based| epoch(output, based, request.source_date_epoch).is_some())
+            && targets.iter().any(|based| based.finished.epoch(output, request.source_date_epoch).is_some())
     };
     image.canonical == ExtraName::Yes
         || output.compression != CompressionChoice::default()

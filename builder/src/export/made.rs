@@ -38,9 +38,7 @@ impl Made {
             (None, None) => unreachable!("an output has at least one image"),
         }
     }
-}
 
-impl Made {
     /// Attestations that no index names.
     pub(crate) fn referrers(&self) -> &[AttestationManifest] {
         match self.index {
@@ -48,11 +46,6 @@ impl Made {
             None => &self.attestations,
         }
     }
-}
-
-/// The epoch that holds for a target in an output.
-pub(super) fn epoch(output: &Output, based: &Based, request: Option<i64>) -> Option<i64> {
-    output.source_date_epoch.or(based.finished.target.epoch).or(request)
 }
 
 /// Packs layers and writes the documents of an output.
@@ -68,7 +61,7 @@ pub(super) async fn make(
     let family = Family::of(output);
     let style = Style { family, annotations: &output.annotations, foreign_layers: output.foreign_layers };
     for based in targets {
-        let epoch = epoch(output, based, request_epoch);
+        let epoch = based.finished.epoch(output, request_epoch);
         let form = Form::of(output, epoch)?;
         let entries = entries(session, based, form).await?;
         let diff_ids = entries.iter().map(|entry| entry.diff_id.clone()).collect();

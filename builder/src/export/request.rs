@@ -21,6 +21,13 @@ pub struct FinishedTarget {
     pub snapshot: Snapshot,
 }
 
+impl FinishedTarget {
+    /// The epoch that holds for it in an output: the output's own, else the target's, else the request's.
+    pub(super) fn epoch(&self, output: &Output, request: Option<i64>) -> Option<i64> {
+        output.source_date_epoch.or(self.target.epoch).or(request)
+    }
+}
+
 /// A layer that is not in the store and that a registry has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RemoteLayer {

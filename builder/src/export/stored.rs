@@ -6,7 +6,7 @@ use oci::{Document, ImageConfig, MediaType, Reference};
 use super::assemble::{AssembledImage, Family, Style, image_with};
 use super::error::ExportError;
 use super::layers::{Based, Form, diff_ids, entries, free};
-use super::made::{Made, config, epoch, times};
+use super::made::{Made, config, times};
 use super::stamp;
 use crate::Session;
 use crate::attest::AttestationManifest;
@@ -24,7 +24,7 @@ pub(super) async fn configs(
     let mut configs = Vec::with_capacity(targets.len());
     for based in targets {
         let epoch = match output {
-            Some(output) => epoch(output, based, request_epoch),
+            Some(output) => based.finished.epoch(output, request_epoch),
             None => based.finished.target.epoch.or(request_epoch),
         };
         let diff_ids = diff_ids(session, based).await?;

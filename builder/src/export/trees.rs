@@ -39,7 +39,7 @@ fn place(
     targets: &[FinishedTarget],
     options: &TreeOptions,
     attest: Option<&Attest>,
-    epoch: impl Fn(&FinishedTarget) -> Option<i64>,
+    (output, request_epoch): (&Output, Option<i64>),
 ) -> Result<Vec<PlacedTree>, ExportError> {
     let split = match options.split {
         PlatformSplit::Several => targets.len() > 1,
@@ -54,15 +54,16 @@ fn place(
         };
         let view = session.store.stack(&finished.snapshot).map_err(TreeError::from)?;
         let platform = &finished.target.platform;
+        let epoch = finished.epoch(output, request_epoch);
         let about = (!split && targets.len() > 1).then(|| platform_directory(platform));
         let more = match attest {
             Some(attest) => {
                 let name = (options.attestation_prefix.as_str(), about.as_deref());
-                of_tree(attest, &view, platform, epoch(finished), name)?
+                of_tree(attest, &view, platform, epoch, name)?
             }
             None => Vec::new(),
         };
-        trees.push(PlacedTree { directory, view, clamp: epoch(finished), more });
+        trees.push(PlacedTree { directory, view, clamp: epoch, more });
     }
     if !split && targets.len() > 1 {
         refuse_overlap(&trees, targets)?;
@@ -93,12 +94,6 @@ fn refuse_overlap(trees: &[PlacedTree], targets: &[FinishedTarget]) -> Result<()
     Ok(())
 }
 
-/// The epoch that holds for times in a tree.
-fn epoch_of(output: &Output, request: &ExportRequest) -> impl Fn(&FinishedTarget) -> Option<i64> + use<> {
-    let (own, all) = (output.source_date_epoch, request.source_date_epoch);
-    move |finished| own.or(finished.target.epoch).or(all)
-}
-
 /// Writes all trees as one tar.
 pub(super) async fn write_trees_tar<W: Write + Send + 'static>(
     session: &Session,
@@ -108,10 +103,10 @@ pub(super) async fn write_trees_tar<W: Write + Send + 'static>(
     sink: W,
 ) -> Result<W, ExportError> {
     let (session, targets, options) = (session.clone(), request.targets.clone(), options.clone());
-    let (attest, epoch) = (request.attest.clone(), epoch_of(output, request));
+    let (attest, output, epoch) = (request.attest.clone(), output.clone(), request.source_date_epoch);
     blocking(free(), move || {
         let mut sink = std::io::BufWriter::with_capacity(1 << 20, sink);
-        let trees = place(&session, &targets, &options, attest.as_deref(), epoch)?;
+        let trees = place(&session, &targets, &options, attest.as_deref(), (&output, epoch))?;
         write_tar(&trees, &mut sink)?;
         sink.into_inner().map_err(|error| ExportError::io(Path::new("tar"), error.into_error()))
     })
@@ -126,11 +121,11 @@ pub(super) async fn write_local(
     (path, mode, options): (&Path, LocalMode, &TreeOptions),
 ) -> Result<(), ExportError> {
     let (open, targets, options) = (session.clone(), request.targets.clone(), options.clone());
-    let (path, epoch) = (path.to_owned(), epoch_of(output, request));
+    let (path, output, epoch) = (path.to_owned(), output.clone(), request.source_date_epoch);
     let attest = request.attest.clone();
     let skipped = blocking(free(), move || {
         let mut skipped = Vec::new();
-        let trees = place(&open, &targets, &options, attest.as_deref(), epoch)?;
+        let trees = place(&open, &targets, &options, attest.as_deref(), (&output, epoch))?;
         if mode == LocalMode::Delete {
             clear_directory(&path)?;
         }

@@ -35,8 +35,18 @@ pub(super) fn checkout(git: &Git, source: &GitSource, dir: &Path) -> Result<Chec
 
 /// The committer's time of a commit that was fetched, in seconds since 1970.
 pub(super) fn committed(git: &Git, commit: &str, dir: &Path) -> Result<i64, GitError> {
-    let said = git.run(Some(dir), &["show", "-s", "--no-show-signature", "--format=%ct", commit, "--"])?;
-    said.trim().parse().map_err(|_| GitError::Failed { url: shown(&git.url), doing: "show".to_owned(), said })
+    let said = git.run(Some(dir), &["cat-file", "commit", commit])?;
+    match committer_time(&said) {
+        Some(time) => Ok(time),
+        None => Err(GitError::Failed { url: shown(&git.url), doing: "cat-file".to_owned(), said }),
+    }
+}
+
+/// The time in a commit's header: `committer NAME <ADDRESS> SECONDS ZONE`.
+pub(super) fn committer_time(commit: &str) -> Option<i64> {
+    let mut header = commit.lines().take_while(|line| !line.is_empty());
+    let line = header.find_map(|line| line.strip_prefix("committer "))?;
+    line.rsplit_once('>')?.1.split_whitespace().next()?.parse().ok()
 }
 
 /// Fetches a commit, alone, into a new repository in an empty directory of ours.

@@ -77,18 +77,9 @@ pub async fn directory_time(session: &Session, dir: &std::path::Path) -> Option<
             .ok()?;
         let commit =
             git.run(Some(&dir), &["-c", "safe.directory=*", "cat-file", "commit", said.trim()]).ok()?;
-        committer_time(&commit)
+        checkout::committer_time(&commit)
     })
     .await
-}
-
-/// `committer NAME <ADDRESS> SECONDS ZONE`, in the header of a commit.
-fn committer_time(commit: &str) -> Option<i64> {
-    let line = commit
-        .lines()
-        .take_while(|line| !line.is_empty())
-        .find_map(|line| line.strip_prefix("committer "))?;
-    line.rsplit_once('>')?.1.split_whitespace().next()?.parse().ok()
 }
 
 fn runner(session: &Session) -> Result<Runner, GitError> {

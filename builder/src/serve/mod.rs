@@ -110,9 +110,8 @@ impl RegistryServer {
 
     /// Answers until it is told to stop; what is being answered then gets some time to end. Unfinished
     /// uploads leave nothing behind.
-    pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
+    pub async fn run(self, stop: impl Future<Output = ()>) {
         connection::accept(self.listener, self.tls, self.shared, stop).await;
-        Ok(())
     }
 }
 

@@ -134,14 +134,7 @@ impl Shared {
         let found = blocking(Permit::free(), move || stored_referrers(&store, &repository, &subject)).await;
         let mut manifests: Vec<Descriptor> = found.map_err(Refused::own)?;
         manifests.retain(|entry| kind.is_none() || entry.artifact_type() == kind);
-        let index = Index {
-            schema_version: 2,
-            media_type: Some(MediaType::OciIndex),
-            manifests,
-            annotations: Default::default(),
-            other: Default::default(),
-        };
-        let index = Document::create(MediaType::OciIndex, index);
+        let index = Document::create(MediaType::OciIndex, Index::of(manifests));
         let answer = bytes(index.raw().clone(), MediaType::OciIndex.as_str());
         Ok(if kind.is_some() { with(answer, FILTERS, "artifactType") } else { answer })
     }

@@ -36,6 +36,14 @@ struct Upload {
     size: u64,
 }
 
+/// What came of a piece.
+enum Piece {
+    /// It does not start where the session ends; the answer says where that is.
+    Elsewhere(Answer),
+    /// All of it is here.
+    Written(Upload),
+}
+
 /// Empty while a request writes, and when all is over.
 type Slot = Arc<tokio::sync::Mutex<Option<Upload>>>;
 
@@ -136,17 +144,13 @@ impl Shared {
         request: Request<Body>,
     ) -> Result<Answer, Refused> {
         let mut held = self.uploads.hold(path, id).await?;
-        let size = held.as_ref().map(|upload| upload.size).ok_or_else(unknown)?;
-        if starts_elsewhere(request.headers(), size) {
-            return Ok(elsewhere(path, id, size));
-        }
-        let upload = held.take().ok_or_else(unknown)?;
-        let (upload, broken) = written(upload, request).await?;
-        let size = upload.size;
-        *held = Some(upload);
-        match broken {
-            None => Ok(accepted(StatusCode::ACCEPTED, path, id, size)),
-            Some(error) => Err(broke(&error)),
+        match continued(&mut held, path, id, request).await? {
+            Piece::Elsewhere(answer) => Ok(answer),
+            Piece::Written(upload) => {
+                let size = upload.size;
+                *held = Some(upload);
+                Ok(accepted(StatusCode::ACCEPTED, path, id, size))
+            }
         }
     }
 
@@ -160,18 +164,13 @@ impl Shared {
     ) -> Result<Answer, Refused> {
         let wanted = wanted.ok_or_else(|| Refused::bad("DIGEST_INVALID", "the digest is not given"))?;
         let mut held = self.uploads.hold(path, id).await?;
-        let size = held.as_ref().map(|upload| upload.size).ok_or_else(unknown)?;
-        if starts_elsewhere(request.headers(), size) {
-            return Ok(elsewhere(path, id, size));
+        match continued(&mut held, path, id, request).await? {
+            Piece::Elsewhere(answer) => Ok(answer),
+            Piece::Written(upload) => {
+                self.uploads.end(id);
+                finish(path, upload, &wanted).await
+            }
         }
-        let upload = held.take().ok_or_else(unknown)?;
-        let (upload, broken) = written(upload, request).await?;
-        if let Some(error) = broken {
-            *held = Some(upload);
-            return Err(broke(&error));
-        }
-        self.uploads.end(id);
-        finish(path, upload, &wanted).await
     }
 
     /// Closes a session.
@@ -187,6 +186,28 @@ impl Shared {
         let (store, wanted) = (self.session.store.clone(), wanted.clone());
         let found = blocking(Permit::free(), move || store.open_blob(&wanted)).await;
         Ok(found.map_err(Refused::own)?.is_some())
+    }
+}
+
+/// Writes the next piece of a session. Where its body breaks off, the session keeps what came.
+async fn continued(
+    held: &mut Option<Upload>,
+    path: &str,
+    id: &str,
+    request: Request<Body>,
+) -> Result<Piece, Refused> {
+    let size = held.as_ref().map(|upload| upload.size).ok_or_else(unknown)?;
+    if starts_elsewhere(request.headers(), size) {
+        return Ok(Piece::Elsewhere(elsewhere(path, id, size)));
+    }
+    let upload = held.take().ok_or_else(unknown)?;
+    let (upload, broken) = written(upload, request).await?;
+    match broken {
+        None => Ok(Piece::Written(upload)),
+        Some(error) => {
+            *held = Some(upload);
+            Err(broke(&error))
+        }
     }
 }
 

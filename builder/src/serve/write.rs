@@ -9,7 +9,7 @@ use hyper::body::Incoming as Body;
 use hyper::header::{CONTENT_TYPE, HeaderName, LOCATION};
 use hyper::{Request, StatusCode};
 use layer_store::{Lease, Store, StoredImage};
-use oci::{Algorithm, Descriptor, Digest, Hasher, ImageDocument, MediaType, Reference};
+use oci::{Algorithm, Descriptor, Digest, ImageDocument, MediaType, Reference};
 
 use super::Shared;
 use super::answer::{Answer, Refused, empty, with};
@@ -150,9 +150,7 @@ fn keep(lease: &Lease, raw: &Bytes, digest: &Digest) -> layer_store::Result<()> 
 /// The digest of a manifest, which must be the one it is put under.
 fn matching(name: &Reference, raw: &Bytes) -> Result<Digest, Refused> {
     let Some(wanted) = name.digest() else { return Ok(Digest::sha256(raw)) };
-    let mut hasher = Hasher::new(wanted.algorithm());
-    hasher.update(raw);
-    match hasher.finish() {
+    match Digest::of(wanted.algorithm(), raw) {
         found if found == *wanted => Ok(found),
         found => Err(Refused::bad("DIGEST_INVALID", &format!("its digest is {found}"))),
     }

@@ -8,12 +8,12 @@ use oci::{Document, ImageConfig, Manifest, Platform, Reference};
 
 use super::error::ToolError;
 use super::place::{Content, Place, PlaceError, Source, stored_image, take_in};
+use super::pull::fetch;
 use crate::Session;
 use crate::event::StepId;
-use crate::image::{image_facts, pull_image, stored_document, stored_variant};
-use crate::request::{CompressionChoice, PullPolicy};
+use crate::image::{stored_document, stored_variant};
+use crate::request::CompressionChoice;
 use crate::worker::{Permit, blocking};
-use graph::ImageSource;
 
 /// An image whose layers are in the store.
 #[derive(Clone, Debug)]
@@ -39,10 +39,10 @@ pub async fn open_image(
 ) -> Result<OpenImage, ToolError> {
     let (name, variant) = match place {
         Place::Store(name) => (name.clone(), of_store(session, name, platform).await?),
-        Place::Registry(name) => (name.clone(), of_registry(session, name, platform, step).await?),
+        Place::Registry(name) => (name.clone(), fetch(session, name, platform, step).await?.variant),
         Place::Either(name) => match of_store(session, name, platform).await {
             Err(ToolError::NoImage { .. }) => {
-                (name.clone(), of_registry(session, name, platform, step).await?)
+                (name.clone(), fetch(session, name, platform, step).await?.variant)
             }
             stored => (name.clone(), stored?),
         },
@@ -90,30 +90,6 @@ async fn of_store(
         let image = store.image(&name)?.ok_or_else(|| ToolError::NoImage { name: name.clone() })?;
         let variant = stored_variant(&image, &platform).cloned();
         variant.ok_or_else(|| ToolError::NoVariant { name: name.clone(), platform: platform.clone() })
-    })
-    .await
-}
-
-async fn of_registry(
-    session: &Session,
-    name: &Reference,
-    platform: &Platform,
-    step: StepId,
-) -> Result<StoredVariant, ToolError> {
-    let facts = image_facts(session, name, platform, PullPolicy::Always).await?;
-    let source =
-        ImageSource { reference: name.clone(), manifest: facts.manifest.clone(), platform: platform.clone() };
-    let snapshot = pull_image(session, &source, step).await?;
-    let (session, name) = (session.clone(), name.clone());
-    blocking(Permit::free(), move || {
-        let manifest: Option<Document<Manifest>> = stored_document(&session.store, &name, &facts.manifest)?;
-        let manifest = manifest.ok_or_else(|| ToolError::NoImage { name: name.clone() })?;
-        Ok(StoredVariant {
-            platform: facts.config.platform(),
-            config: manifest.parsed().config.clone(),
-            manifest: Some(facts.manifest),
-            snapshot,
-        })
     })
     .await
 }

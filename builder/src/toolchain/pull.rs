@@ -31,26 +31,49 @@ pub async fn pull(
     platform: &Platform,
     step: StepId,
 ) -> Result<PulledImage, ToolError> {
+    let Fetched { resolved, manifest, variant } = fetch(session, name, platform, step).await?;
+    let (session, name) = (session.clone(), name.clone());
+    blocking(Permit::free(), move || {
+        session.store.seal(&session.lease)?;
+        let (id, platform) = (variant.config.digest.clone(), variant.platform.clone());
+        let image = joined(session.store.image(&name)?, &resolved, variant);
+        session.store.tag(&name, &image)?;
+        Ok(PulledImage { id, resolved, manifest, platform })
+    })
+    .await
+}
+
+/// What a registry has under a name for a platform, in the store and under no name there.
+pub(super) struct Fetched {
+    /// What the name stands for.
+    resolved: Descriptor,
+    manifest: Descriptor,
+    /// As the store has it.
+    pub(super) variant: StoredVariant,
+}
+
+/// Brings an image into the store without giving it a name.
+pub(super) async fn fetch(
+    session: &Session,
+    name: &Reference,
+    platform: &Platform,
+    step: StepId,
+) -> Result<Fetched, ToolError> {
     let facts = image_facts(session, name, platform, PullPolicy::Always).await?;
     let source =
         ImageSource { reference: name.clone(), manifest: facts.manifest.clone(), platform: platform.clone() };
     let snapshot = pull_image(session, &source, step).await?;
-    let (session, name) = (session.clone(), name.clone());
+    let (store, name) = (session.store.clone(), name.clone());
     blocking(Permit::free(), move || {
-        let manifest: Option<Document<Manifest>> = stored_document(&session.store, &name, &facts.manifest)?;
+        let manifest: Option<Document<Manifest>> = stored_document(&store, &name, &facts.manifest)?;
         let manifest = manifest.ok_or_else(|| ToolError::NoImage { name: name.clone() })?;
-        let config = manifest.parsed().config.clone();
-        let platform = facts.config.platform();
         let variant = StoredVariant {
-            platform: platform.clone(),
-            config: config.clone(),
+            platform: facts.config.platform(),
+            config: manifest.parsed().config.clone(),
             manifest: Some(facts.manifest.clone()),
             snapshot,
         };
-        session.store.seal(&session.lease)?;
-        let image = joined(session.store.image(&name)?, &facts.resolved, variant);
-        session.store.tag(&name, &image)?;
-        Ok(PulledImage { id: config.digest, resolved: facts.resolved, manifest: facts.manifest, platform })
+        Ok(Fetched { resolved: facts.resolved, manifest: facts.manifest, variant })
     })
     .await
 }

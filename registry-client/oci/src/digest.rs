@@ -54,7 +54,12 @@ pub struct Digest {
 impl Digest {
     /// The SHA-256 of some bytes.
     pub fn sha256(bytes: impl AsRef<[u8]>) -> Self {
-        let mut hasher = Hasher::new(Algorithm::Sha256);
+        Self::of(Algorithm::Sha256, bytes)
+    }
+
+    /// The digest of some bytes.
+    pub fn of(algorithm: Algorithm, bytes: impl AsRef<[u8]>) -> Self {
+        let mut hasher = Hasher::new(algorithm);
         hasher.update(bytes.as_ref());
         hasher.finish()
     }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
-use crate::{Descriptor, Digest, Hasher, MediaType};
+use crate::{Descriptor, Digest, MediaType};
 
 /// A document that cannot be taken.
 #[derive(Debug, Error)]
@@ -57,9 +57,8 @@ impl<T: DeserializeOwned> Document<T> {
 
     /// Parses bytes that must be the ones a descriptor promises, and keeps that descriptor.
     pub fn parse_as(descriptor: &Descriptor, raw: Bytes) -> Result<Self, DocumentError> {
-        let mut hasher = Hasher::new(descriptor.digest.algorithm());
-        hasher.update(&raw);
-        let (actual, size) = (hasher.finish(), raw.len() as u64);
+        let actual = Digest::of(descriptor.digest.algorithm(), &raw);
+        let size = raw.len() as u64;
         if actual != descriptor.digest || size != descriptor.size {
             return Err(DocumentError::Mismatch { expected: descriptor.digest.clone(), actual, size });
         }

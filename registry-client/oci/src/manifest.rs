@@ -49,3 +49,16 @@ pub struct Index {
     #[serde(flatten)]
     pub other: Map<String, Value>,
 }
+
+impl Index {
+    /// An OCI index with these entries and nothing else.
+    pub fn of(manifests: Vec<Descriptor>) -> Self {
+        Self {
+            schema_version: 2,
+            media_type: Some(MediaType::OciIndex),
+            manifests,
+            annotations: BTreeMap::new(),
+            other: Map::new(),
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! Manifests and indexes.
 
 use bytes::Bytes;
-use oci::{Descriptor, Digest, Hasher, ImageDocument, MediaType, Reference, Repository};
+use oci::{Algorithm, Descriptor, Digest, ImageDocument, MediaType, Reference, Repository};
 use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Response};
 
@@ -182,10 +182,7 @@ fn path(reference: &Reference) -> String {
 
 /// The digest of bytes by the algorithm of another digest.
 pub(super) fn digest_like(other: Option<&Digest>, bytes: &[u8]) -> Digest {
-    let Some(other) = other else { return Digest::sha256(bytes) };
-    let mut hasher = Hasher::new(other.algorithm());
-    hasher.update(bytes);
-    hasher.finish()
+    Digest::of(other.map_or(Algorithm::Sha256, Digest::algorithm), bytes)
 }
 
 pub(super) fn digest_header(headers: &HeaderMap) -> Option<Digest> {

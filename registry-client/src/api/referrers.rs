@@ -95,7 +95,7 @@ impl Client {
     ) -> Result<Index, RegistryError> {
         match self.document_at(endpoint, &referrers_tag(repository, subject)?).await {
             Ok(ImageDocument::Index(index)) => Ok(index.into_parsed()),
-            Ok(ImageDocument::Manifest(_)) | Err(RegistryError::NotFound(_)) => Ok(empty()),
+            Ok(ImageDocument::Manifest(_)) | Err(RegistryError::NotFound(_)) => Ok(Index::of(Vec::new())),
             Err(error) => Err(error),
         }
     }
@@ -183,16 +183,6 @@ impl Client {
 /// Registries before 1.1 do not know the path.
 fn lacks_api(error: &RegistryError) -> bool {
     error.refusal().is_some_and(|refusal| matches!(refusal.status, 400 | 404 | 405 | 501))
-}
-
-fn empty() -> Index {
-    Index {
-        schema_version: 2,
-        media_type: Some(MediaType::OciIndex),
-        manifests: Vec::new(),
-        annotations: Default::default(),
-        other: Default::default(),
-    }
 }
 
 /// The tag of the distribution-spec's "Referrers Tag Schema".

@@ -222,6 +222,19 @@ fn unknown(code: &str) -> Reply {
     reply(404).body(format!(r#"{{"errors":[{{"code":"{code}","message":"it is not here"}}]}}"#))
 }
 
+/// A registry with one blob, whose n-th answer to a GET for it is made by a function.
+pub async fn blob_server(
+    bytes: &Bytes,
+    answer: impl Fn(usize, &Request, &Bytes) -> Reply + Send + Sync + 'static,
+) -> Server {
+    let (bytes, count) = (bytes.clone(), AtomicUsize::new(0));
+    Server::start(move |request| match (request.method.as_str(), request.path().contains("/blobs/")) {
+        ("GET", true) => answer(count.fetch_add(1, Ordering::SeqCst), request, &bytes),
+        _ => reply(200),
+    })
+    .await
+}
+
 /// The bytes, or those of the range.
 pub fn ranged(request: &Request, bytes: &Bytes) -> Reply {
     let range = request.header("range").and_then(|range| {

@@ -5,6 +5,8 @@ pub mod docker_registry;
 pub mod fake;
 pub mod server;
 
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,6 +21,18 @@ use tokio::io::AsyncReadExt;
 pub fn skipped(reason: &str) {
     assert!(std::env::var("CI").as_deref() != Ok("true"), "{reason}");
     eprintln!("skipped: {reason}");
+}
+
+/// Makes a key and a certificate that it signs itself. Whether openssl is there and did it.
+pub fn own_certificate(subject: &str, extensions: &[&str], key: &Path, certificate: &Path) -> bool {
+    let mut command = Command::new("openssl");
+    command.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]);
+    command.args(["-days", "30", "-subj", subject]);
+    for extension in extensions {
+        command.args(["-addext", extension]);
+    }
+    let made = command.arg("-keyout").arg(key).arg("-out").arg(certificate).output();
+    made.is_ok_and(|output| output.status.success())
 }
 
 /// Quick retries.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use futures::FutureExt;
 use oci::{Descriptor, Digest, DocumentError, ImageDocument, Platform, Reference, Repository};
-use registry_client::{BlobSource, BoxedRead, Client, HadBytes};
+use registry_client::{BlobSource, BoxedRead, Client};
 use tokio_util::io::InspectReader;
 
 use super::error::PlaceError;
@@ -136,34 +136,9 @@ impl Source {
         blob: &Descriptor,
         step: StepId,
     ) -> Result<BoxedRead, PlaceError> {
-        Ok(Self::told(session, blob, self.blob(blob).await?, 0, step))
-    }
-
-    /// The same without the bytes that are there already. Only a registry can leave them out: elsewhere
-    /// there are none.
-    pub(super) async fn told_rest(
-        &self,
-        session: &Session,
-        blob: &Descriptor,
-        had: HadBytes,
-        step: StepId,
-    ) -> Result<BoxedRead, PlaceError> {
-        match self {
-            Source::Registry { client, name, .. } => {
-                let length = had.length;
-                let rest = client.rest_of_blob(name.repository(), blob, had).await?;
-                Ok(Self::told(session, blob, Box::new(rest), length, step))
-            }
-            Source::Store(_) | Source::Files(_) | Source::Made(_) => {
-                self.told_blob(session, blob, step).await
-            }
-        }
-    }
-
-    fn told(session: &Session, blob: &Descriptor, reader: BoxedRead, had: u64, step: StepId) -> BoxedRead {
+        let reader = self.blob(blob).await?;
         let mut progress = Progress::new(session.events.clone(), step, short(&blob.digest), Some(blob.size));
-        progress.add(had);
-        Box::new(InspectReader::new(reader, move |bytes: &[u8]| progress.add(bytes.len() as u64)))
+        Ok(Box::new(InspectReader::new(reader, move |bytes: &[u8]| progress.add(bytes.len() as u64))))
     }
 
     /// A blob as the body of an upload; it is opened when the registry wants it, and again for each try.
@@ -229,9 +204,7 @@ impl Source {
 /// A document that must be what its entry promises.
 pub(super) fn parse(place: &str, entry: &Descriptor, raw: Bytes) -> Result<ImageDocument, PlaceError> {
     let bad = |source| PlaceError::Document { place: place.to_owned(), source };
-    let mut hasher = oci::Hasher::new(entry.digest.algorithm());
-    hasher.update(&raw);
-    let (actual, size) = (hasher.finish(), raw.len() as u64);
+    let (actual, size) = (Digest::of(entry.digest.algorithm(), &raw), raw.len() as u64);
     if actual != entry.digest || size != entry.size {
         return Err(bad(DocumentError::Mismatch { expected: entry.digest.clone(), actual, size }));
     }

@@ -4,9 +4,8 @@ use std::io;
 
 use futures::{StreamExt, TryStreamExt};
 use graph::ImageSource;
-use layer_store::{BlobWriter, StoredImage, StoredVariant};
+use layer_store::{StoredImage, StoredVariant};
 use oci::{Descriptor, Document, ImageConfig, ImageDocument, Manifest, Reference};
-use registry_client::{HadBytes, RegistryError};
 
 use super::content::Content;
 use super::error::PlaceError;
@@ -15,7 +14,7 @@ use super::source::Source;
 use super::to_registry::AT_ONCE;
 use crate::Session;
 use crate::event::StepId;
-use crate::image::{pull_image, stored_document};
+use crate::image::{ensure_blob, pull_image, stored_document};
 use crate::worker::{Permit, blocking};
 
 /// Takes an image into the store; how many blobs needed no transfer.
@@ -69,55 +68,21 @@ async fn fetch(
     if blocking(Permit::free(), move || store.has_blob(&wanted)).await {
         return Ok(true);
     }
-    loop {
-        let (writer, length) = started(session, source, blob).await?;
-        match fill(session, source, blob, writer, step).await {
-            // What an earlier process left was of other bytes: all of it is fetched.
-            Err(PlaceError::Registry(error @ RegistryError::Corrupt { .. })) => {
-                let (store, digest) = (session.store.clone(), blob.digest.clone());
-                blocking(Permit::free(), move || store.forget_partial(&digest)).await?;
-                if length == 0 {
-                    return Err(error.into());
-                }
-            }
-            Err(error) => return Err(error),
-            Ok(()) => return Ok(false),
+    match source {
+        // What an earlier process had of it is not fetched again.
+        Source::Registry { name, .. } => ensure_blob(session, name.repository(), blob, step).await?,
+        Source::Store(_) | Source::Files(_) | Source::Made(_) => {
+            let reader = source.told_blob(session, blob, step).await?;
+            let (lease, wanted) = (session.lease.clone(), blob.clone());
+            let stored = into_blocking(reader, move |mut incoming| {
+                let mut writer = lease.blob_of(wanted.digest.algorithm()).map_err(io::Error::other)?;
+                io::copy(&mut incoming, &mut writer)?;
+                writer.commit_as(&wanted).map_err(io::Error::other)
+            });
+            stored.await.map_err(|error| PlaceError::blob(&blob.digest, error))?;
         }
     }
-}
-
-/// A blob to write to. What an earlier process had from a registry is in it already; its length.
-async fn started(
-    session: &Session,
-    source: &Source,
-    blob: &Descriptor,
-) -> Result<(BlobWriter, u64), PlaceError> {
-    let from_afar = matches!(source, Source::Registry { .. });
-    let (lease, known) = (session.lease.clone(), blob.clone());
-    let writer = blocking(Permit::free(), move || match from_afar {
-        true => lease.known_blob(&known),
-        false => lease.blob_of(known.digest.algorithm()),
-    })
-    .await?;
-    let (_, length) = writer.had();
-    Ok((writer, length))
-}
-
-async fn fill(
-    session: &Session,
-    source: &Source,
-    blob: &Descriptor,
-    mut writer: BlobWriter,
-    step: StepId,
-) -> Result<(), PlaceError> {
-    let (hasher, length) = writer.had();
-    let reader = source.told_rest(session, blob, HadBytes { hasher, length }, step).await?;
-    let wanted = blob.clone();
-    let stored = into_blocking(reader, move |mut incoming| {
-        io::copy(&mut incoming, &mut writer)?;
-        writer.commit_as(&wanted).map_err(io::Error::other)
-    });
-    stored.await.map_err(|error| PlaceError::blob(&blob.digest, error))
+    Ok(false)
 }
 
 async fn keep_documents(session: &Session, content: &Content) -> Result<(), PlaceError> {
