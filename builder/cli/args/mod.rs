@@ -140,10 +140,9 @@ pub enum Command {
     Registry(RegistryCommand),
     /// Look whether an image is whole: documents, blobs, layers
     Validate(ValidateArgs),
-    /// Show an image's layers: digest, size, instruction, files and waste
     /// Build an image again, with nothing from the cache, and name the files and steps that differ
     Verify(Box<VerifyArgs>),
-    /// Show an image's layers: digest, size, instruction and files
+    /// Show an image's layers: digest, size, instruction, files and waste
     Layers(LayersArgs),
     /// Run a command in a new container made from an image
     Run(RunArgs),
