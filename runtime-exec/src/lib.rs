@@ -57,5 +57,5 @@ pub use spec::{
     NetworkMode, ProcessSpec, ReadOnly, Resource, Rlimit, Root, StepUser, Terminal,
 };
 pub use survey::{
-    Asker, Diagnosis, EnteredMode, Finding, Refusal, Severity, StorePlace, Surroundings, Survey, Topic, Trial,
+    Asker, Diagnosis, Finding, Refusal, Severity, StorePlace, Surroundings, Survey, Topic, Trial,
 };

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use builder::error::Category;
-use runtime_exec::{Diagnosis, EnteredMode, Finding, Refusal, Severity, Survey};
+use runtime_exec::{Diagnosis, Finding, HostMode, Refusal, Severity, Survey};
 use serde_json::{Value, json};
 
 use crate::args::{DoctorArgs, Global, ReportForm};
@@ -24,9 +24,9 @@ pub fn run(args: &DoctorArgs, global: &Global, environment: &Environment) -> Res
 
 fn mode(diagnosis: &Diagnosis) -> Option<&'static str> {
     diagnosis.mode.map(|mode| match mode {
-        EnteredMode::Root => "root",
-        EnteredMode::Mapped => "mapped",
-        EnteredMode::SingleId => "single-id",
+        HostMode::Root => "root",
+        HostMode::Mapped => "mapped",
+        HostMode::SingleId => "single-id",
     })
 }
 

@@ -16,7 +16,7 @@ const LONGEST: usize = 64 << 10;
 impl State {
     /// `listxattr`, `llistxattr`.
     pub(super) fn list_path(&self, caller: &Caller<'_>, links: Links) -> Result<Answer, Errno> {
-        let file = caller.place(libc::AT_FDCWD, caller.argument(0)).and_then(|place| place.open(links));
+        let file = caller.file_at_path(links);
         list(caller, file)
     }
 

@@ -138,6 +138,11 @@ impl<'a> Caller<'a> {
         Ok(file)
     }
 
+    /// The file that the first argument of a call names, which is a path.
+    pub(super) fn file_at_path(&self, links: Links) -> Result<OwnedFd, Errno> {
+        self.place(libc::AT_FDCWD, self.argument(0))?.open(links)
+    }
+
     /// What a path argument names, seen from the directory argument (or the working directory).
     pub(super) fn place(&self, directory: i32, address: u64) -> Result<Place<'a>, Errno> {
         self.place_of(directory, self.text(address)?)

@@ -1,5 +1,9 @@
 //! The calls that are asked about, and the filter that asks.
 
+use crate::seccomp::bpf::{
+    self, ALLOW, ARCHITECTURE, ARGUMENTS, ASK, JUMP_ANY_BIT, JUMP_EQUAL, JUMP_NOT_LESS, LOAD, NUMBER, RETURN,
+    X32_BIT, plain, unless,
+};
 use crate::sys::seccomp::Instruction;
 
 /// A call, by what has to be done for it.
@@ -138,35 +142,19 @@ pub(super) fn call(number: i64) -> Option<Call> {
     all().find(|(known, _, _)| *known == number).map(|(_, call, _)| *call)
 }
 
-// Classic BPF, as in the default filter.
-const LOAD: u16 = 0x20;
-const JUMP_EQUAL: u16 = 0x15;
-const JUMP_NOT_LESS: u16 = 0x35;
-const JUMP_ANY_BIT: u16 = 0x45;
-const RETURN: u16 = 0x06;
-const ALLOW: u32 = 0x7fff_0000;
-const ASK: u32 = 0x7fc0_0000;
-
-const NUMBER: u32 = 0;
-const ARCHITECTURE: u32 = 4;
-const ARGUMENTS: u32 = 16;
-
 #[cfg(target_arch = "x86_64")]
-const THIS: u32 = 0xc000_003e;
+const THIS: u32 = bpf::AUDIT_X86_64;
 #[cfg(target_arch = "aarch64")]
-const THIS: u32 = 0xc000_00b7;
-/// Where the numbers of the x32 interface begin.
-const X32: u32 = 0x4000_0000;
+const THIS: u32 = bpf::AUDIT_AARCH64;
 
 /// Asks about the calls above, and allows all others, those of other interfaces too.
 pub(super) fn filter() -> Vec<Instruction> {
-    let plain = |code, k| Instruction { code, jt: 0, jf: 0, k };
     let mut program = vec![
         plain(LOAD, ARCHITECTURE),
         Instruction { code: JUMP_EQUAL, jt: 1, jf: 0, k: THIS },
         plain(RETURN, ALLOW),
         plain(LOAD, NUMBER),
-        Instruction { code: JUMP_NOT_LESS, jt: 0, jf: 1, k: X32 },
+        unless(JUMP_NOT_LESS, X32_BIT),
         plain(RETURN, ALLOW),
     ];
     for (number, _, when) in all() {
@@ -174,14 +162,14 @@ pub(super) fn filter() -> Vec<Instruction> {
             When::Always => vec![plain(RETURN, ASK)],
             When::Any(argument, bits) => vec![
                 plain(LOAD, ARGUMENTS + 8 * argument),
-                Instruction { code: JUMP_ANY_BIT, jt: 0, jf: 1, k: *bits },
+                unless(JUMP_ANY_BIT, *bits),
                 plain(RETURN, ASK),
                 plain(RETURN, ALLOW),
             ],
             When::First(values) => {
                 let mut answer = vec![plain(LOAD, ARGUMENTS)];
                 for value in *values {
-                    answer.push(Instruction { code: JUMP_EQUAL, jt: 0, jf: 1, k: *value });
+                    answer.push(unless(JUMP_EQUAL, *value));
                     answer.push(plain(RETURN, ASK));
                 }
                 answer.push(plain(RETURN, ALLOW));

@@ -14,9 +14,7 @@ use crate::sys::notify::Answer;
 impl State {
     /// `execve`.
     pub(super) fn execute(&mut self, caller: &Caller<'_>) -> Result<Answer, Errno> {
-        let file =
-            caller.place(libc::AT_FDCWD, caller.argument(0)).and_then(|place| place.open(Links::Follow));
-        self.execute_file(caller, file)
+        self.execute_file(caller, caller.file_at_path(Links::Follow))
     }
 
     /// `execveat`.

@@ -14,7 +14,7 @@ use crate::sys::notify::Answer;
 impl State {
     /// `chown`, `lchown`.
     pub(super) fn give_path(&mut self, caller: &Caller<'_>, links: Links) -> Result<Answer, Errno> {
-        let file = caller.place(libc::AT_FDCWD, caller.argument(0))?.open(links)?;
+        let file = caller.file_at_path(links)?;
         self.give(caller, file, (caller.word(1), caller.word(2)))
     }
 

@@ -17,7 +17,7 @@ const FRESHNESS: u32 = (libc::AT_STATX_FORCE_SYNC | libc::AT_STATX_DONT_SYNC) as
 impl State {
     /// `stat`, `lstat`.
     pub(super) fn stat_path(&self, caller: &Caller<'_>, links: Links) -> Result<Answer, Errno> {
-        let file = caller.place(libc::AT_FDCWD, caller.argument(0)).and_then(|place| place.open(links));
+        let file = caller.file_at_path(links);
         self.stat(caller, file, caller.argument(1))
     }
 

@@ -9,10 +9,11 @@ use std::path::Path;
 
 use rustix::mount::MountPropagationFlags;
 use rustix::thread::{CapabilitySet, UnshareFlags};
+use serde::{Deserialize, Serialize};
 
 pub use helper::{OutsideCommand, OutsideHelper, OutsideOutput};
 pub use id_map::{IdMapping, IdRange};
-pub(crate) use user_namespace::{refusing_settings, subordinate_ranges, user_name};
+pub(crate) use user_namespace::{map_alone, refusing_settings, subordinate_ranges, user_name};
 
 use crate::error::HostError;
 use crate::overlay::{self, OverlaySupport};
@@ -27,7 +28,8 @@ pub struct HostOptions {
 }
 
 /// What this process is among the host's users.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum HostMode {
     /// Root of the first user namespace, with the right to mount.
     Root,

@@ -46,7 +46,7 @@ impl From<MapProblem> for HostError {
 }
 
 /// Maps the user itself, and nobody else, as root.
-fn map_alone((uid, gid): (u32, u32)) -> Result<(), HostError> {
+pub(crate) fn map_alone((uid, gid): (u32, u32)) -> Result<(), HostError> {
     let write = |file: &str, text: String| {
         fs::write(file, text).map_err(|error| HostError::MapRefused {
             program: "the kernel".to_owned(),

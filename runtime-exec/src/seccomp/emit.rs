@@ -1,5 +1,9 @@
 //! From ranges of call numbers to instructions.
 
+use super::bpf::{
+    ALLOW, ARCHITECTURE, ARGUMENTS, FAIL, JUMP, JUMP_ANY_BIT, JUMP_EQUAL, JUMP_GREATER, JUMP_NOT_LESS, KILL,
+    LOAD, NUMBER, RETURN, plain, unless,
+};
 use super::policy::{Question, Test, Verdict};
 use crate::sys::seccomp::Instruction;
 
@@ -13,33 +17,6 @@ pub(super) struct Range {
 /// The decisions for one architecture.
 #[derive(Debug)]
 pub(super) struct Program(Vec<Instruction>);
-
-// Classic BPF: load a word of the call's data; jump; mask; return.
-const LOAD: u16 = 0x20;
-const JUMP: u16 = 0x05;
-const JUMP_EQUAL: u16 = 0x15;
-const JUMP_GREATER: u16 = 0x25;
-const JUMP_NOT_LESS: u16 = 0x35;
-const JUMP_ANY_BIT: u16 = 0x45;
-const RETURN: u16 = 0x06;
-
-// The call's data: number, architecture, instruction pointer, six arguments of 64 bits.
-const NUMBER: u32 = 0;
-const ARCHITECTURE: u32 = 4;
-const ARGUMENTS: u32 = 16;
-
-const ALLOW: u32 = 0x7fff_0000;
-const FAIL: u32 = 0x0005_0000;
-const KILL: u32 = 0;
-
-const fn plain(code: u16, k: u32) -> Instruction {
-    Instruction { code, jt: 0, jf: 0, k }
-}
-
-/// Skips one instruction unless the condition holds.
-const fn unless(code: u16, k: u32) -> Instruction {
-    Instruction { code, jt: 0, jf: 1, k }
-}
 
 /// Chooses by architecture; calls of any other end the caller.
 pub(super) fn architectures(programs: &[(u32, Program)]) -> Vec<Instruction> {

@@ -5,6 +5,7 @@
 //! the policy does not know fails with `EPERM`, or with `ENOSYS` if it is newer than all it knows,
 //! so that programs fall back as on an older kernel.
 
+pub(crate) mod bpf;
 mod calls;
 mod emit;
 mod policy;
@@ -14,6 +15,7 @@ mod tests;
 use rustix::thread::CapabilitySet;
 
 use crate::sys::seccomp::Instruction;
+use bpf::{AUDIT_AARCH64, AUDIT_ARM, AUDIT_X86, AUDIT_X86_64, X32_BIT};
 use calls::{CALLS, Column};
 use emit::{Program, Range};
 use policy::{Verdict, verdict};
@@ -29,15 +31,6 @@ enum Machine {
 compile_error!("the system call filter knows x86_64 and aarch64");
 
 const THIS: Machine = if cfg!(target_arch = "aarch64") { Machine::Aarch64 } else { Machine::X86_64 };
-
-/// The kernel's names for architectures, as a filter sees them.
-const AUDIT_X86_64: u32 = 0xc000_003e;
-const AUDIT_X86: u32 = 0x4000_0003;
-const AUDIT_AARCH64: u32 = 0xc000_00b7;
-const AUDIT_ARM: u32 = 0x4000_0028;
-
-/// Marks the calls of the x32 interface, which share the name of x86_64.
-const X32_BIT: u32 = 0x4000_0000;
 
 /// The filter for a step with these capabilities on this machine.
 pub(crate) fn default_filter(capabilities: CapabilitySet) -> Vec<Instruction> {

@@ -4,13 +4,14 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{EnteredMode, Refusal, Survey, Trial};
+use super::{Refusal, Survey, Trial};
+use crate::host::HostMode;
 
 /// What the facts mean.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Diagnosis {
     /// The mode that commands use; `None`: nothing can be run here.
-    pub mode: Option<EnteredMode>,
+    pub mode: Option<HostMode>,
     /// What was looked at, in the order in which one builds on another.
     pub findings: Vec<Finding>,
 }
@@ -226,7 +227,7 @@ fn id_maps(survey: &Survey) -> Finding {
         .filter(|(_, path)| path.is_none())
         .map(|(name, _)| name.as_str())
         .collect();
-    let alone = survey.entered == Ok(EnteredMode::SingleId);
+    let alone = survey.entered == Ok(HostMode::SingleId);
     // Without help there is one id, and steps see others all the same.
     let (severity, so) = match alone {
         true => (Severity::Limited, "; the users of steps are emulated"),
@@ -255,7 +256,7 @@ fn id_maps(survey: &Survey) -> Finding {
         Err(refusal) if refusal.call.starts_with("new") || refusal.call == "the kernel" => {
             Finding::new(topic, severity, "refused").refused(refusal).advice(advice)
         }
-        Ok(EnteredMode::SingleId) => {
+        Ok(HostMode::SingleId) => {
             Finding::new(topic, severity, format!("newuidmap was refused{so}")).advice(advice)
         }
         Ok(_) | Err(_) => {

@@ -47,7 +47,7 @@ pub struct Survey {
     /// Ranges that `/etc/subuid` and `/etc/subgid` give to the user: first and count.
     pub subordinate: [Vec<(u32, u32)>; 2],
     /// What became of entering as commands do: the mode, or what was refused.
-    pub entered: Result<EnteredMode, Refusal>,
+    pub entered: Result<HostMode, Refusal>,
     /// Overlayfs where the store is.
     pub overlay: Trial,
     /// Where the store is.
@@ -90,19 +90,6 @@ pub struct Surroundings {
     pub masked_proc: bool,
     /// Settings of the kernel that refuse user namespaces, as `name = value`.
     pub settings: Vec<String>,
-}
-
-/// The modes that commands run in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum EnteredMode {
-    /// [`HostMode::Root`].
-    Root,
-    /// [`HostMode::Mapped`].
-    Mapped,
-    /// [`HostMode::SingleId`].
-    #[serde(rename = "single-id")]
-    SingleId,
 }
 
 /// Where the store is, or would be.
@@ -191,11 +178,7 @@ impl Survey {
                 .map(|name| (name.to_owned(), files::program(name)))
                 .to_vec(),
             subordinate,
-            entered: entered.map(|mode| match mode {
-                HostMode::Root => EnteredMode::Root,
-                HostMode::Mapped => EnteredMode::Mapped,
-                HostMode::SingleId => EnteredMode::SingleId,
-            }),
+            entered,
             overlay,
             store,
             controllers,

@@ -24,7 +24,7 @@ fn good() -> Survey {
             .map(|name| (name.to_owned(), Some("/bin/x".into())))
             .to_vec(),
         subordinate: [vec![(100_000, 65536)], vec![(100_000, 65536)]],
-        entered: Ok(EnteredMode::Mapped),
+        entered: Ok(HostMode::Mapped),
         overlay: Trial::works(),
         store: StorePlace {
             directory: "/home/ann".into(),
@@ -58,7 +58,7 @@ fn expect(topic: Topic, severity: Severity, advice: &str, change: impl FnOnce(&m
 fn a_good_host_can_build() {
     let diagnosis = good().diagnose();
     assert!(diagnosis.can_build());
-    assert_eq!(diagnosis.mode, Some(EnteredMode::Mapped));
+    assert_eq!(diagnosis.mode, Some(HostMode::Mapped));
     assert!(diagnosis.findings.iter().all(|finding| finding.severity == Severity::Good), "{diagnosis:#?}");
 }
 
@@ -103,13 +103,13 @@ fn what_is_merely_absent_does_not_keep_from_building() {
     let limited = |topic, advice, change: fn(&mut Survey)| expect(topic, Severity::Limited, advice, change);
     limited(Topic::IdMaps, "uidmap", |survey| {
         survey.map_programs[0].1 = None;
-        survey.entered = Ok(EnteredMode::SingleId);
+        survey.entered = Ok(HostMode::SingleId);
     });
     limited(Topic::IdMaps, "ann:100000:65536 to /etc/subgid", |survey| {
         survey.subordinate[1].clear();
-        survey.entered = Ok(EnteredMode::SingleId);
+        survey.entered = Ok(HostMode::SingleId);
     });
-    limited(Topic::IdMaps, "set-user-id", |survey| survey.entered = Ok(EnteredMode::SingleId));
+    limited(Topic::IdMaps, "set-user-id", |survey| survey.entered = Ok(HostMode::SingleId));
     limited(Topic::PrivateNetwork, "passt", |survey| survey.pasta = None);
     limited(Topic::PrivateNetwork, "/dev/net/tun", |survey| survey.tun = refused("open", libc::EACCES));
     limited(Topic::ControlGroups, "Delegate", |survey| {
@@ -129,10 +129,10 @@ fn root_that_may_mount_needs_no_user_namespace() {
     survey.user_namespace = refused("clone3(CLONE_NEWUSER)", libc::ENOSPC);
     survey.subordinate = [Vec::new(), Vec::new()];
     survey.map_programs = vec![("newuidmap".to_owned(), None)];
-    survey.entered = Ok(EnteredMode::Root);
+    survey.entered = Ok(HostMode::Root);
     let diagnosis = survey.diagnose();
     assert!(diagnosis.can_build(), "{diagnosis:#?}");
-    assert_eq!(diagnosis.mode, Some(EnteredMode::Root));
+    assert_eq!(diagnosis.mode, Some(HostMode::Root));
 }
 
 #[test]

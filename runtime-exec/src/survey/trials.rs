@@ -1,6 +1,5 @@
 //! What the kernel lets a process do, tried in a process of its own, which ends with the trial.
 
-use std::fs;
 use std::io;
 use std::os::fd::AsFd;
 
@@ -13,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{Asker, Refusal, Trial};
 use crate::capabilities::Capabilities;
 use crate::channel::{Channel, retry};
+use crate::host::map_alone;
 use crate::seccomp;
 use crate::step::tree;
 use crate::sys::clone::{Forked, fork_into, unshare};
@@ -48,7 +48,7 @@ pub(super) fn run(user: &Asker) -> Tried {
     let tried = in_child(flags, move || {
         if flags != 0 {
             // Where that is refused, what follows shows it.
-            let _ = become_root(ids);
+            let _ = map_alone(ids);
         }
         Some(attempts())
     });
@@ -58,12 +58,6 @@ pub(super) fn run(user: &Asker) -> Tried {
         mount: Trial::Untried,
         filter: Trial::Untried,
     })
-}
-
-fn become_root((uid, gid): (u32, u32)) -> io::Result<()> {
-    fs::write("/proc/self/setgroups", "deny")?;
-    fs::write("/proc/self/gid_map", format!("0 {gid} 1"))?;
-    fs::write("/proc/self/uid_map", format!("0 {uid} 1"))
 }
 
 fn attempts() -> Tried {
