@@ -14,15 +14,6 @@ use crate::environment::Environment;
 
 const SYSTEM_CONF: &str = "/etc/containers/registries.conf";
 
-/// A client that knows the user's credentials, mirrors and proxies.
-pub fn open(
-    global: &Global,
-    environment: &Environment,
-    helper: OutsideHelper,
-) -> Result<Client, RegistryError> {
-    open_trusting(global, environment, helper, &[])
-}
-
 /// What counts for one command beside the settings.
 #[derive(Default)]
 pub struct Additions {
@@ -32,8 +23,8 @@ pub struct Additions {
     pub logins: Vec<(String, Credential)>,
 }
 
-/// The same with additions.
-pub fn open_with(
+/// A client that knows the user's credentials, mirrors and proxies, and what is added to them.
+pub fn open(
     global: &Global,
     environment: &Environment,
     helper: OutsideHelper,
@@ -42,40 +33,8 @@ pub fn open_with(
     let credentials = credentials(global, environment)?.with_helpers(runner(helper));
     let given = additions.logins.iter().cloned();
     let credentials = given.fold(credentials, |all, (host, credential)| all.with(&host, credential));
-    with(global, environment, credentials, &additions.insecure)
-}
-
-/// The same; to these hosts (with their ports) it speaks plain HTTP, too, and takes any certificate.
-pub fn open_trusting(
-    global: &Global,
-    environment: &Environment,
-    helper: OutsideHelper,
-    insecure: &[String],
-) -> Result<Client, RegistryError> {
-    let credentials = credentials(global, environment)?.with_helpers(runner(helper));
-    with(global, environment, credentials, insecure)
-}
-
-/// The same with one credential that wins over all others.
-pub fn with_login(
-    global: &Global,
-    environment: &Environment,
-    helper: OutsideHelper,
-    registry: &str,
-    credential: &Credential,
-) -> Result<Client, RegistryError> {
-    let credentials = credentials(global, environment)?.with_helpers(runner(helper));
-    with(global, environment, credentials.with(registry, credential.clone()), &[])
-}
-
-fn with(
-    global: &Global,
-    environment: &Environment,
-    credentials: Credentials,
-    insecure: &[String],
-) -> Result<Client, RegistryError> {
     let mut hosts = certificates(hosts(environment)?, environment);
-    for host in insecure {
+    for host in &additions.insecure {
         let text = format!("[[registry]]\nprefix = {host:?}\nlocation = {host:?}\ninsecure = true\n");
         hosts = hosts.and(Hosts::parse(Path::new("registry.insecure"), &text)?);
     }

@@ -11,7 +11,7 @@ use layer_store::{IdRange, IdRanges, Mode, OpenOptions, Store, mode_of_store};
 use runtime_exec::{Host, HostMode, HostOptions, IdMapping};
 
 use crate::args::Global;
-use crate::client;
+use crate::client::{self, Additions};
 use crate::commands;
 use crate::environment::Environment;
 use crate::failure::Failure;
@@ -64,7 +64,7 @@ pub fn open(
     let (store, host) = enter(global, environment)?;
     let root = store.root().to_owned();
     let lease = store.lease().map_err(|error| Failure::from_error(Category::Local, &error))?;
-    let client = client::open(global, environment, host.helper())
+    let client = client::open(global, environment, host.helper(), &Additions::default())
         .map_err(|error| Failure::from_error(Category::Usage, &error))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -119,20 +119,8 @@ impl Open {
         work: impl FnOnce(StepId) -> F,
     ) -> Result<T, Failure> {
         let (step, events) = (StepId(0), self.session.events.clone());
-        let title = title.to_owned();
-        let work = work(step);
-        self.work(async move {
-            let began = Instant::now();
-            events.send(Event::Planned { step, title, span: None }).await;
-            events.send(Event::Started { step }).await;
-            let result = work.await;
-            let ending = match &result {
-                Ok(_) => Ending::Done,
-                Err(error) => Ending::Failed(error.to_string()),
-            };
-            events.send(Event::Finished { step, ending, took: began.elapsed() }).await;
-            result
-        })
+        let (title, work) = (title.to_owned(), work(step));
+        self.work(async move { shown(&events, step, title, work).await })
     }
 
     /// Closes everything and waits until all progress is drawn.
@@ -149,6 +137,25 @@ fn facts(host: &Host, root: &std::path::Path) -> Result<HostFacts, Failure> {
     let overlay = Host::probe_overlay(root).map_err(|error| Failure::from_error(Category::Host, &error))?;
     let resolv_conf = std::fs::read("/etc/resolv.conf").unwrap_or_default().into();
     Ok(HostFacts { mode: host.mode(), overlay, resolv_conf })
+}
+
+/// Does work that is shown as a step.
+pub async fn shown<T, E: std::fmt::Display>(
+    events: &EventSink,
+    step: StepId,
+    title: String,
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    let began = Instant::now();
+    events.send(Event::Planned { step, title, span: None }).await;
+    events.send(Event::Started { step }).await;
+    let result = work.await;
+    let ending = match &result {
+        Ok(_) => Ending::Done,
+        Err(error) => Ending::Failed(error.to_string()),
+    };
+    events.send(Event::Finished { step, ending, took: began.elapsed() }).await;
+    result
 }
 
 /// Steps are processes that wait for disks and networks as well as for processors.

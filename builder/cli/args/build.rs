@@ -43,7 +43,7 @@ pub struct BuildArgs {
     #[arg(long, value_name = "STAGE", value_delimiter = ',')]
     pub no_cache_filter: Vec<String>,
     /// Use no results of steps that were made longer ago, such as 24h
-    #[arg(long, value_name = "DURATION", value_parser = super::store::age)]
+    #[arg(long, value_name = "DURATION", value_parser = values::age)]
     pub cache_ttl: Option<std::time::Duration>,
     /// When a step fails, go on with those that do not depend on it
     #[arg(long)]

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 
 use super::ListForm;
 use super::registry::PLACES;
-use super::values::bytes;
+use super::values::{age_seconds, bytes};
 
 #[derive(Debug, Args)]
 pub struct PruneArgs {
@@ -18,7 +18,7 @@ pub struct PruneArgs {
     #[arg(long, value_name = "BYTES", value_parser = bytes, visible_alias = "keep-storage")]
     pub max_used_space: Option<u64>,
     /// Keep results that were used within that time (`24h`), whatever the store takes
-    #[arg(long, value_name = "DURATION", value_parser = duration, visible_alias = "keep-duration")]
+    #[arg(long, value_name = "DURATION", value_parser = age_seconds, visible_alias = "keep-duration")]
     pub keep: Option<i64>,
     /// Accepted for compatibility: nothing is asked
     #[arg(short, long)]
@@ -34,36 +34,7 @@ pub struct PruneArgs {
 /// The seconds of `until=24h` or `unused-for=24h`.
 fn filter(text: &str) -> Result<i64, String> {
     let known = text.strip_prefix("until=").or_else(|| text.strip_prefix("unused-for="));
-    duration(known.ok_or("known filters are until=DURATION and unused-for=DURATION")?)
-}
-
-/// A duration of an option.
-pub fn age(text: &str) -> Result<std::time::Duration, String> {
-    Ok(std::time::Duration::from_secs(u64::try_from(duration(text)?).unwrap_or_default()))
-}
-
-/// The seconds of a duration.
-fn duration(text: &str) -> Result<i64, String> {
-    seconds(text).ok_or_else(|| format!("{text:?} is no duration such as 24h or 1h30m"))
-}
-
-/// A duration as Go writes it: `1h30m`, `45s`.
-pub fn seconds(text: &str) -> Option<i64> {
-    let mut total = 0i64;
-    let mut rest = text;
-    while !rest.is_empty() {
-        let end = rest.find(|letter: char| !letter.is_ascii_digit())?;
-        let number: i64 = rest[..end].parse().ok()?;
-        let unit = match rest.as_bytes()[end] {
-            b'h' => 3600,
-            b'm' => 60,
-            b's' => 1,
-            _ => return None,
-        };
-        total = total.checked_add(number.checked_mul(unit)?)?;
-        rest = &rest[end + 1..];
-    }
-    (!text.is_empty()).then_some(total)
+    age_seconds(known.ok_or("known filters are until=DURATION and unused-for=DURATION")?)
 }
 
 #[derive(Debug, Subcommand)]

@@ -188,11 +188,40 @@ impl FromStr for UlimitArg {
     }
 }
 
+/// How long ago, as Go writes a duration.
+pub fn age(text: &str) -> Result<std::time::Duration, String> {
+    Ok(std::time::Duration::from_secs(u64::try_from(age_seconds(text)?).unwrap_or_default()))
+}
+
+/// The same in seconds.
+pub fn age_seconds(text: &str) -> Result<i64, String> {
+    seconds(text).ok_or_else(|| format!("{text:?} is no duration such as 24h or 1h30m"))
+}
+
+/// The seconds of a duration as Go writes it: `1h30m`, `45s`.
+fn seconds(text: &str) -> Option<i64> {
+    let mut total = 0i64;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let end = rest.find(|letter: char| !letter.is_ascii_digit())?;
+        let number: i64 = rest[..end].parse().ok()?;
+        let unit = match rest.as_bytes()[end] {
+            b'h' => 3600,
+            b'm' => 60,
+            b's' => 1,
+            _ => return None,
+        };
+        total = total.checked_add(number.checked_mul(unit)?)?;
+        rest = &rest[end + 1..];
+    }
+    (!text.is_empty()).then_some(total)
+}
+
 /// A duration as Go writes it: `1h30m`, `45s`; a number alone is seconds.
 pub fn duration(text: &str) -> Result<std::time::Duration, String> {
     let seconds = match text.parse::<u64>() {
         Ok(seconds) => Some(seconds),
-        Err(_) => super::store::seconds(text).and_then(|seconds| u64::try_from(seconds).ok()),
+        Err(_) => seconds(text).and_then(|seconds| u64::try_from(seconds).ok()),
     };
     match seconds {
         Some(seconds) if seconds > 0 => Ok(std::time::Duration::from_secs(seconds)),

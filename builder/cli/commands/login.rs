@@ -11,7 +11,7 @@ use registry_client::{
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 
 use crate::args::{AuthCheckArgs, AuthCommand, Global, LoginArgs, LogoutArgs};
-use crate::client;
+use crate::client::{self, Additions};
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::host;
@@ -39,8 +39,9 @@ pub fn login(args: &LoginArgs, global: &Global, environment: &Environment) -> Re
     let open = host::open(global, environment, Form::Quiet, None)?;
     let helper = open.session.helper.clone();
     let helper = helper.ok_or_else(|| Failure::new(Category::Host, "credential helpers cannot be run"))?;
-    let client = client::with_login(global, environment, helper.clone(), &args.registry, &credential)
-        .map_err(remote)?;
+    let login =
+        Additions { logins: vec![(args.registry.clone(), credential.clone())], ..Additions::default() };
+    let client = client::open(global, environment, helper.clone(), &login).map_err(remote)?;
     let registry = args.registry.clone();
     let kept = open.work(async move {
         let report = client.check_access(&probe, Access::Pull).await.map_err(Remote)?;

@@ -6,7 +6,7 @@ use builder::request::{Destination, LocalMode, OutputKind};
 use oci::Reference;
 
 use crate::args::{BuildArgs, Global, OutputArg, Trust, parse_output};
-use crate::client;
+use crate::client::{self, Additions};
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::host::Open;
@@ -71,16 +71,16 @@ pub fn trust(
     global: &Global,
     environment: &Environment,
 ) -> Result<(), Failure> {
-    let mut hosts = Vec::new();
+    let mut additions = Additions::default();
     for arg in outputs.iter().filter(|arg| arg.trust == Trust::Insecure) {
         let names = match arg.output.names.is_empty() {
             true => tags(args)?,
             false => arg.output.names.clone(),
         };
-        hosts.extend(names.iter().map(|name| name.repository().registry.clone()));
+        additions.insecure.extend(names.iter().map(|name| name.repository().registry.clone()));
     }
-    if let (false, Some(helper)) = (hosts.is_empty(), &open.session.helper) {
-        open.session.client = client::open_trusting(global, environment, helper.clone(), &hosts)
+    if let (false, Some(helper)) = (additions.insecure.is_empty(), &open.session.helper) {
+        open.session.client = client::open(global, environment, helper.clone(), &additions)
             .map_err(|error| Failure::from_error(builder::error::Category::Usage, &error))?;
     }
     Ok(())

@@ -1,10 +1,9 @@
 //! `rbuild sync`.
 
 use std::fmt::Write as _;
-use std::time::Instant;
 
 use builder::error::Category;
-use builder::event::{Ending, Event, StepId};
+use builder::event::StepId;
 use builder::sync::{Planned, Scope, SyncError, SyncList, SyncPlan, SyncSource, SyncTarget, plan_sync};
 use builder::toolchain::{self, CopyOptions, Referrers};
 use builder::{Categorised, Session};
@@ -30,7 +29,7 @@ pub fn run(args: &SyncArgs, global: &Global, environment: &Environment) -> Resul
     let mut open = host::open(global, environment, form, None)?;
     if let (SyncSource::List(list), Some(helper)) = (&source, &open.session.helper) {
         let additions = additions(list);
-        open.session.client = client::open_with(global, environment, helper.clone(), &additions)
+        open.session.client = client::open(global, environment, helper.clone(), &additions)
             .map_err(|error| Failure::from_error(Category::Usage, &error))?;
     }
     let session = open.session.clone();
@@ -89,19 +88,10 @@ async fn copy_one(
     options: &CopyOptions,
     step: StepId,
 ) -> Result<Digest, SyncError> {
-    let (began, title) = (Instant::now(), format!("copy {} to {}", planned.from, planned.to));
-    session.events.send(Event::Planned { step, title, span: None }).await;
-    session.events.send(Event::Started { step }).await;
-    let copied = toolchain::copy(session, &planned.from, &planned.to, options, step).await;
-    let ending = match &copied {
-        Ok(_) => Ending::Done,
-        Err(error) => Ending::Failed(error.to_string()),
-    };
-    session.events.send(Event::Finished { step, ending, took: began.elapsed() }).await;
-    copied.map(|copied| copied.top.digest).map_err(|source| SyncError::Copy {
-        from: planned.from.to_string(),
-        to: planned.to.to_string(),
-        source,
+    let title = format!("copy {} to {}", planned.from, planned.to);
+    let copy = toolchain::copy(session, &planned.from, &planned.to, options, step);
+    host::shown(&session.events, step, title, copy).await.map(|copied| copied.top.digest).map_err(|source| {
+        SyncError::Copy { from: planned.from.to_string(), to: planned.to.to_string(), source }
     })
 }
 

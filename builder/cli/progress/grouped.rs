@@ -11,12 +11,10 @@ use std::time::{Duration, Instant, SystemTime};
 use builder::event::{Ending, Event, StepId};
 use graph::Severity;
 
-use super::{Lines, printable};
+use super::{Lines, SILENCE, printable};
 
 /// Lines of a step that wait for its turn; the store has all of them.
 const WAITING: usize = 2000;
-/// How long a step may be silent before it is said that it still runs.
-const SILENCE: Duration = Duration::from_secs(30);
 
 /// Whose marks begin and end a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,6 +7,7 @@ mod terminal;
 
 use std::io::{IsTerminal, Write};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 pub use grouped::Marks;
 pub use plain::bytes;
@@ -16,6 +17,9 @@ use builder::event::Event;
 
 use crate::args::ProgressArg;
 use crate::environment::Environment;
+
+/// How long a step may be silent before it is said that it still runs.
+const SILENCE: Duration = Duration::from_secs(30);
 
 /// How progress is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

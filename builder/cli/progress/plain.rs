@@ -7,10 +7,8 @@ use std::time::{Duration, Instant};
 use builder::event::{Ending, Event, StepId};
 use graph::Severity;
 
-use super::{Lines, printable};
+use super::{Lines, SILENCE, printable};
 
-/// How long a step may be silent before it is said that it still runs.
-const SILENCE: Duration = Duration::from_secs(30);
 /// A transfer is mentioned at most this often.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 
