@@ -6,6 +6,9 @@ use std::path::PathBuf;
 /// Variables that carry proxies; they reach every step and never a key.
 const PROXIES: [&str; 5] = ["HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY"];
 
+/// Variable that says where the store is.
+pub const ROOT: &str = "RBUILD_ROOT";
+
 /// What the environment says.
 pub struct Environment {
     variables: BTreeMap<String, String>,
@@ -52,6 +55,9 @@ impl Environment {
 
     /// Where the store is when no option says it.
     pub fn default_root(&self, is_root: bool) -> Option<PathBuf> {
+        if let Some(root) = self.path(ROOT) {
+            return Some(root);
+        }
         if let Some(data) = self.path("XDG_DATA_HOME") {
             return Some(data.join("rbuild"));
         }
@@ -86,6 +92,7 @@ mod tests {
         for (variables, is_root, expected) in [
             (&[("HOME", "/home/u")][..], false, Some("/home/u/.local/share/rbuild")),
             (&[("HOME", "/home/u"), ("XDG_DATA_HOME", "/d")], false, Some("/d/rbuild")),
+            (&[("HOME", "/root"), ("XDG_DATA_HOME", "/d"), ("RBUILD_ROOT", "/s")], true, Some("/s")),
             (&[("HOME", "/root")], true, Some("/var/lib/rbuild")),
             (&[], false, None),
         ] {

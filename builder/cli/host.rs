@@ -8,7 +8,7 @@ use builder::error::{Categorised, Category};
 use builder::event::{Ending, Event, StepId};
 use builder::{EventSink, HostFacts, Session};
 use layer_store::{IdRange, IdRanges, Mode, OpenOptions, Store, mode_of_store};
-use runtime_exec::{Host, HostMode, HostOptions, IdMapping};
+use runtime_exec::{Host, HostMode, HostOptions, IdMapping, Mounts, OutsideHelper};
 
 use crate::args::Global;
 use crate::client::{self, Additions};
@@ -30,17 +30,24 @@ pub struct Open {
 /// The store alone, for commands that need no registry and run nothing.
 pub struct Local {
     pub store: Store,
+    pub helper: OutsideHelper,
 }
 
 /// Enters the host's namespaces and opens the store, and nothing else.
 pub fn open_local(global: &Global, environment: &Environment) -> Result<Local, Failure> {
-    let (store, _) = enter(global, environment)?;
-    Ok(Local { store })
+    open_local_with(Mounts::Own, global, environment)
 }
 
-fn enter(global: &Global, environment: &Environment) -> Result<(Store, Host), Failure> {
+/// The same, among the mounts of whoever is to see what is mounted.
+pub fn open_local_with(mounts: Mounts, global: &Global, environment: &Environment) -> Result<Local, Failure> {
+    let (store, host) = enter(mounts, global, environment)?;
+    Ok(Local { store, helper: host.helper() })
+}
+
+fn enter(mounts: Mounts, global: &Global, environment: &Environment) -> Result<(Store, Host), Failure> {
     let root = store_root(global, environment)?;
-    let host = Host::enter(&options(&root)).map_err(|error| Failure::from_error(Category::Host, &error))?;
+    let options = HostOptions { mounts, ..options(&root) };
+    let host = Host::enter(&options).map_err(|error| Failure::from_error(Category::Host, &error))?;
     Ok((open_store(&root, &host)?, host))
 }
 
@@ -51,7 +58,7 @@ pub fn options(root: &std::path::Path) -> HostOptions {
         Some(Mode::SingleId) => IdMapping::Single,
         Some(Mode::Root | Mode::Mapped) | None => IdMapping::Auto,
     };
-    HostOptions { ids }
+    HostOptions { ids, ..HostOptions::default() }
 }
 
 /// Enters the host's namespaces and opens the store. To be called before any thread is started.
@@ -61,7 +68,18 @@ pub fn open(
     form: Form,
     jobs: Option<usize>,
 ) -> Result<Open, Failure> {
-    let (store, host) = enter(global, environment)?;
+    open_with(Mounts::Own, global, environment, form, jobs)
+}
+
+/// The same, among the mounts of whoever is to see what is mounted.
+pub fn open_with(
+    mounts: Mounts,
+    global: &Global,
+    environment: &Environment,
+    form: Form,
+    jobs: Option<usize>,
+) -> Result<Open, Failure> {
+    let (store, host) = enter(mounts, global, environment)?;
     let root = store.root().to_owned();
     let lease = store.lease().map_err(|error| Failure::from_error(Category::Local, &error))?;
     let client = client::open(global, environment, host.helper(), &Additions::default())

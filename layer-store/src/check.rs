@@ -39,6 +39,7 @@ impl Store {
         check.layers(&below)?;
         check.images()?;
         check.layout()?;
+        check.pins()?;
         Ok(check.found)
     }
 
@@ -198,6 +199,13 @@ impl Check<'_> {
             }
         }
         Ok(None)
+    }
+
+    fn pins(&mut self) -> Result<()> {
+        for path in self.store.damaged_pins()? {
+            self.damaged(&path, "is no description of a mounted image")?;
+        }
+        Ok(())
     }
 
     fn layout(&mut self) -> Result<()> {

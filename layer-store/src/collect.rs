@@ -55,6 +55,7 @@ impl Store {
         }
         let (mut layers, mut blobs) = (kept, HashSet::new());
         layers.extend(self.layers_of_states()?);
+        layers.extend(self.layers_of_pins()?);
         for (_, image) in self.images()? {
             if let Some(document) = &image.index {
                 self.mark_documents(document, &mut blobs);

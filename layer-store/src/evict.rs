@@ -73,7 +73,7 @@ impl Store {
     /// Decides what has to go. `now` is the Unix time that idleness is counted from.
     pub fn plan_eviction(&self, quota: Quota, now: i64) -> Result<EvictionPlan> {
         let usage = self.usage()?;
-        let kept = self.layers_of_images()?;
+        let kept = self.lasting_layers()?;
         let groups = self.grouped_records(&usage)?;
         let mut users: HashMap<LayerId, u64> = HashMap::new();
         for layer in groups.iter().flat_map(|group| &group.layers) {
@@ -144,10 +144,13 @@ impl Store {
         Ok(Evicted::Done { gone, journal, mounts, after })
     }
 
-    fn layers_of_images(&self) -> Result<HashSet<LayerId>> {
+    /// What stays whatever the quota is.
+    fn lasting_layers(&self) -> Result<HashSet<LayerId>> {
         let images = self.images()?.into_iter();
         let variants = images.flat_map(|(_, image)| image.variants);
-        Ok(variants.flat_map(|variant| variant.snapshot.0).collect())
+        let mut layers: HashSet<LayerId> = variants.flat_map(|variant| variant.snapshot.0).collect();
+        layers.extend(self.layers_of_pins()?);
+        Ok(layers)
     }
 }
 

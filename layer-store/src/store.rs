@@ -31,7 +31,7 @@ pub(crate) struct Inner {
 }
 
 const DIRECTORIES: &[&str] =
-    &["blobs", "blobs/sha256", "layers", "images", "mounts", "locks", "leases", "partial", "tmp"];
+    &["blobs", "blobs/sha256", "layers", "images", "mounts", "locks", "leases", "partial", "pins", "tmp"];
 
 /// Images hold setuid programs, which nobody else may reach.
 fn keep_private(root: &Path) -> Result<()> {

@@ -47,8 +47,13 @@ impl Store {
 pub(crate) fn du(top: &Path, seen: &mut HashSet<(u64, u64)>) -> u64 {
     let mut total = 0;
     let mut left = vec![top.to_owned()];
+    let device = std::fs::symlink_metadata(top).map(|metadata| metadata.dev());
     while let Some(path) = left.pop() {
         let Ok(metadata) = std::fs::symlink_metadata(&path) else { continue };
+        // What is mounted below is elsewhere.
+        if metadata.is_dir() && device.as_ref().is_ok_and(|device| *device != metadata.dev()) {
+            continue;
+        }
         if metadata.is_dir() || metadata.nlink() > 1 {
             let new = seen.insert((metadata.dev(), metadata.ino()));
             if !new && !metadata.is_dir() {

@@ -47,10 +47,45 @@ pub enum HostError {
         #[source]
         source: io::Error,
     },
+    /// Mounts are to be seen by others, and this process may not make any.
+    #[error("mounts need the right to mount: run this below `rbuild unshare`")]
+    MayNotMount,
     /// A directory for a probe could not be made.
     #[error("cannot prepare the overlay probe in {path}")]
     Probe {
         /// The directory.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// A mount that is to outlive this process.
+#[derive(Debug, thiserror::Error)]
+pub enum MountError {
+    /// The namespaces of this process cannot be told.
+    #[error("cannot read {path}")]
+    Namespace {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A stack of directories could not be mounted.
+    #[error("cannot mount at {path}")]
+    Mount {
+        /// The mount point, or the directory that was refused.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A mount could not be taken away.
+    #[error("cannot unmount {path}")]
+    Unmount {
+        /// The mount point.
         path: PathBuf,
         /// Why.
         #[source]

@@ -28,6 +28,7 @@ mod gateway;
 mod host;
 mod keeper;
 mod limits;
+mod mounted;
 mod overlay;
 mod reexec;
 mod relay;
@@ -41,12 +42,15 @@ mod sys;
 
 pub use capabilities::{Capabilities, UnknownCapability};
 pub use emulation::KeptNode;
-pub use error::{Failure, HostError, OutsideError, SpawnError, Stage, UnknownResource, WaitError};
+pub use error::{
+    Failure, HostError, MountError, OutsideError, SpawnError, Stage, UnknownResource, WaitError,
+};
 pub use gateway::{Gateway, default_gateway};
 pub use host::{
-    Host, HostMode, HostOptions, IdMapping, IdRange, OutsideCommand, OutsideHelper, OutsideOutput,
+    Host, HostMode, HostOptions, IdMapping, IdRange, Mounts, OutsideCommand, OutsideHelper, OutsideOutput,
 };
 pub use limits::{CpuTime, DeviceRate, Limits, Swap};
+pub use mounted::{MountedAt, Presence, mount_stack, unmount};
 pub use overlay::OverlaySupport;
 pub use reexec::become_child_if_asked;
 pub use relay::relay_terminal;

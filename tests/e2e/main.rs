@@ -34,6 +34,7 @@ mod leftovers;
 mod login;
 mod look;
 mod metamorphic;
+mod mounted;
 mod output_options;
 mod outputs;
 mod platforms;

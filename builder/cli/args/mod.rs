@@ -14,6 +14,7 @@ mod layers;
 mod limits;
 mod login;
 mod manifest;
+mod mount;
 mod output;
 mod registry;
 mod run;
@@ -42,6 +43,7 @@ pub use manifest::{
     ManifestAnnotateArgs, ManifestCommand, ManifestCreateArgs, ManifestInspectArgs, ManifestPushArgs,
     ValidateArgs,
 };
+pub use mount::{MountArgs, UnmountArgs, UnshareArgs};
 pub use output::{OutputArg, Trust, parse_output};
 pub use registry::{CopyArgs, DeleteArgs, DigestArgs, InspectArgs, TagsArgs};
 pub use run::{RunArgs, RunNetwork, StepDeviceArg};
@@ -65,7 +67,7 @@ pub struct Cli {
 /// Options that every command takes, before or after its name.
 #[derive(Clone, Debug, Args)]
 pub struct Global {
-    /// Directory of the store [default: $XDG_DATA_HOME/rbuild, for root /var/lib/rbuild]
+    /// Directory of the store [default: $RBUILD_ROOT, $XDG_DATA_HOME/rbuild, for root /var/lib/rbuild]
     #[arg(long, global = true, value_name = "DIR")]
     pub root: Option<PathBuf>,
     /// Require HTTPS and verify certificates of registries; `false` takes plain HTTP and unknown certificates
@@ -161,6 +163,13 @@ pub enum Command {
     Cat(CatArgs),
     /// Show what differs between two images: files and config
     Diff(DiffArgs),
+    /// Mount an image for reading and print where, or list what is mounted
+    Mount(MountArgs),
+    /// Unmount images
+    #[command(visible_alias = "umount")]
+    Unmount(UnmountArgs),
+    /// Run a command in the user and mount namespace in which the store is used
+    Unshare(UnshareArgs),
     /// Look at results of steps and cache mounts, and remove them one by one
     #[command(subcommand)]
     Cache(KeptCommand),

@@ -19,6 +19,7 @@ mod limits;
 mod login;
 mod look;
 mod manifest;
+mod mount;
 mod outputs;
 mod places;
 mod prune;
@@ -79,6 +80,9 @@ pub fn dispatch(cli: &Cli, environment: &Environment) -> Result<u8, Failure> {
         Command::Tree(args) => look::tree(args, global, environment)?,
         Command::Cat(args) => look::cat(args, global, environment)?,
         Command::Diff(args) => look::diff(args, global, environment)?,
+        Command::Mount(args) => mount::mount(args, global, environment)?,
+        Command::Unmount(args) => mount::unmount(args, global, environment)?,
+        Command::Unshare(args) => mount::unshare(args, global, environment)?,
         Command::Cache(command) => kept::run(command, global, environment)?,
         Command::Store(command) => store::run(command, global, environment)?,
         Command::Context(command) => context::run(command)?,

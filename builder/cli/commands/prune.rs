@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::fmt::Write;
 
+use builder::error::Categorised;
 use builder::history::{self, KnownStep};
+use builder::toolchain;
 use layer_store::{CachedResult, Evicted, EvictionPlan, MountsGo, Quota, Store};
 
 use super::images::local_failure;
@@ -15,7 +17,11 @@ use crate::progress;
 
 /// Removes what no image uses, and results of steps as the options say.
 pub fn run(args: &PruneArgs, global: &Global, environment: &Environment) -> Result<(), Failure> {
-    let store = host::open_local(global, environment)?.store;
+    let local = host::open_local(global, environment)?;
+    let store = local.store;
+    // Images that are no longer mounted hold nothing.
+    toolchain::mounted(&store, &local.helper)
+        .map_err(|error| Failure::from_error(error.category(), &error))?;
     let now = now();
     let plan = store.plan_eviction(quota(args, now), now).map_err(local_failure)?;
     if args.explain || args.dry_run {

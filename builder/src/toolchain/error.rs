@@ -1,9 +1,11 @@
 //! Why a command has no result.
 
 use std::io;
+use std::path::PathBuf;
 
 use layer_store::StoreError;
 use oci::{Platform, Reference};
+use runtime_exec::{MountError, OutsideError};
 use thiserror::Error;
 
 use super::place::PlaceError;
@@ -62,6 +64,18 @@ pub enum ToolError {
         /// The image.
         name: Reference,
     },
+    /// An image could not be mounted or unmounted.
+    #[error(transparent)]
+    Mount(#[from] MountError),
+    /// The process that sees the mounts of others does not answer.
+    #[error(transparent)]
+    Outside(#[from] OutsideError),
+    /// A mount is in the mount namespace of other processes.
+    #[error("{path} is mounted in another mount namespace: unmount it there", path = path.display())]
+    MountedElsewhere {
+        /// The mount point.
+        path: PathBuf,
+    },
     /// A layer's archive cannot be read.
     #[error("layer {layer}: {source}")]
     Archive {
@@ -83,7 +97,9 @@ impl Categorised for ToolError {
             | ToolError::NoImage { .. }
             | ToolError::NoVariant { .. }
             | ToolError::NeverPacked { .. }
+            | ToolError::MountedElsewhere { .. }
             | ToolError::Archive { .. } => Category::Local,
+            ToolError::Mount(_) | ToolError::Outside(_) => Category::Host,
             ToolError::NoCommand { .. } | ToolError::NameInUse { .. } => Category::Usage,
         }
     }

@@ -10,6 +10,7 @@ mod indexes;
 mod inspect;
 mod layers;
 mod look;
+mod mount;
 mod opened;
 mod place;
 mod pull;
@@ -28,6 +29,7 @@ pub use indexes::{EntryChange, Existing, IndexRequest, MadeIndex, annotate_index
 pub use inspect::{Inspected, InspectedConfig, digest, document, inspect};
 pub use layers::{FileReport, LayerReport, layers};
 pub use look::{ChangedFile, Difference, differences};
+pub use mount::{MountedImage, Seen, Unmounting, mount, mounted, unmount_image};
 pub use opened::{OpenImage, open_image};
 pub(crate) use place::{Content, MadeSource, Source, stored_image, stored_referrers};
 pub use place::{

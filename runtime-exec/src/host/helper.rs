@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::id_map::IdRange;
 use crate::channel::Channel;
 use crate::error::OutsideError;
+use crate::mounted::{MountedAt, Presence};
 use crate::reexec::{self, Role};
 
 /// A program to run outside, as the real user, in this process's first surroundings.
@@ -46,6 +47,8 @@ pub(super) enum Request {
     Run(OutsideCommand),
     /// Write the id maps of a process.
     Map { pid: i32, by: MapBy, uids: Vec<IdRange>, gids: Vec<IdRange> },
+    /// Look which mounts are still there.
+    Look(Vec<MountedAt>),
 }
 
 /// Who may write an id map.
@@ -101,6 +104,11 @@ impl OutsideHelper {
             program: command.program.to_string_lossy().into_owned(),
             source: io::Error::from_raw_os_error(errno),
         })
+    }
+
+    /// Whether mounts are still there, in the order in which they were given.
+    pub fn look(&self, mounts: &[MountedAt]) -> Result<Vec<Presence>, OutsideError> {
+        self.ask(&Request::Look(mounts.to_vec())).map_err(OutsideError::Helper)
     }
 
     /// Sends one request over a connection of its own and reads the answer.

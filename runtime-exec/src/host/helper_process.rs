@@ -16,6 +16,7 @@ use super::helper::{
 };
 use super::id_map::{self, IdRange};
 use crate::channel::Channel;
+use crate::mounted;
 
 /// Serves until the main process is gone.
 pub(crate) fn run(channel: Channel) -> i32 {
@@ -43,6 +44,7 @@ fn serve(connection: OwnedFd) {
             let answer = run_program(&command).map_err(|error| error.raw_os_error().unwrap_or(libc::EIO));
             write_frame(&mut connection, &answer)
         }
+        Request::Look(mounts) => write_frame(&mut connection, &mounted::look(&mounts)),
         Request::Map { pid, by, uids, gids } => write_frame(&mut connection, &map(pid, by, &uids, &gids)),
     };
 }

@@ -38,6 +38,15 @@ pub enum IdMapping {
     },
 }
 
+/// Whether this process is where a mapping would lead it, as far as the ids are concerned.
+pub(super) fn is_here(ids: &IdMapping) -> Result<bool, HostError> {
+    Ok(match ids {
+        IdMapping::Auto => true,
+        IdMapping::Single => own_maps().map(|(uids, gids)| is_single(&uids) || is_single(&gids))?,
+        IdMapping::Given { .. } => false,
+    })
+}
+
 /// Both maps of this process.
 pub(super) fn own_maps() -> Result<(Vec<IdRange>, Vec<IdRange>), HostError> {
     Ok((read("/proc/self/uid_map")?, read("/proc/self/gid_map")?))

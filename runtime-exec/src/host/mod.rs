@@ -5,9 +5,14 @@ pub(crate) mod helper_process;
 mod id_map;
 mod user_namespace;
 
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
+use std::process::Command;
 
 use rustix::mount::MountPropagationFlags;
+use rustix::process::WaitOptions;
 use rustix::thread::{CapabilitySet, UnshareFlags};
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +30,18 @@ use crate::sys::clone::unshare;
 pub struct HostOptions {
     /// Whether a user namespace is entered, and with which ids.
     pub ids: IdMapping,
+    /// Where mounts are made.
+    pub mounts: Mounts,
+}
+
+/// Who sees the mounts that this process makes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mounts {
+    /// This process and its children; they end with it.
+    #[default]
+    Own,
+    /// Everybody whom this process shares its mounts with; they stay. It takes the right to mount.
+    Shared,
 }
 
 /// What this process is among the host's users.
@@ -50,20 +67,23 @@ pub struct Host {
 
 impl Host {
     /// Starts the outside helper, enters a user namespace where this process may not mount, and
-    /// unshares the mounts, which from then on still follow the host's but no longer reach it.
+    /// unshares the mounts, which from then on still follow the host's but no longer reach it, unless
+    /// they are to be [shared](Mounts::Shared).
     ///
     /// To be called once, before any thread is started.
     pub fn enter(options: &HostOptions) -> Result<Host, HostError> {
         let helper = OutsideHelper::start().map_err(HostError::Helper)?;
-        let stay = options.ids == IdMapping::Auto && may_mount();
-        if !stay {
-            user_namespace::enter(&options.ids, &helper)?;
+        let stay = may_mount() && id_map::is_here(&options.ids)?;
+        match (options.mounts, stay) {
+            (Mounts::Shared, true) => {}
+            (Mounts::Shared, false) => return Err(HostError::MayNotMount),
+            (Mounts::Own, true) => own_mounts().map_err(HostError::MountNamespace)?,
+            (Mounts::Own, false) => {
+                user_namespace::enter(&options.ids, &helper)?;
+                // Some systems let anyone enter a user namespace, and then allow nothing in it.
+                own_mounts().map_err(user_namespace::refused)?;
+            }
         }
-        own_mounts().map_err(|error| match stay {
-            true => HostError::MountNamespace(error),
-            // Some systems let anyone enter a user namespace, and then allow nothing in it.
-            false => user_namespace::refused(error),
-        })?;
         reexec::protect_executable();
         let maps = id_map::own_maps()?;
         let mode = match () {
@@ -89,13 +109,26 @@ impl Host {
         self.helper.clone()
     }
 
+    /// Becomes another program, which keeps these namespaces. Returns only with an error.
+    pub fn become_program(
+        self,
+        program: &OsStr,
+        arguments: &[OsString],
+        set: &[(&str, &OsStr)],
+    ) -> io::Error {
+        drop(self.helper);
+        // The helper ends when nothing is connected to it, and is nobody's child afterwards.
+        while rustix::process::wait(WaitOptions::empty()).is_ok_and(|ended| ended.is_some()) {}
+        Command::new(program).args(arguments).envs(set.iter().copied()).exec()
+    }
+
     /// Whether directories below `dir` can be stacked with overlayfs, found out by doing it.
     pub fn probe_overlay(dir: &Path) -> Result<OverlaySupport, HostError> {
         overlay::probe(dir)
     }
 }
 
-fn own_mounts() -> std::io::Result<()> {
+fn own_mounts() -> io::Result<()> {
     unshare(UnshareFlags::NEWNS)?;
     let follow = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
     Ok(rustix::mount::mount_change("/", follow)?)

@@ -224,6 +224,7 @@ fn refusal(error: &HostError) -> Refusal {
         HostError::Helper(source) => ("execve(/proc/self/exe)".to_owned(), Some(source)),
         HostError::UserNamespace { source, .. } => ("unshare(CLONE_NEWUSER)".to_owned(), Some(source)),
         HostError::MountNamespace(source) => ("unshare(CLONE_NEWNS)".to_owned(), Some(source)),
+        HostError::MayNotMount => ("mount".to_owned(), None),
         HostError::Read { path, source } => (format!("open({})", path.display()), Some(source)),
         HostError::Probe { path, source } => (format!("mkdir({})", path.display()), Some(source)),
         HostError::NoMapProgram { program } => ((*program).to_owned(), None),

@@ -126,7 +126,7 @@ fn run_mode(mode: &str, dir: &Path, filter: &[&str]) -> usize {
         "single" => IdMapping::Single,
         _ => IdMapping::Auto,
     };
-    let host = match Host::enter(&HostOptions { ids }) {
+    let host = match Host::enter(&HostOptions { ids, ..HostOptions::default() }) {
         Ok(host) => host,
         Err(error) => panic!("mode {mode}: {error}: {:?}", std::error::Error::source(&error)),
     };

@@ -2,6 +2,8 @@
 
 mod rows;
 
+pub use rows::shown;
+
 use std::fmt::Write;
 use std::path::Path;
 
@@ -11,7 +13,7 @@ use builder::toolchain::{self, ChangedFile, Difference, OpenImage, ToolError};
 use layer_store::{Attributes, Entry, Kind, Walk};
 use serde_json::{Value, json};
 
-use self::rows::{Rows, changes, row, shown};
+use self::rows::{Rows, changes, row};
 use super::images::local_failure;
 use crate::args::{CatArgs, DiffArgs, Global, ListForm, LookArgs};
 use crate::environment::Environment;

@@ -93,6 +93,9 @@ fn code_of(error: &ToolError) -> u8 {
         | ToolError::NeverPacked { .. }
         | ToolError::NoCommand { .. }
         | ToolError::NameInUse { .. }
+        | ToolError::Mount(_)
+        | ToolError::Outside(_)
+        | ToolError::MountedElsewhere { .. }
         | ToolError::Archive { .. } => OURS,
     }
 }
