@@ -85,6 +85,7 @@ async fn recorded(
         descriptor: exported.descriptor,
         images: exported.images,
         names: exported.names,
+        pushed: exported.pushed,
         steps: counts,
         build: history::Build::default(),
         warnings: lowered.warnings.clone(),

@@ -13,7 +13,7 @@
 //! - `context`, `file`, `image`, `git`, `exec`: the ops; `export`: the outputs;
 //! - [`history`]: what became of each build, and why a step was not found;
 //! - [`remote`]: contexts and bases that are fetched before there is a graph;
-//! - [`serve`]: the store as a registry; [`sync`]: copies of many images.
+//! - [`serve`]: the store as a registry; [`sync`]: copies of many images; [`signing`]: signatures of images.
 //!
 //! Invariants:
 //! - a step runs at most once in a build, and its result is one value everywhere in that build;
@@ -40,6 +40,7 @@ pub mod request;
 mod sbom;
 pub mod serve;
 pub mod session;
+pub mod signing;
 mod solve;
 pub mod sync;
 pub mod toolchain;

@@ -209,6 +209,8 @@ pub struct BuildOutcome {
     pub images: Vec<BuiltImage>,
     /// Names it was given.
     pub names: Vec<Reference>,
+    /// Names under which it was pushed, with what each stands for there.
+    pub pushed: Vec<(Reference, Descriptor)>,
     /// Steps that ran, and that were found in the cache.
     pub steps: StepCounts,
     /// What became of each step.

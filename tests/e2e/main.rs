@@ -48,6 +48,7 @@ mod road;
 mod save;
 mod semantics;
 mod serve;
+mod signing;
 mod single_id;
 mod squash;
 mod store;

@@ -119,6 +119,9 @@ pub struct BuildArgs {
     /// The same in one option: type=provenance|sbom[,KEY=VALUE…]
     #[arg(long, value_name = "FIELDS")]
     pub attest: Vec<String>,
+    /// Sign what is pushed with this private key, as cosign does
+    #[arg(long, value_name = "FILE|env://NAME")]
+    pub sign: Option<String>,
     /// Write the image's id to FILE
     #[arg(long, value_name = "FILE")]
     pub iidfile: Option<PathBuf>,

@@ -21,6 +21,7 @@ mod run;
 mod save;
 mod security;
 mod serve;
+mod sign;
 mod store;
 mod sync;
 mod values;
@@ -50,6 +51,7 @@ pub use run::{RunArgs, RunNetwork, StepDeviceArg};
 pub use save::{LoadArgs, SaveArgs, SaveForm};
 pub use security::{SecurityArg, Switch};
 pub use serve::{RegistryCommand, ServeArgs};
+pub use sign::{SignArgs, SignatureFormArg, VerifySignatureArgs};
 pub use store::{CatArgs, CheckArgs, DiffArgs, DuArgs, LookArgs, PruneArgs, StoreCommand};
 pub use sync::{SyncArgs, SyncFrom, SyncTo};
 pub use values::{HostAddress, HostArg, LabelArg, SecretArg, SecretFrom, UlimitArg};
@@ -130,6 +132,10 @@ pub enum Command {
     Attach(AttachArgs),
     /// Show what refers to an image
     Discover(DiscoverArgs),
+    /// Sign an image as cosign does with a key
+    Sign(SignArgs),
+    /// Check the signatures of an image with a public key
+    VerifySignature(VerifySignatureArgs),
     /// Log in to a registry, and keep the password
     Login(LoginArgs),
     /// Forget the password for a registry

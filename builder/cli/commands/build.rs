@@ -20,6 +20,7 @@ use super::given;
 use super::outputs;
 use super::places::{self, Places, Sources};
 use super::reproduce;
+use super::sign;
 use crate::args::{BuildArgs, Global, HostAddress, Method, NetworkArg, OutputArg, PullArg, SquashArg};
 use crate::environment::Environment;
 use crate::failure::Failure;
@@ -70,7 +71,11 @@ fn ask(args: &BuildArgs, global: &Global, environment: &Environment) -> Result<(
 
 fn build(args: &BuildArgs, global: &Global, environment: &Environment) -> Result<(), Failure> {
     let form = progress::choose(args.quiet, args.progress, environment).map_err(Failure::usage)?;
-    let built = perform(args, form, global, environment, async |_| Ok(()))?;
+    let key = sign::of_build(args, &outputs::parse(args)?, environment)?;
+    let built = perform(args, form, global, environment, async |session, outcome| match &key {
+        Some(key) => sign::pushed(session, outcome, key).await,
+        None => Ok(()),
+    })?;
     finish(&built.outcome, form, &built.build_file, report::colour(environment));
     Ok(())
 }
@@ -89,7 +94,7 @@ pub fn perform<T>(
     form: Form,
     global: &Global,
     environment: &Environment,
-    then: impl AsyncFnOnce(&Session) -> Result<T, Failure>,
+    then: impl AsyncFnOnce(&Session, &BuildOutcome) -> Result<T, Failure>,
 ) -> Result<Built<T>, Failure> {
     let sources = Sources::find(args)?;
     let mut options = options(args, environment)?;
@@ -107,7 +112,8 @@ pub fn perform<T>(
             let frontend = remembering(frontend, Arc::clone(&build_file));
             let request = request(args, environment, places, options, (&outputs, times), frontend)?;
             let outcome = builder::build(&open.session, request).await.map_err(Stop::Build)?;
-            Ok((outcome, then(&open.session).await?))
+            let after = then(&open.session, &outcome).await?;
+            Ok((outcome, after))
         };
         tokio::select! {
             result = work => result,

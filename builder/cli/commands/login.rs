@@ -204,11 +204,16 @@ fn ask(prompt: &str) -> Result<String, Failure> {
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }
 
-/// Asks without showing what is typed.
+/// Asks for a password.
 fn hidden(prompt: &str) -> Result<Secret, Failure> {
+    hidden_line(prompt, "--password-stdin").map(Secret::new)
+}
+
+/// Asks without showing what is typed. Without a terminal it is said what to give instead.
+pub fn hidden_line(prompt: &str, instead: &str) -> Result<String, Failure> {
     let input = std::io::stdin();
     if !input.is_terminal() {
-        return Err(Failure::usage("standard input is no terminal: give --password-stdin"));
+        return Err(Failure::usage(format!("standard input is no terminal: give {instead}")));
     }
     let before = tcgetattr(&input).map_err(unreadable)?;
     let mut quiet = before.clone();
@@ -218,7 +223,7 @@ fn hidden(prompt: &str) -> Result<Secret, Failure> {
     let restored = tcsetattr(&input, OptionalActions::Flush, &before);
     super::say("\n");
     restored.map_err(unreadable)?;
-    line.map(Secret::new)
+    line
 }
 
 #[cfg(test)]

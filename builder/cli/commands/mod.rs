@@ -27,6 +27,7 @@ mod reproduce;
 mod run;
 mod save;
 mod serve;
+mod sign;
 mod store;
 mod sync;
 mod tags;
@@ -69,6 +70,8 @@ pub fn dispatch(cli: &Cli, environment: &Environment) -> Result<u8, Failure> {
         Command::Flatten(args) => edit::flatten(args, global, environment)?,
         Command::Attach(args) => artifact::attach(args, global, environment)?,
         Command::Discover(args) => artifact::discover(args, global, environment)?,
+        Command::Sign(args) => sign::sign(args, global, environment)?,
+        Command::VerifySignature(args) => sign::verify(args, global, environment)?,
         Command::Login(args) => login::login(args, global, environment)?,
         Command::Logout(args) => login::logout(args, global, environment)?,
         Command::Auth(command) => login::auth(command, global, environment)?,

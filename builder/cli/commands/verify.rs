@@ -21,8 +21,10 @@ const MOST: usize = 50;
 pub fn run(args: &VerifyArgs, global: &Global, environment: &Environment) -> Result<(), Failure> {
     let image = super::place(&args.image)?;
     let given = &args.build;
-    if !given.outputs.is_empty() || given.push || !given.tags.is_empty() {
-        return Err(Failure::usage("verify makes nothing that stays: -o, -t and --push have no place in it"));
+    if !given.outputs.is_empty() || given.push || !given.tags.is_empty() || given.sign.is_some() {
+        return Err(Failure::usage(
+            "verify makes nothing that stays: -o, -t, --push and --sign have no place in it",
+        ));
     }
     let platform = match given.platforms.as_slice() {
         [] => oci::Platform::host(),
@@ -42,7 +44,7 @@ pub fn run(args: &VerifyArgs, global: &Global, environment: &Environment) -> Res
     };
     rustix::process::umask(Mode::from_raw_mode(0o077));
     let form = progress::choose(build.quiet, build.progress, environment).map_err(Failure::usage)?;
-    let built = build::perform(&build, form, global, environment, async |session| {
+    let built = build::perform(&build, form, global, environment, async |session, _| {
         let again = Place::Store(name.clone());
         let compared = toolchain::compare(session, &image, &again, &platform).await;
         forget(session, &name)?;

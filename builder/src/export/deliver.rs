@@ -51,6 +51,8 @@ pub async fn export(session: &Session, request: ExportRequest) -> Result<Exporte
     for plan in &ready {
         if let Ready::Push(plan) = plan {
             push_image(session, plan, request.step).await?;
+            let pushed = plan.names.iter().map(|name| (name.clone(), plan.made.descriptor()));
+            exported.pushed.extend(pushed);
         }
     }
     for one in ready {

@@ -63,6 +63,7 @@ mod tests {
             descriptor: Some(Descriptor::new(MediaType::OciManifest, digest.clone(), 1)),
             images: Vec::new(),
             names: vec!["a:1".parse().unwrap(), "b".parse().unwrap()],
+            pushed: Vec::new(),
         };
         let value = describe(&exported);
         assert_eq!(value["containerimage.config.digest"], json!(digest));

@@ -112,4 +112,6 @@ pub struct Exported {
     pub images: Vec<BuiltImage>,
     /// Names that were given.
     pub names: Vec<Reference>,
+    /// Names under which it was pushed, with what each stands for there.
+    pub pushed: Vec<(Reference, Descriptor)>,
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use oci::{Descriptor, Digest, Document, ImageDocument, Manifest, MediaType};
@@ -61,11 +62,23 @@ pub async fn attach(
         other,
     };
     let manifest = Document::create(MediaType::OciManifest, manifest);
+    let new = BTreeMap::from([(config.digest, empty)]);
+    Ok(write_referrer(session, (&source, subject), manifest, new, step).await?)
+}
+
+/// Writes a manifest that refers to what a place stands for into that place, under its own digest.
+pub(super) async fn write_referrer(
+    session: &Session,
+    (source, subject): (&Source, &Place),
+    manifest: Document<Manifest>,
+    new: BTreeMap<Digest, Bytes>,
+    step: StepId,
+) -> Result<Descriptor, PlaceError> {
     let descriptor = manifest.descriptor().clone();
     let made = Source::Made(Arc::new(MadeSource {
         shown: subject.to_string(),
         top: ImageDocument::Manifest(manifest),
-        new: BTreeMap::from([(config.digest, empty)]),
+        new,
         stored: Some(session.store.clone()),
         parts: Vec::new(),
     }));
@@ -88,10 +101,10 @@ pub async fn attach(
             };
             write(session, &made, &content, subject, step).await?;
         }
-        Place::Either(name) => return Err(PlaceError::Ambiguous { name: name.familiar() }.into()),
+        Place::Either(name) => return Err(PlaceError::Ambiguous { name: name.familiar() }),
         Place::LayoutArchive { .. } | Place::DockerArchive { .. } | Place::Directory(_) => {
             let reason = "nothing can be attached in it; copy it to a registry, the store or a layout";
-            return Err(PlaceError::refused(subject, reason).into());
+            return Err(PlaceError::refused(subject, reason));
         }
     }
     Ok(descriptor)

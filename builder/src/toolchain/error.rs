@@ -9,6 +9,7 @@ use runtime_exec::{MountError, OutsideError};
 use thiserror::Error;
 
 use super::place::PlaceError;
+use super::sign::UnsignedError;
 use crate::error::{Categorised, Category};
 use crate::exec::ExecError;
 use crate::export::ExportError;
@@ -32,6 +33,9 @@ pub enum ToolError {
     /// A place.
     #[error(transparent)]
     Place(#[from] PlaceError),
+    /// It is not signed.
+    #[error(transparent)]
+    Unsigned(#[from] UnsignedError),
     /// The process did not run.
     #[error(transparent)]
     Exec(#[from] ExecError),
@@ -94,6 +98,7 @@ impl Categorised for ToolError {
             ToolError::Exec(error) => error.category(),
             ToolError::Place(error) => error.category(),
             ToolError::Store(_)
+            | ToolError::Unsigned(_)
             | ToolError::NoImage { .. }
             | ToolError::NoVariant { .. }
             | ToolError::NeverPacked { .. }

@@ -16,6 +16,7 @@ mod place;
 mod pull;
 mod push;
 mod run;
+mod sign;
 mod tags;
 mod terminal;
 mod validate;
@@ -39,6 +40,7 @@ pub use place::{
 pub use pull::{PulledImage, pull};
 pub use push::push;
 pub use run::{OnStarted, RunIo, RunOptions, run};
+pub use sign::{SignOptions, SignatureForm, SignedParts, UnsignedError, sign, verify_signature};
 pub use tags::{Deletion, TagsOf, delete, tags};
 pub use terminal::attach as attach_terminal;
 pub use validate::{Depth, Validation, validate};

@@ -90,6 +90,7 @@ fn code_of(error: &ToolError) -> u8 {
         | ToolError::Store(_)
         | ToolError::NoImage { .. }
         | ToolError::NoVariant { .. }
+        | ToolError::Unsigned(_)
         | ToolError::NeverPacked { .. }
         | ToolError::NoCommand { .. }
         | ToolError::NameInUse { .. }

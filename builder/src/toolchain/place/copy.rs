@@ -2,6 +2,7 @@
 
 use oci::{Descriptor, Platform};
 
+use super::beside::copy_tagged;
 use super::content::Content;
 use super::error::PlaceError;
 use super::name::Place;
@@ -64,10 +65,15 @@ pub async fn copy(
         Referrers::Leave => content,
         Referrers::Follow => content.with_referrers(&source).await?,
     };
+    // What speaks about the image is there before the image has its name.
+    let tagged = match options.referrers {
+        Referrers::Leave => 0,
+        Referrers::Follow => copy_tagged(session, (&source, from), &content, to, step).await?,
+    };
     let present = write(session, &source, &content, to, step).await?;
     Ok(Copied {
         top: content.top.descriptor().clone(),
-        documents: content.documents().count() + content.referrers.len(),
+        documents: content.documents().count() + content.referrers.len() + tagged,
         blobs: content.blobs.len(),
         present,
     })

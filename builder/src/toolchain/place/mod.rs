@@ -4,11 +4,13 @@
 //! - `source`: a place opened for reading, with its documents and blobs;
 //! - `content`: all that an image consists of, found by walking its documents;
 //! - `copy`: from a source to any place, byte for byte; one file for each kind of target;
+//! - `beside`: what stands under tags that are made of an image's digest;
 //! - `save` and `load`: several images at once, between the store and one file.
 //!
 //! Invariants: documents are never written anew; every blob is held against digest and size on its
 //! way; what makes an image visible is written last.
 
+mod beside;
 mod content;
 mod copy;
 mod docker;
@@ -31,6 +33,7 @@ mod to_registry;
 mod to_store;
 mod verified;
 
+pub(crate) use beside::{beside, open_if_there, tag_of};
 pub(crate) use content::Content;
 pub(crate) use copy::write;
 pub use copy::{Copied, CopyOptions, Referrers, copy};

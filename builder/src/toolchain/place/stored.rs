@@ -52,6 +52,11 @@ impl StoreSource {
         Ok(Some(Self { store, client, name: name.clone(), top, made }))
     }
 
+    /// Whether it was packed for being read, and the store does not know its manifest yet.
+    pub(crate) fn is_packed_anew(&self) -> bool {
+        !self.made.is_empty()
+    }
+
     pub(super) fn name(&self) -> &Reference {
         &self.name
     }
