@@ -1,6 +1,7 @@
 //! The binary `rbuild`: the only place that prints, exits and reads the environment.
 
 mod args;
+mod browse;
 mod client;
 mod commands;
 mod environment;

@@ -14,6 +14,7 @@ mod support;
 mod attestations;
 mod bad_input;
 mod broken;
+mod browse;
 mod cache;
 mod call;
 mod commands;

@@ -29,6 +29,17 @@ pub struct LayersArgs {
     pub max_wasted: Option<WasteLimit>,
 }
 
+#[derive(Debug, Args)]
+#[command(after_help = PLACES)]
+pub struct BrowseArgs {
+    /// The image; a bare name is the store's, else the registry's
+    #[arg(value_name = "PLACE")]
+    pub image: String,
+    /// Platform, of an image for several
+    #[arg(long, value_name = "OS/ARCH")]
+    pub platform: Option<String>,
+}
+
 /// How much may be wasted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WasteLimit {

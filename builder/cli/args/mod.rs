@@ -37,7 +37,7 @@ pub use debug::DebugArgs;
 pub use edit::{AppendArgs, AttachArgs, DiscoverArgs, EditTarget, FlattenArgs, MutateArgs, RebaseArgs};
 pub use history::{ExplainArgs, HistoryCommand, HistoryLsArgs, HistoryShowArgs, LogsArgs};
 pub use kept::{KeptArgs, KeptCommand};
-pub use layers::LayersArgs;
+pub use layers::{BrowseArgs, LayersArgs};
 pub use limits::{LimitArgs, RateArg};
 pub use login::{AuthCheckArgs, AuthCommand, LoginArgs, LogoutArgs};
 pub use manifest::{
@@ -152,6 +152,8 @@ pub enum Command {
     Verify(Box<VerifyArgs>),
     /// Show an image's layers: digest, size, instruction, files and waste
     Layers(LayersArgs),
+    /// Look at an image's layers and files on the whole terminal
+    Browse(BrowseArgs),
     /// Run a command in a new container made from an image
     Run(RunArgs),
     /// Remove images from the store

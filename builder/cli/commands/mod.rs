@@ -2,6 +2,7 @@
 
 mod artifact;
 mod asked;
+mod browse;
 mod build;
 mod call;
 mod context;
@@ -79,6 +80,7 @@ pub fn dispatch(cli: &Cli, environment: &Environment) -> Result<u8, Failure> {
         Command::Validate(args) => manifest::validate(args, global, environment)?,
         Command::Verify(args) => verify::run(args, global, environment)?,
         Command::Layers(args) => layers::run(args, global, environment)?,
+        Command::Browse(args) => browse::run(args, global, environment)?,
         Command::Ls(args) => look::ls(args, global, environment)?,
         Command::Tree(args) => look::tree(args, global, environment)?,
         Command::Cat(args) => look::cat(args, global, environment)?,

@@ -81,7 +81,8 @@ pub fn unmount(args: &UnmountArgs, global: &Global, environment: &Environment) -
     Ok(())
 }
 
-fn failure(error: ToolError) -> Failure {
+/// A failure of what the plain commands do.
+pub fn failure(error: ToolError) -> Failure {
     Failure::from_error(error.category(), &error)
 }
 
