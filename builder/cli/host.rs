@@ -6,11 +6,12 @@ use std::time::Instant;
 
 use builder::error::{Categorised, Category};
 use builder::event::{Ending, Event, StepId};
+use builder::exec::{Snapshotter, WhyCopies};
 use builder::{EventSink, HostFacts, Session};
-use layer_store::{IdRange, IdRanges, Mode, OpenOptions, Store, mode_of_store};
-use runtime_exec::{Host, HostMode, HostOptions, IdMapping, Mounts, OutsideHelper};
+use layer_store::{IdRange, IdRanges, Mode, Mounting, OpenOptions, Store, mode_of_store};
+use runtime_exec::{Host, HostMode, HostOptions, IdMapping, Mounts, OutsideHelper, OverlaySupport};
 
-use crate::args::Global;
+use crate::args::{Global, SnapshotterArg};
 use crate::client::{self, Additions};
 use crate::commands;
 use crate::environment::Environment;
@@ -80,7 +81,7 @@ pub fn open_with(
     jobs: Option<usize>,
 ) -> Result<Open, Failure> {
     let (store, host) = enter(mounts, global, environment)?;
-    let root = store.root().to_owned();
+    let facts = facts(&host, &store, global.snapshotter)?;
     let lease = store.lease().map_err(|error| Failure::from_error(Category::Local, &error))?;
     let client = client::open(global, environment, host.helper(), &Additions::default())
         .map_err(|error| Failure::from_error(Category::Usage, &error))?;
@@ -96,7 +97,7 @@ pub fn open_with(
         lease,
         client,
         helper: Some(host.helper()),
-        host: facts(&host, &root)?,
+        host: facts,
         events,
         jobs: jobs.unwrap_or_else(default_jobs),
     };
@@ -151,10 +152,36 @@ impl Open {
     }
 }
 
-fn facts(host: &Host, root: &std::path::Path) -> Result<HostFacts, Failure> {
-    let overlay = Host::probe_overlay(root).map_err(|error| Failure::from_error(Category::Host, &error))?;
+fn facts(host: &Host, store: &Store, wanted: SnapshotterArg) -> Result<HostFacts, Failure> {
+    let snapshotter = snapshotter(store, wanted)?;
     let resolv_conf = std::fs::read("/etc/resolv.conf").unwrap_or_default().into();
-    Ok(HostFacts { mode: host.mode(), overlay, resolv_conf })
+    Ok(HostFacts { mode: host.mode(), snapshotter, resolv_conf })
+}
+
+/// Overlay mounts where the place of the store allows them, unless the user wants it otherwise.
+fn snapshotter(store: &Store, wanted: SnapshotterArg) -> Result<Snapshotter, Failure> {
+    let cause = match (wanted, store.mounting()) {
+        (SnapshotterArg::Copy, _) => return Ok(Snapshotter::Copy(WhyCopies::Asked)),
+        (SnapshotterArg::Auto | SnapshotterArg::Overlay, Mounting::Impossible) => {
+            format!("the file system of {} refuses the marks of overlayfs", store.root().display())
+        }
+        (SnapshotterArg::Auto | SnapshotterArg::Overlay, Mounting::Possible) => {
+            let probed = Host::probe_overlay(store.root());
+            match probed.map_err(|error| Failure::from_error(Category::Host, &error))? {
+                OverlaySupport::Works => return Ok(Snapshotter::Overlay),
+                OverlaySupport::Refused { what, errno, hint } => {
+                    let error = std::io::Error::from_raw_os_error(errno);
+                    format!("{what} is refused: {error} ({hint})")
+                }
+            }
+        }
+    };
+    match wanted {
+        SnapshotterArg::Overlay => {
+            Err(Failure::new(Category::Host, &format!("--snapshotter=overlay: {cause}")))
+        }
+        SnapshotterArg::Auto | SnapshotterArg::Copy => Ok(Snapshotter::refused(cause)),
+    }
 }
 
 /// Does work that is shown as a step.

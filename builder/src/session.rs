@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use layer_store::{Lease, Store};
 use registry_client::Client;
-use runtime_exec::{HostMode, OutsideHelper, OverlaySupport};
+use runtime_exec::{HostMode, OutsideHelper};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
 use crate::event::{Event, StepId};
+use crate::exec::Snapshotter;
 use crate::history::Recorder;
 use tail::Tails;
 
@@ -38,8 +39,8 @@ pub struct Session {
 pub struct HostFacts {
     /// Root, or a user namespace.
     pub mode: HostMode,
-    /// Whether steps can run on overlay mounts.
-    pub overlay: OverlaySupport,
+    /// How steps get a tree to write on.
+    pub snapshotter: Snapshotter,
     /// Content of the host's `/etc/resolv.conf`.
     pub resolv_conf: bytes::Bytes,
 }

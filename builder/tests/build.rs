@@ -37,7 +37,7 @@ fn place() -> Place {
         jobs: 2,
         host: HostFacts {
             mode: runtime_exec::HostMode::Root,
-            overlay: runtime_exec::OverlaySupport::Works,
+            snapshotter: builder::exec::Snapshotter::Overlay,
             resolv_conf: Bytes::new(),
         },
     };

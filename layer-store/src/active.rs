@@ -1,5 +1,6 @@
-//! A layer that a step writes through an overlay mount, and what becomes of it.
+//! A layer that a step writes, through an overlay mount or on a copy of the tree, and what becomes of it.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -7,24 +8,50 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, FileType, Stat, statat};
 
 use crate::attributes::{Attributes, Kind};
+use crate::copied::Originals;
 use crate::copy::DataRanges;
 use crate::disk::{make_dir, remove_tree};
 use crate::error::{At, Result, StoreError};
 use crate::layers::{Meta, Origin};
+use crate::marks::is_whiteout;
 use crate::tree::{Tree, timestamps};
-use crate::truth::{self, Aside, file_type, get_xattr, is_whiteout, read_aside};
+use crate::truth::{self, Aside, file_type, get_xattr, read_aside};
 use crate::view::StackView;
 use crate::walk::{check_depth, names};
 use crate::writer::root_attributes;
-use crate::{LayerId, Lease, Snapshot};
+use crate::{KeptNode, LayerId, Lease, Snapshot};
 
-/// The directories of an overlay mount on top of a snapshot. They serve one mount. Dropping it discards them.
+/// What a step writes upon a snapshot. It serves one step. Dropping it discards it.
 #[derive(Debug)]
 pub struct ActiveLayer {
     lease: Lease,
     dir: PathBuf,
     base: Snapshot,
-    lower: Vec<PathBuf>,
+    form: Form,
+}
+
+#[derive(Debug)]
+enum Form {
+    /// The directories of an overlay mount.
+    Overlay { lower: Vec<PathBuf> },
+    /// A copy of the whole tree.
+    Copy(Originals),
+}
+
+/// What the root directory of a step is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ActiveRoot {
+    /// An overlay mount.
+    Overlay {
+        /// Read-only directories, bottom first; never empty.
+        lower: Vec<PathBuf>,
+        /// The directory that takes the changes.
+        upper: PathBuf,
+        /// The work directory of the mount.
+        work: PathBuf,
+    },
+    /// One directory with everything in it.
+    Directory(PathBuf),
 }
 
 impl Lease {
@@ -35,7 +62,7 @@ impl Lease {
         for path in [dir.clone(), dir.join("fs"), dir.join("work")] {
             make_dir(&path)?;
         }
-        let mut tree = Tree::open(&dir.join("fs"), self.store().mode())?;
+        let mut tree = Tree::open(&dir.join("fs"), self.store().marks())?;
         tree.directory(Path::new(""), &root_attributes(&view)?)?;
         tree.date_directories()?;
         let mut lower: Vec<PathBuf> = base.distinct().0.iter().map(|id| self.store().layer_dir(id)).collect();
@@ -45,24 +72,56 @@ impl Lease {
             make_dir(&empty)?;
             lower.push(empty);
         }
-        Ok(ActiveLayer { lease: self.clone(), dir, base: base.clone(), lower })
+        Ok(ActiveLayer { lease: self.clone(), dir, base: base.clone(), form: Form::Overlay { lower } })
+    }
+
+    /// Copies the whole tree of a snapshot, for a step where overlayfs cannot be had. The layer that comes of
+    /// it is the one that a mount gives, but for this: each name is a file of its own in the copy, so a step
+    /// does not see which names of the snapshot were one file.
+    pub fn copy(&self, base: &Snapshot) -> Result<ActiveLayer> {
+        let view = self.store().stack(base)?;
+        let dir = self.scratch("active");
+        for path in [dir.clone(), dir.join("fs")] {
+            make_dir(&path)?;
+        }
+        let mut active = ActiveLayer {
+            lease: self.clone(),
+            base: base.clone(),
+            form: Form::Copy(Originals::default()),
+            dir: dir.clone(),
+        };
+        active.form = Form::Copy(Originals::copy(&view, &dir.join("fs"), self.store().marks())?);
+        Ok(active)
     }
 }
 
 impl ActiveLayer {
-    /// The upper directory.
+    /// What to make the step's root directory of.
+    pub fn root(&self) -> ActiveRoot {
+        match &self.form {
+            Form::Overlay { lower } => {
+                ActiveRoot::Overlay { lower: lower.clone(), upper: self.upper(), work: self.work() }
+            }
+            Form::Copy(_) => ActiveRoot::Directory(self.upper()),
+        }
+    }
+
+    /// Files of the root directory that cannot carry their true owners themselves.
+    pub fn kept_nodes(&self) -> Result<Vec<KeptNode>> {
+        match &self.form {
+            Form::Overlay { .. } => self.lease.store().kept_nodes(&self.base),
+            Form::Copy(originals) => originals.kept_nodes(&self.upper()),
+        }
+    }
+
+    /// The directory that takes the changes.
     pub fn upper(&self) -> PathBuf {
         self.dir.join("fs")
     }
 
-    /// The work directory.
+    /// The work directory of an overlay mount.
     pub fn work(&self) -> PathBuf {
         self.dir.join("work")
-    }
-
-    /// The lower directories, bottom first; never empty.
-    pub fn lower(&self) -> &[PathBuf] {
-        &self.lower
     }
 
     /// Where to write the true attributes of what the step made and the file system refuses to keep:
@@ -79,8 +138,15 @@ impl ActiveLayer {
             remove_tree(&spent)?;
         }
         let view = self.lease.store().stack(&self.base)?;
-        let opaque = format!("{}opaque", self.lease.store().mode().overlay_prefix());
-        let aside = self.aside()?;
+        let marks = self.lease.store().marks();
+        let reported = self.aside()?;
+        let aside = match &self.form {
+            Form::Overlay { .. } => reported.unwrap_or_default(),
+            Form::Copy(originals) => {
+                on_a_long_stack(|| originals.leave_changes(&self.upper(), &view, marks, reported))?
+            }
+        };
+        let opaque = marks.opaque();
         let mut pass = Normalise { upper: self.upper(), base: view, opaque, aside, hides: false };
         let pass = on_a_long_stack(move || pass.directory(Path::new(""), true).map(|_| pass))?;
         let hides = pass.hides.then(|| self.base.clone());
@@ -95,11 +161,12 @@ impl ActiveLayer {
         Ok(id)
     }
 
-    fn aside(&self) -> Result<Aside> {
+    /// What the supervisor of the step's users wrote down, where there was one.
+    fn aside(&self) -> Result<Option<Aside>> {
         let path = self.attributes_file();
         match std::fs::read(&path) {
-            Ok(text) => read_aside(&text).ok_or_else(|| StoreError::path(&path, "is damaged")),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Aside::new()),
+            Ok(text) => read_aside(&text).map(Some).ok_or_else(|| StoreError::path(&path, "is damaged")),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error).at(&path),
         }
     }
@@ -115,7 +182,7 @@ impl Drop for ActiveLayer {
 struct Normalise {
     upper: PathBuf,
     base: StackView,
-    opaque: String,
+    opaque: OsString,
     /// What the upper directory could not keep.
     aside: Aside,
     hides: bool,
@@ -175,10 +242,10 @@ impl Normalise {
         upper: &Stat,
         below: Option<Attributes>,
     ) -> Result<bool> {
-        let mark = get_xattr(host, self.opaque.as_ref())?;
+        let mark = get_xattr(host, &self.opaque)?;
         let opaque = mark.as_deref() == Some(b"y");
         if mark.is_some() && (below.is_none() || !opaque) {
-            rustix::fs::lremovexattr(host, &*self.opaque).at(host)?;
+            rustix::fs::lremovexattr(host, &self.opaque).at(host)?;
         }
         let merges = below.is_some() && !opaque;
         self.hides |= below.is_some() && opaque;
@@ -223,7 +290,7 @@ fn on_a_long_stack<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T
     })
 }
 
-fn stat(host: &Path) -> Result<Stat> {
+pub(crate) fn stat(host: &Path) -> Result<Stat> {
     statat(CWD, host, AtFlags::SYMLINK_NOFOLLOW).at(host)
 }
 

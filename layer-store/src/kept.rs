@@ -15,6 +15,8 @@ pub struct KeptNode {
     pub uid: u32,
     /// Its group.
     pub gid: u32,
+    /// When it came to be, where a step may remove it and its number may serve again: seconds and nanoseconds.
+    pub born: Option<(i64, u32)>,
 }
 
 impl Store {
@@ -30,7 +32,7 @@ impl Store {
                     other => other.at(&host)?,
                 };
                 let (uid, gid) = truth.owner(found.st_uid, found.st_gid);
-                nodes.push(KeptNode { inode: found.st_ino, uid, gid });
+                nodes.push(KeptNode { inode: found.st_ino, uid, gid, born: None });
             }
         }
         Ok(nodes)

@@ -76,7 +76,7 @@ impl Lease {
             make_dir(&pin.dir.join(name))?;
         }
         // The root of the merged tree looks like the topmost directory.
-        let mut head = Tree::open(&pin.dir.join(HEAD), store.mode())?;
+        let mut head = Tree::open(&pin.dir.join(HEAD), store.marks())?;
         head.directory(Path::new(""), &root_attributes(&view)?)?;
         head.date_directories()?;
         pin.lower.push(pin.dir.join(EMPTY));

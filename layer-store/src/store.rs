@@ -11,6 +11,7 @@ use crate::disk::{boot_id, make_dir, remove_tree};
 use crate::error::{At, Result};
 use crate::index::Index;
 use crate::lock::{Hold, Lock};
+use crate::marks::Marks;
 use crate::sheet::Sheets;
 use crate::truth::{ACL_ACCESS, ACL_DEFAULT};
 use crate::version::{OpenOptions, check_or_create};
@@ -24,10 +25,20 @@ pub struct Store(pub(crate) Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) root: PathBuf,
     pub(crate) mode: Mode,
+    marks: Marks,
     pub(crate) boot: String,
     pub(crate) index: Index,
     pub(crate) sheets: Sheets,
     notices: Mutex<Vec<String>>,
+}
+
+/// Whether the layers of a store can be stacked with overlayfs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mounting {
+    /// They can, where the host lets it be mounted.
+    Possible,
+    /// Its file system refused overlay's marks when the store was made, so layers have marks of the store's own.
+    Impossible,
 }
 
 const DIRECTORIES: &[&str] =
@@ -66,12 +77,13 @@ impl Store {
             forget_access_lists(&root.join(name));
         }
         let opening = Lock::take(&root.join("locks/open"), Hold::Exclusive)?;
-        check_or_create(&root, &root.join("tmp"), options)?;
+        let marks = check_or_create(&root, &root.join("tmp"), options)?;
         crate::layout::create(&root)?;
         let (index, notice) = Index::open(&root)?;
         drop(opening);
         let store = Self(Arc::new(Inner {
             mode: options.mode,
+            marks,
             boot: boot_id(),
             index,
             sheets: Sheets::default(),
@@ -90,6 +102,18 @@ impl Store {
     /// With which rights it is used.
     pub fn mode(&self) -> Mode {
         self.0.mode
+    }
+
+    pub(crate) fn marks(&self) -> Marks {
+        self.0.marks
+    }
+
+    /// Whether overlayfs can make use of its layers.
+    pub fn mounting(&self) -> Mounting {
+        match self.0.marks {
+            Marks::Overlay(_) => Mounting::Possible,
+            Marks::Own => Mounting::Impossible,
+        }
     }
 
     /// What the user should hear about the store (a damaged index that was set aside …), once.

@@ -4,7 +4,7 @@
 //! component is only ever created, never opened through. Each inode is created once, in its final place.
 
 use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -20,7 +20,8 @@ use rustix::io::Errno;
 use crate::attributes::{Attributes, Kind, Time};
 use crate::error::{At, Result, StoreError};
 use crate::give::{Made, Target, give};
-use crate::truth::{ACL_DEFAULT, Aside, KeptKind, Truth, file_type, is_whiteout};
+use crate::marks::{Marks, is_whiteout};
+use crate::truth::{ACL_DEFAULT, Aside, KeptKind, Truth, file_type};
 
 /// Longest path inside a layer, in bytes; the rest of `PATH_MAX` is for the store's own directories.
 const PATH_LIMIT: usize = 3584;
@@ -65,7 +66,7 @@ pub(crate) struct Tree {
     host: PathBuf,
     root: Arc<OwnedFd>,
     last: Option<(PathBuf, Arc<OwnedFd>)>,
-    opaque: OsString,
+    marks: Marks,
     pub(crate) aside: Aside,
     times: BTreeMap<PathBuf, Time>,
     /// What new files may have by themselves.
@@ -76,13 +77,13 @@ const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags
 
 impl Tree {
     /// Opens an existing, empty directory as the root of a tree.
-    pub(crate) fn open(host: &Path, mode: crate::Mode) -> Result<Self> {
+    pub(crate) fn open(host: &Path, marks: Marks) -> Result<Self> {
         let root = openat(CWD, host, DIRECTORY | OFlags::RDONLY, Bits::empty()).at(host)?;
         Ok(Self {
             host: host.to_owned(),
             root: Arc::new(root),
             last: None,
-            opaque: format!("{}opaque", mode.overlay_prefix()).into(),
+            marks,
             aside: Aside::new(),
             times: BTreeMap::new(),
             made: Made::Bare,
@@ -300,7 +301,7 @@ impl Tree {
             Found::Directory => self.opaque(path),
             Found::Nothing => {
                 let (dir, name) = self.parent(path).at(path)?;
-                mknodat(&*dir, name, FileType::CharacterDevice, Bits::empty(), 0).at(path)
+                mknodat(&*dir, name, self.marks.whiteout(), Bits::empty(), 0).at(path)
             }
         }
     }
@@ -308,7 +309,7 @@ impl Tree {
     /// Hides everything that layers below hold in that directory.
     pub(crate) fn opaque(&mut self, path: &Path) -> Result<()> {
         let host = self.host.join(path);
-        rustix::fs::lsetxattr(&host, &self.opaque, b"y", rustix::fs::XattrFlags::empty()).at(&host)
+        rustix::fs::lsetxattr(&host, self.marks.opaque(), b"y", rustix::fs::XattrFlags::empty()).at(&host)
     }
 
     /// Removes what this tree holds under a name, with all below it.

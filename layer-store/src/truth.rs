@@ -140,11 +140,6 @@ fn is_of_the_host(name: &OsStr) -> bool {
     of_the_system || of_security
 }
 
-/// Whether a file is overlay's mark for a deleted name.
-pub(crate) fn is_whiteout(stat: &Stat) -> bool {
-    file_type(stat) == rustix::fs::FileType::CharacterDevice && stat.st_rdev == 0
-}
-
 pub(crate) fn file_type(stat: &Stat) -> rustix::fs::FileType {
     rustix::fs::FileType::from_raw_mode(stat.st_mode)
 }

@@ -93,7 +93,7 @@ impl Lease {
             return Ok(None);
         }
         let aside = std::mem::take(&mut unpacking.tree.aside);
-        let walk = LayerWalk::unnamed(unpacking.dir.join("fs"), aside, self.store().mode());
+        let walk = LayerWalk::unnamed(unpacking.dir.join("fs"), aside, self.store().marks());
         crate::content::of_walk(&walk).map(Some)
     }
 
@@ -154,7 +154,7 @@ impl Unpacking {
         let dir = lease.scratch("unpack");
         make_dir(&dir)?;
         make_dir(&dir.join("fs"))?;
-        let mut tree = Tree::open(&dir.join("fs"), lease.store().mode())?;
+        let mut tree = Tree::open(&dir.join("fs"), lease.store().marks())?;
         tree.directory(Path::new(""), &Attributes::new(Kind::Directory, 0o755))?;
         Ok(Self { lease: lease.clone(), dir, tree, implied: BTreeSet::new(), links_below: BTreeMap::new() })
     }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::disk::{Durable, read_json, replace, to_json};
 use crate::error::{Result, StoreError};
 use crate::ids::random_hex;
+use crate::marks::Marks;
 
 const FORMAT: u64 = 1;
 
@@ -105,6 +106,26 @@ struct Features {
     must_refuse: Vec<String>,
 }
 
+/// Layers with marks that overlayfs does not know, which would be files to it.
+const OWN_MARKS: &str = "own-marks";
+
+impl Features {
+    fn of(marks: Marks) -> Self {
+        let must_refuse = match marks {
+            Marks::Overlay(_) => Vec::new(),
+            Marks::Own => vec![OWN_MARKS.to_owned()],
+        };
+        Self { must_refuse, ..Self::default() }
+    }
+
+    fn marks(&self, mode: Mode) -> Marks {
+        match self.must_refuse.iter().any(|feature| feature == OWN_MARKS) {
+            true => Marks::Own,
+            false => Marks::Overlay(mode),
+        }
+    }
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct Version {
@@ -122,23 +143,26 @@ pub fn mode_of_store(root: &Path) -> Option<Mode> {
     Some(version.mode)
 }
 
-/// Writes `version.json` into a new store, or compares it with what this process needs.
-pub(crate) fn check_or_create(root: &Path, scratch: &Path, options: &OpenOptions) -> Result<()> {
+/// Writes `version.json` into a new store, or compares it with what this process needs. Returns the marks of
+/// its layers.
+pub(crate) fn check_or_create(root: &Path, scratch: &Path, options: &OpenOptions) -> Result<Marks> {
     let path = root.join("version.json");
     let Some(found) = read_json::<serde_json::Value>(&path)? else {
+        let marks = Marks::fitting(scratch, options.mode)?;
         let version = Version {
             format: FORMAT,
             mode: options.mode,
-            xattr_prefix: options.mode.overlay_prefix().to_owned(),
+            xattr_prefix: marks.prefix().to_owned(),
             ids: options.ids.clone(),
-            features: Features::default(),
+            features: Features::of(marks),
         };
-        return replace(
+        replace(
             &path,
             &scratch.join(format!("file-{}", random_hex())),
             &to_json(&path, &version)?,
             Durable::Yes,
-        );
+        )?;
+        return Ok(marks);
     };
     let format = found["format"].as_u64().unwrap_or(0);
     if format != FORMAT {
@@ -146,7 +170,8 @@ pub(crate) fn check_or_create(root: &Path, scratch: &Path, options: &OpenOptions
     }
     let version: Version =
         serde_json::from_value(found).map_err(|source| StoreError::Json { path: path.clone(), source })?;
-    if version.mode != options.mode || version.xattr_prefix != options.mode.overlay_prefix() {
+    let marks = version.features.marks(version.mode);
+    if version.mode != options.mode || version.xattr_prefix != marks.prefix() {
         return Err(StoreError::OtherMode {
             root: root.to_owned(),
             found: version.mode,
@@ -156,8 +181,9 @@ pub(crate) fn check_or_create(root: &Path, scratch: &Path, options: &OpenOptions
     if version.ids != options.ids {
         return Err(StoreError::OtherIds { root: root.to_owned() });
     }
-    if !version.features.must_refuse.is_empty() || !version.features.read_only.is_empty() {
+    let known = Features::of(marks);
+    if version.features.must_refuse != known.must_refuse || !version.features.read_only.is_empty() {
         return Err(StoreError::OtherFormat { root: root.to_owned(), found: format });
     }
-    Ok(())
+    Ok(marks)
 }

@@ -13,10 +13,11 @@ use rustix::io::Errno;
 
 use crate::attributes::{Entry, Kind};
 use crate::error::{At, Result, StoreError};
+use crate::marks::{Marks, is_whiteout};
 use crate::sheet::{Sheet, is_opaque};
-use crate::truth::{self, file_type, is_whiteout};
+use crate::truth::{self, file_type};
 use crate::walk::check_depth;
-use crate::{LayerId, Mode, Snapshot, Store};
+use crate::{LayerId, Snapshot, Store};
 
 /// As many links as Linux follows in one path.
 const LINK_LIMIT: usize = 40;
@@ -49,13 +50,13 @@ impl Store {
     pub fn stack(&self, snapshot: &Snapshot) -> Result<StackView> {
         let sheet = |id: &LayerId| self.sheet(id)?.ok_or_else(|| StoreError::AbsentLayer { id: id.clone() });
         let sheets = snapshot.0.iter().map(sheet).collect::<Result<Vec<_>>>()?;
-        Ok(StackView::of(sheets, self.mode()))
+        Ok(StackView::of(sheets, self.marks()))
     }
 }
 
 impl StackView {
-    pub(crate) fn of(sheets: Vec<Arc<Sheet>>, mode: Mode) -> Self {
-        Self { sheets: Arc::new(sheets), opaque: Arc::new(format!("{}opaque", mode.overlay_prefix()).into()) }
+    pub(crate) fn of(sheets: Vec<Arc<Sheet>>, marks: Marks) -> Self {
+        Self { sheets: Arc::new(sheets), opaque: Arc::new(marks.opaque()) }
     }
 
     pub(crate) fn with(&self, sheet: Sheet) -> Self {
@@ -164,6 +165,11 @@ impl StackView {
         let path = plain(path);
         let merged = self.merged(&path)?.ok_or_else(|| StoreError::path(&path, "does not exist"))?;
         Ok(self.host(&path, &merged))
+    }
+
+    /// Where the file of an entry lies that a walk found at a real path.
+    pub(crate) fn host_of(&self, path: &Path, entry: &Entry) -> PathBuf {
+        self.sheets.get(entry.identity.0).map_or_else(PathBuf::new, |sheet| sheet.host.join(path))
     }
 
     fn host(&self, path: &Path, merged: &Merged) -> PathBuf {

@@ -9,9 +9,10 @@ use rustix::fs::{AtFlags, CWD, FileType, Stat, statat};
 
 use crate::attributes::Attributes;
 use crate::error::{At, Result, StoreError};
+use crate::marks::{Marks, is_whiteout};
 use crate::sheet::Sheet;
 use crate::tree::DEPTH_LIMIT;
-use crate::truth::{self, Aside, file_type, is_whiteout};
+use crate::truth::{self, Aside, file_type};
 use crate::view::StackView;
 use crate::{LayerId, Store};
 
@@ -53,14 +54,14 @@ impl<'a> LayerWalk<'a> {
     }
 
     /// A walk over a layer that has no name yet, as [`LayerWalk::with_marks`].
-    pub(crate) fn unnamed(host: PathBuf, aside: Aside, mode: crate::Mode) -> Self {
+    pub(crate) fn unnamed(host: PathBuf, aside: Aside, marks: Marks) -> Self {
         let sheet = Arc::new(Sheet::changing(host, Arc::new(aside)));
-        Self { sheet, alone: StackView::of(Vec::new(), mode), below: None, root_too: true }
+        Self { sheet, alone: StackView::of(Vec::new(), marks), below: None, root_too: true }
     }
 
     fn new(store: &Store, id: &LayerId, below: Option<&'a StackView>, root_too: bool) -> Result<Self> {
         let sheet = store.sheet(id)?.ok_or_else(|| StoreError::AbsentLayer { id: id.clone() })?;
-        Ok(Self { sheet, alone: StackView::of(Vec::new(), store.mode()), below, root_too })
+        Ok(Self { sheet, alone: StackView::of(Vec::new(), store.marks()), below, root_too })
     }
 
     /// Visits every change: directories before what is in them, deleted names before their siblings, else

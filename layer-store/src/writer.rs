@@ -52,7 +52,7 @@ impl Lease {
         let dir = self.scratch("layer");
         make_dir(&dir)?;
         make_dir(&dir.join("fs"))?;
-        let mut tree = Tree::open(&dir.join("fs"), self.store().mode())?;
+        let mut tree = Tree::open(&dir.join("fs"), self.store().marks())?;
         tree.directory(Path::new(""), &root_attributes(&view)?)?;
         Ok(LayerWriter {
             lease: self.clone(),

@@ -21,6 +21,7 @@ mod commands;
 mod concurrent;
 mod containers;
 mod contexts;
+mod copies;
 mod copy;
 mod debian;
 mod debug;

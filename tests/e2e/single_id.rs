@@ -158,6 +158,8 @@ fn a_user_with_one_id_builds_the_tree_that_root_builds() {
     assert_eq!((owner("home/app/work/made"), owner("l")), ((1000, 1001), (7, 8)));
     assert_eq!((owner("owned/b/c"), owner("disk")), ((60000, 65534), (0, 6)));
 
+    compare(&root, &alone.tree(&["--secret", &secret, "--no-cache", "--snapshotter=copy"]));
+
     let context = alone.path("context");
     alone.ok(&["build", "-q", "--secret", &secret, "-t", "mine", context.to_str().unwrap()]);
     // A container finds them as well, and cannot tell what stands for the devices.

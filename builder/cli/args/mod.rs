@@ -78,6 +78,21 @@ pub struct Global {
     /// Credentials file (containers auth.json or Docker config.json)
     #[arg(long, global = true, value_name = "FILE")]
     pub authfile: Option<PathBuf>,
+    /// What steps write on: an overlay mount upon the layers, or a copy of their tree, of which the changes
+    /// are kept; `auto` copies where overlayfs is refused
+    #[arg(long, global = true, value_name = "HOW", value_enum, default_value = "auto")]
+    pub snapshotter: SnapshotterArg,
+}
+
+/// How steps get a tree to write on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SnapshotterArg {
+    /// Overlay where it works, else copies
+    Auto,
+    /// Overlay mounts, or none
+    Overlay,
+    /// Copies
+    Copy,
 }
 
 #[derive(Debug, Subcommand)]
@@ -323,10 +338,15 @@ fn after_global_options(arguments: &[OsString]) -> usize {
     let mut position = 1;
     while let Some(word) = arguments.get(position).and_then(|word| word.to_str()) {
         match word {
-            "--root" | "--authfile" => position += 2,
+            "--root" | "--authfile" | "--snapshotter" => position += 2,
             "--tls-verify" => position += 1,
             _ if word.starts_with("--root=") => position += 1,
-            _ if word.starts_with("--authfile=") || word.starts_with("--tls-verify=") => position += 1,
+            _ if ["--authfile=", "--tls-verify=", "--snapshotter="]
+                .iter()
+                .any(|name| word.starts_with(name)) =>
+            {
+                position += 1;
+            }
             _ => break,
         }
     }

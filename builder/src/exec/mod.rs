@@ -23,6 +23,7 @@ mod pump;
 mod resources;
 mod run;
 mod sandboxed;
+mod snapshotter;
 mod tail;
 mod user;
 
@@ -33,7 +34,9 @@ pub use error::ExecError;
 pub use etc::{DEFAULT_HOSTNAME, hosts, resolv_conf};
 pub(crate) use identities::identities;
 pub(crate) use kill::{KillSwitch, Wire};
-pub(crate) use prepare::{account, lower_dirs, prepare};
+pub(crate) use prepare::{account, prepare};
 pub use resources::StepResources;
 pub use run::{FailedExec, run_exec};
+pub use snapshotter::{Snapshotter, WhyCopies};
+pub(crate) use snapshotter::{root_of, writable};
 pub use user::{ResolvedUser, UserError, resolve as resolve_user};

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use graph::{Mount, MountKind};
-use layer_store::{ActiveLayer, CacheMount, Snapshot};
+use layer_store::{CacheMount, Snapshot};
 use runtime_exec::{MountSource, MountSpec, ReadOnly};
 
 use super::agent::{self, Agent};
 use super::caches;
 use super::error::ExecError;
-use super::prepare::lower_dirs;
 use super::resources::StepResources;
+use super::snapshotter::{Held, part};
 use crate::Session;
 
 /// Mounts, ready to be made, with what they stand on.
@@ -23,7 +23,7 @@ pub(super) struct Mounts {
     pub ssh_socket: Option<String>,
     agents: Vec<Agent>,
     caches: Vec<CacheMount>,
-    scratch: Vec<ActiveLayer>,
+    parts: Vec<Held>,
 }
 
 /// Makes all mounts of a step ready. Waits for locked cache directories.
@@ -68,12 +68,9 @@ fn source(
     Ok(match &mount.kind {
         MountKind::Bind { input, source, writable } => {
             let snapshot = input_of(inputs, *input, &mount.target)?;
-            let scratch = match writable {
-                true => Some(scratch(session, &snapshot, ready)?),
-                false => None,
-            };
-            let lower = lower_dirs(&session.store, &snapshot);
-            Some((MountSource::Overlay { lower, subpath: source.clone(), scratch }, yes_if(!writable)))
+            let (source, held) = part(session, &snapshot, source, yes_if(!writable))?;
+            ready.parts.push(held);
+            Some((source, yes_if(!writable)))
         }
         MountKind::Cache { id, read_only, .. } => directories
             .get(id)
@@ -84,8 +81,10 @@ fn source(
         }),
         MountKind::Ssh { id, required, mode, owner } => match resources.agent(id, *required)? {
             Some(agent) => {
-                let (directory, _) = scratch(session, &Snapshot::default(), ready)?;
-                let agent = agent::forward(&directory, agent, *mode, *owner)
+                let directory = session.lease.prepare(&Snapshot::default())?;
+                let place = directory.upper();
+                ready.parts.push(Held::layer(directory));
+                let agent = agent::forward(&place, agent, *mode, *owner)
                     .map_err(|source| ExecError::Agent { id: id.clone(), source })?;
                 let socket = agent.socket.clone();
                 ready.agents.push(agent);
@@ -105,12 +104,4 @@ pub(super) fn input_of(
         Some(snapshot) => Ok(snapshot.clone().unwrap_or_default()),
         None => Err(ExecError::NoInput { target: target.to_owned(), input }),
     }
-}
-
-/// Directories for what the step writes into a bind mount, or for a socket; thrown away with `ready`.
-fn scratch(session: &Session, base: &Snapshot, ready: &mut Mounts) -> Result<(PathBuf, PathBuf), ExecError> {
-    let layer = session.lease.prepare(base)?;
-    let directories = (layer.upper().to_owned(), layer.work().to_owned());
-    ready.scratch.push(layer);
-    Ok(directories)
 }

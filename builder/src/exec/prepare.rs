@@ -6,7 +6,7 @@ use graph::{DeviceGrant, DeviceRequest, ExecOp, Network, Security, Ulimit};
 use layer_store::{ActiveLayer, Snapshot, Store};
 use runtime_exec::{
     Capabilities, Confinement, DEFAULT_SHM_SIZE, EtcFiles, MountSource, MountSpec, NetworkMode, ProcessSpec,
-    ReadOnly, Resource, Rlimit, Root, SecurityOptions, StepUser, Terminal,
+    ReadOnly, Resource, Rlimit, SecurityOptions, StepUser, Terminal,
 };
 
 use super::cdi;
@@ -16,6 +16,7 @@ use super::etc::{DEFAULT_HOSTNAME, hosts, resolv_conf};
 use super::identities::identities;
 use super::mounts::{self, Mounts};
 use super::resources::StepResources;
+use super::snapshotter::{root_of, writable};
 use super::user::{self, ResolvedUser};
 use crate::Session;
 
@@ -53,15 +54,11 @@ pub(crate) fn prepare(
         home: user.home.clone(),
         ssh_socket: mounts.ssh_socket.clone(),
     };
-    let layer = session.lease.prepare(&base)?;
+    let layer = writable(session, &base)?;
     let network = network(op.network, resources.network.default);
     let hostname = op.hostname.clone().unwrap_or_else(|| DEFAULT_HOSTNAME.to_owned());
     let spec = ProcessSpec {
-        root: Root::Overlay {
-            lower: lower_dirs(&session.store, &base),
-            upper: layer.upper().to_owned(),
-            work: layer.work().to_owned(),
-        },
+        root: root_of(session, &base, &layer),
         args: op.args.clone(),
         env: environment::assemble(op, &additions),
         cwd: op.cwd.clone(),
@@ -83,7 +80,7 @@ pub(crate) fn prepare(
         capabilities: Capabilities::DEFAULT,
         root_access: ReadOnly::No,
         terminal: Terminal::None,
-        identities: identities(session.host.mode, &session.store, &base, Some(layer.attributes_file()))?,
+        identities: identities(session.host.mode, &layer, Some(layer.attributes_file()))?,
     };
     Ok(Prepared { spec, layer, _mounts: mounts })
 }

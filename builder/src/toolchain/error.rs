@@ -24,6 +24,12 @@ pub enum ToolError {
         /// The name.
         name: String,
     },
+    /// The layers of the store cannot be stacked with overlayfs.
+    #[error("{}: overlayfs cannot mount what lies here, since this file system refused its marks when the store was made", path.display())]
+    NoOverlay {
+        /// The store.
+        path: PathBuf,
+    },
     /// The image could not be had.
     #[error(transparent)]
     Image(#[from] ImageError),
@@ -104,7 +110,7 @@ impl Categorised for ToolError {
             | ToolError::NeverPacked { .. }
             | ToolError::MountedElsewhere { .. }
             | ToolError::Archive { .. } => Category::Local,
-            ToolError::Mount(_) | ToolError::Outside(_) => Category::Host,
+            ToolError::Mount(_) | ToolError::NoOverlay { .. } | ToolError::Outside(_) => Category::Host,
             ToolError::NoCommand { .. } | ToolError::NameInUse { .. } => Category::Usage,
         }
     }

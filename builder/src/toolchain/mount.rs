@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use layer_store::{Pin, PinReview, Store};
+use layer_store::{Mounting, Pin, PinReview, Store};
 use runtime_exec::{MountedAt, OutsideHelper, Presence, mount_stack, unmount};
 
 use super::error::ToolError;
@@ -31,6 +31,12 @@ pub enum Seen {
 
 /// Mounts an image for reading and gives the mount point. Its layers stay in the store until it is unmounted.
 pub fn mount(session: &Session, image: &OpenImage) -> Result<PathBuf, ToolError> {
+    match session.store.mounting() {
+        Mounting::Possible => {}
+        Mounting::Impossible => {
+            return Err(ToolError::NoOverlay { path: session.store.root().to_owned() });
+        }
+    }
     let mut at = Err(None);
     let pin = session.lease.pin(&image.snapshot, &image.shown, |path| {
         at = MountedAt::here(path.to_owned()).map_err(Some);

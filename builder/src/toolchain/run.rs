@@ -8,15 +8,15 @@ use layer_store::{ActiveLayer, CacheKey, Claim, Snapshot};
 use oci::{ImageConfig, Platform, Reference};
 use runtime_exec::{
     Capabilities, Confinement, EtcFiles, Exit, Gateway, Limits, MountSpec, NetworkMode, ProcessSpec,
-    ReadOnly, Rlimit, Root, Running, SecurityOptions, StepIo, StepUser, Terminal,
+    ReadOnly, Rlimit, Running, SecurityOptions, StepIo, StepUser, Terminal,
 };
 
 use super::error::ToolError;
 use crate::Session;
 use crate::event::StepId;
 use crate::exec::{
-    DEFAULT_PATH, ExecError, KillSwitch, Wire, account, hosts, identities, lower_dirs, resolv_conf,
-    set_default_variable, set_variable, split_environment,
+    DEFAULT_PATH, ExecError, KillSwitch, Wire, account, hosts, identities, resolv_conf, root_of,
+    set_default_variable, set_variable, split_environment, writable,
 };
 use crate::image::{image_facts, pull_image};
 use crate::request::PullPolicy;
@@ -124,7 +124,7 @@ pub async fn run(
     let wire = switch.wire();
     let (session, name) = (session.clone(), name.clone());
     let exit = blocking(Permit::free(), move || {
-        let layer = session.lease.prepare(&snapshot)?;
+        let layer = writable(&session, &snapshot)?;
         let spec = spec(&session, &name, &snapshot, &layer, &facts.config, &options)?;
         let exit = io.attend(&spec, &wire)?;
         drop(layer);
@@ -159,11 +159,7 @@ fn spec(
     let hostname = options.hostname.clone().unwrap_or_else(|| HOSTNAME.to_owned());
     let workdir = options.workdir.clone().unwrap_or_else(|| run.working_dir.clone());
     Ok(ProcessSpec {
-        root: Root::Overlay {
-            lower: lower_dirs(&session.store, snapshot),
-            upper: layer.upper(),
-            work: layer.work(),
-        },
+        root: root_of(session, snapshot, layer),
         args,
         env: environment(config, options, &user.home),
         cwd: if workdir.is_empty() { "/".to_owned() } else { workdir },
@@ -188,7 +184,7 @@ fn spec(
             Some((rows, columns)) => Terminal::New { rows, columns },
             None => Terminal::None,
         },
-        identities: identities(session.host.mode, &session.store, snapshot, None)?,
+        identities: identities(session.host.mode, layer, None)?,
     })
 }
 

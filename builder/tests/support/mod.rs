@@ -12,7 +12,7 @@ use graph::Target;
 use layer_store::{Attributes, Content, IdRanges, Kind, LayerId, Mode, OpenOptions, Snapshot, Store};
 use oci::{Descriptor, History, ImageConfig, Platform, Reference};
 use registry_client::{Client, ClientOptions};
-use runtime_exec::{HostMode, OverlaySupport};
+use runtime_exec::HostMode;
 use tempfile::TempDir;
 
 #[path = "../../../registry-client/tests/support/docker_registry.rs"]
@@ -44,7 +44,7 @@ pub fn place() -> Option<Place> {
         jobs: 2,
         host: HostFacts {
             mode: HostMode::Root,
-            overlay: OverlaySupport::Works,
+            snapshotter: builder::exec::Snapshotter::Overlay,
             resolv_conf: bytes::Bytes::new(),
         },
     };

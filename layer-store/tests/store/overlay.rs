@@ -3,25 +3,41 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use layer_store::{Snapshot, tar::TarReader};
+use layer_store::{ActiveLayer, ActiveRoot, Mounting, Snapshot, Store, tar::TarReader};
 
-use crate::support::{Mounted, Place, archive_of, layer_of, place, root, unpack};
+use crate::support::{Mounted, Place, archive_of, layer_of, options, place, root, unpack};
 
 /// Runs steps on a mount and gives the names in the archive of what they changed.
 fn changes(place: &Place, base: &Snapshot, steps: &dyn Fn(&Path)) -> (Snapshot, Vec<String>) {
-    let active = place.lease.prepare(base).unwrap();
-    let target = place.dir.path().join("mnt");
-    let mounted = Mounted::overlay(&target, active.lower(), Some((&active.upper(), &active.work())));
-    steps(&target);
-    drop(mounted);
+    on(place, base, place.lease.prepare(base).unwrap(), steps)
+}
+
+/// The same for steps on a copy.
+fn changes_of_copy(place: &Place, base: &Snapshot, steps: &dyn Fn(&Path)) -> (Snapshot, Vec<String>) {
+    on(place, base, place.lease.copy(base).unwrap(), steps)
+}
+
+fn on(place: &Place, base: &Snapshot, active: ActiveLayer, steps: &dyn Fn(&Path)) -> (Snapshot, Vec<String>) {
+    match active.root() {
+        ActiveRoot::Overlay { lower, upper, work } => {
+            let target = place.dir.path().join("mnt");
+            let _mounted = Mounted::overlay(&target, &lower, Some((&upper, &work)));
+            steps(&target);
+        }
+        ActiveRoot::Directory(copy) => steps(&copy),
+    }
     let id = active.commit().unwrap();
-    let bytes = archive_of(&place.lease, &id, base);
-    let mut reader = TarReader::new(&bytes[..]);
+    let names = names_of(&archive_of(&place.lease, &id, base));
+    (base.with(id), names)
+}
+
+fn names_of(bytes: &[u8]) -> Vec<String> {
+    let mut reader = TarReader::new(bytes);
     let mut names = Vec::new();
     while let Some(entry) = reader.next_entry().unwrap() {
         names.push(entry.path.to_string_lossy().into_owned());
     }
-    (base.with(id), names)
+    names
 }
 
 #[test]
@@ -108,6 +124,7 @@ fn only_changes_are_kept() {
     ];
     for (name, steps, expected) in cases {
         assert_eq!(changes(&place, &base, *steps).1, *expected, "{name}");
+        assert_eq!(changes_of_copy(&place, &base, *steps).1, *expected, "{name}, on a copy");
     }
 }
 
@@ -212,4 +229,49 @@ fn many_layers() {
     let view = place.store.stack(&snapshot).unwrap();
     assert_eq!(view.read_file("shared".as_ref(), 9).unwrap().unwrap(), b"139");
     assert_eq!(view.read_dir("".as_ref()).unwrap().len(), 141);
+}
+
+#[test]
+fn a_store_on_overlayfs_has_marks_of_its_own() {
+    if !root() {
+        return;
+    }
+    let outer = tempfile::tempdir().unwrap();
+    let [lower, upper, work] = ["lower", "upper", "work"].map(|name| outer.path().join(name));
+    for dir in [&lower, &upper, &work] {
+        std::fs::create_dir(dir).unwrap();
+    }
+    let mounted = Mounted::overlay(&outer.path().join("mnt"), &[lower], Some((&upper, &work)));
+    let inner = mounted.0.join("store");
+    let store = Store::open(&inner, &options()).unwrap();
+    assert_eq!(store.mounting(), Mounting::Impossible);
+    let lease = store.lease().unwrap();
+    let base =
+        Snapshot(vec![layer_of(&lease, &Snapshot::default(), &[("d/a", "1"), ("e/b", "1"), ("f", "1")])]);
+    let active = lease.copy(&base).unwrap();
+    let ActiveRoot::Directory(copy) = active.root() else { panic!("a mount") };
+    std::fs::remove_dir_all(copy.join("d")).unwrap();
+    std::fs::remove_dir_all(copy.join("e")).unwrap();
+    std::fs::create_dir(copy.join("e")).unwrap();
+    // What a step makes is never a mark.
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        copy.join("s"),
+        rustix::fs::FileType::Socket,
+        rustix::fs::Mode::empty(),
+        0,
+    )
+    .unwrap();
+    let flags = rustix::fs::XattrFlags::empty();
+    rustix::fs::lsetxattr(&copy, "user.rbuild.opaque", b"y", flags).unwrap();
+    let id = active.commit().unwrap();
+    assert_eq!(names_of(&archive_of(&lease, &id, &base)), [".wh.d", "e/", "e/.wh.b"]);
+    let view = store.stack(&base.with(id)).unwrap();
+    let seen = |path: &str| view.lookup(path.as_ref()).unwrap().is_some();
+    assert_eq!(["d", "d/a", "e", "e/b", "f", "s"].map(seen), [false, false, true, false, true, false]);
+    drop((lease, store));
+    assert_eq!(Store::open(&inner, &options()).unwrap().mounting(), Mounting::Impossible);
+    drop(mounted);
+    // Seen from elsewhere it stays what it is.
+    assert_eq!(Store::open(&upper.join("store"), &options()).unwrap().mounting(), Mounting::Impossible);
 }

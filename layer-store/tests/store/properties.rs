@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use layer_store::{LayerId, Lease, Snapshot};
+use layer_store::{ActiveLayer, ActiveRoot, LayerId, Lease, Snapshot};
 use proptest::prelude::*;
 
 use crate::support::{
@@ -137,9 +137,18 @@ fn play(root: &Path, step: &Step) {
 
 /// Plays steps on an overlay mount of a snapshot; gives the new layer and what the kernel showed.
 fn run(place: &Place, base: &Snapshot, steps: &[Step]) -> (LayerId, Tree) {
-    let active = place.lease.prepare(base).unwrap();
-    let target = place.dir.path().join("mnt");
-    let mounted = Mounted::overlay(&target, active.lower(), Some((&active.upper(), &active.work())));
+    played(place.dir.path(), place.lease.prepare(base).unwrap(), steps)
+}
+
+/// Plays steps and gives the new layer and what the kernel showed.
+fn played(dir: &Path, active: ActiveLayer, steps: &[Step]) -> (LayerId, Tree) {
+    let (target, mounted) = match active.root() {
+        ActiveRoot::Overlay { lower, upper, work } => {
+            let target = dir.join("mnt");
+            (target.clone(), Some(Mounted::overlay(&target, &lower, Some((&upper, &work)))))
+        }
+        ActiveRoot::Directory(copy) => (copy, None),
+    };
     for step in steps {
         play(&target, step);
     }
@@ -179,6 +188,11 @@ fn check(first: &[Step], second: &[Step]) {
     let two = one.with(top.clone());
     assert_same(&without_links(&tree_of(&place.store.stack(&two).unwrap())), &merged, "the view");
     assert_same(&without_links(&mounted_tree(&place, &two)), &merged, "the kernel, after normalising");
+
+    let (copied, shown) = played(place.dir.path(), lease.copy(&one).unwrap(), second);
+    let (shown, of_copy) = (without_links(&shown), one.with(copied));
+    assert_same(&without_links(&tree_of(&place.store.stack(&of_copy).unwrap())), &shown, "on a copy");
+    assert_same(&without_links(&mounted_tree(&place, &of_copy)), &shown, "the kernel, after a copy");
 
     let archives = [archive_of(lease, &bottom, &nothing), archive_of(lease, &top, &one)];
     assert_eq!(archives[1], archive_of(lease, &top, &one), "packed twice");

@@ -151,11 +151,11 @@ impl Supervisor {
             return Err(io::ErrorKind::InvalidInput.into());
         };
         let report = match (report, &spec.root) {
-            (Some(path), Root::Overlay { upper, .. }) => {
+            (Some(path), Root::Overlay { upper, .. } | Root::Directory(upper)) => {
                 let upper = open(upper, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
                 Some(Report { upper, file: File::create(path)? })
             }
-            (Some(_) | None, Root::Overlay { .. } | Root::Directory(_)) => None,
+            (None, Root::Overlay { .. } | Root::Directory(_)) => None,
         };
         let place = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let proc = openat(CWD, "/proc", place, Mode::empty())?;

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::record::Record;
 use crate::sys::status;
 
-/// A file of a read-only layer whose record lies beside it.
+/// A file below the step whose record lies beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeptNode {
     /// Its inode number on the file system of the layers.
@@ -28,6 +28,8 @@ pub struct KeptNode {
     pub uid: u32,
     /// Its true group.
     pub gid: u32,
+    /// When it came to be, where the step may remove it: seconds and nanoseconds.
+    pub born: Option<(i64, u32)>,
 }
 
 /// When an inode came to be, where the file system tells.
@@ -54,8 +56,10 @@ pub(super) struct Nodes(HashMap<(u64, u64), Node>);
 impl Nodes {
     /// What the layers below the root file system say.
     pub(super) fn new(device: u64, kept: &[KeptNode]) -> Nodes {
-        let node =
-            |kept: &KeptNode| Node { alive: Alive::Always, record: Record::of((kept.uid, kept.gid), (0, 0)) };
+        let node = |kept: &KeptNode| Node {
+            alive: kept.born.map_or(Alive::Always, |born| Alive::Since(Some(born))),
+            record: Record::of((kept.uid, kept.gid), (0, 0)),
+        };
         Nodes(kept.iter().map(|kept| ((device, kept.inode), node(kept))).collect())
     }
 

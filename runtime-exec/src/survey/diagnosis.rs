@@ -362,9 +362,13 @@ fn overlay(survey: &Survey) -> Finding {
     match &survey.overlay {
         Trial::Works(_) => Finding::good(Topic::Overlay, "works"),
         Trial::Untried => Finding::new(Topic::Overlay, Severity::Blocking, "not tried"),
-        Trial::Refused(refusal) => Finding::new(Topic::Overlay, Severity::Blocking, "refused")
-            .refused(refusal)
-            .advice("put the store on another file system: --root DIR on ext4, xfs, btrfs or tmpfs"),
+        Trial::Refused(refusal) => Finding::new(
+            Topic::Overlay,
+            Severity::Limited,
+            "refused; steps run on copies of their trees",
+        )
+        .refused(refusal)
+        .advice("for quicker steps put the store on another file system: --root DIR on ext4, xfs or btrfs"),
     }
 }
 

@@ -97,6 +97,7 @@ fn code_of(error: &ToolError) -> u8 {
         | ToolError::Mount(_)
         | ToolError::Outside(_)
         | ToolError::MountedElsewhere { .. }
+        | ToolError::NoOverlay { .. }
         | ToolError::Archive { .. } => OURS,
     }
 }
