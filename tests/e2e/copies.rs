@@ -107,4 +107,5 @@ fn a_store_on_overlayfs_is_built_in_by_copies_and_says_so_once() {
     assert!(said.err.contains("refuses the marks of overlayfs"), "{said:?}");
     let said = inside(&["--snapshotter=overlay", "build", context]);
     assert_eq!(said.code, Some(4), "{said:?}");
+    assert!(said.err.contains("--snapshotter=overlay: the file system of"), "{said:?}");
 }
