@@ -178,7 +178,7 @@ fn snapshotter(store: &Store, wanted: SnapshotterArg) -> Result<Snapshotter, Fai
     };
     match wanted {
         SnapshotterArg::Overlay => {
-            Err(Failure::new(Category::Host, &format!("--snapshotter=overlay: {cause}")))
+            Err(Failure::new(Category::Host, format!("--snapshotter=overlay: {cause}")))
         }
         SnapshotterArg::Auto | SnapshotterArg::Copy => Ok(Snapshotter::refused(cause)),
     }
