@@ -147,6 +147,11 @@ fn the_terminal_is_given_back_when_the_browser_is_told_to_end() {
     let browser = String::from_utf8(children.stdout).unwrap();
     assert!(Command::new("kill").arg(browser.trim()).status().unwrap().success());
     left_behind(&tmux, "code=130");
+    drop(tmux);
+    // A terminal that goes away ends it, too: the workspace looks for processes.
+    let tmux = browse(&workspace);
+    tmux.shows("files after layer 0");
+    drop(tmux);
     // Without a terminal there is nothing to draw on.
     let refused = workspace.fails(2, &["browse", "app:1"]);
     assert!(refused.err.contains("rbuild layers"), "{refused:?}");

@@ -2,6 +2,7 @@
 
 use std::io::{self, Stdout};
 use std::sync::Once;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use ratatui::Terminal;
@@ -12,6 +13,7 @@ use ratatui::crossterm::execute;
 use ratatui::crossterm::terminal::{
     EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::draw::draw;
 use super::state::{Key, Next, State};
@@ -59,20 +61,37 @@ fn restore_before_a_panic_speaks() {
 /// Shows the browser until somebody leaves it, or `ended` says that the process is to end.
 pub fn show(state: &mut State, ended: impl Fn() -> bool) -> io::Result<()> {
     let mut screen = Screen::take()?;
-    let mut stale = true;
-    while !ended() {
-        if stale {
-            screen.0.draw(|frame| draw(frame, state))?;
-        }
-        stale = event::poll(LOOK)?;
-        if stale && let Event::Key(pressed) = event::read()? {
-            match key(pressed).map(|key| state.press(key)) {
+    let events = events();
+    screen.0.draw(|frame| draw(frame, state))?;
+    while !ended() && !hung_up() {
+        match events.recv_timeout(LOOK) {
+            Ok(Event::Key(pressed)) => match key(pressed).map(|key| state.press(key)) {
                 Some(Next::Quit) => break,
                 Some(Next::Continue) | None => {}
-            }
+            },
+            Ok(_) => {}
+            Err(RecvTimeoutError::Timeout) => continue,
+            Err(RecvTimeoutError::Disconnected) => break,
         }
+        screen.0.draw(|frame| draw(frame, state))?;
     }
     Ok(())
+}
+
+/// What the terminal reports, read by a thread of its own: on a terminal that is gone, reading does not
+/// come to an end.
+fn events() -> Receiver<Event> {
+    let (sender, events) = mpsc::channel();
+    std::thread::spawn(move || while event::read().is_ok_and(|event| sender.send(event).is_ok()) {});
+    events
+}
+
+/// Whether the other side of the terminal is gone.
+fn hung_up() -> bool {
+    let stdin = io::stdin();
+    let mut asked = [PollFd::new(&stdin, PollFlags::empty())];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut asked, Some(&now)).is_ok() && !asked[0].revents().is_empty()
 }
 
 /// What a key means; nothing for one that has no use here.
