@@ -57,6 +57,9 @@ pub enum ActiveRoot {
 impl Lease {
     /// Makes the directories for a mount on top of a snapshot.
     pub fn prepare(&self, base: &Snapshot) -> Result<ActiveLayer> {
+        for id in &base.distinct().0 {
+            self.hold(id)?;
+        }
         let view = self.store().stack(base)?;
         let dir = self.scratch("active");
         for path in [dir.clone(), dir.join("fs"), dir.join("work")] {

@@ -1,33 +1,73 @@
 //! Blobs: immutable bytes under their digest.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use oci::{Algorithm, Descriptor, Digest, Hasher};
+use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, utimensat};
 
 use crate::disk::{Named, give_name, make_dir, sync_parent};
 use crate::error::{At, Result, StoreError};
-use crate::lock::Lock;
+use crate::lock::{Hold, Lock};
 use crate::{Lease, Store};
 
 /// No document of an image is longer than this.
 const DOCUMENT_LIMIT: u64 = 64 << 20;
+/// A use is noted again after that time.
+const NOTED: Duration = Duration::from_secs(5 * 60);
+/// What was used within that time may still be wanted by a living process that holds no layer for it.
+const WANTED: Duration = Duration::from_secs(10 * 60);
+
+/// Whether a living process may rely on a blob that it saw.
+pub(crate) fn may_be_wanted(metadata: &Metadata) -> bool {
+    used_within(metadata, WANTED)
+}
+
+/// A time in the future counts as now.
+fn used_within(metadata: &Metadata, span: Duration) -> bool {
+    let used = metadata.accessed().unwrap_or(SystemTime::UNIX_EPOCH);
+    used.elapsed().map_or(true, |age| age < span)
+}
 
 impl Store {
     /// Whether the blob is here, with that size.
     pub fn has_blob(&self, blob: &Descriptor) -> bool {
-        std::fs::symlink_metadata(self.blob_path(&blob.digest))
-            .is_ok_and(|metadata| metadata.is_file() && metadata.len() == blob.size)
+        self.is_here(&self.blob_path(&blob.digest), blob.size)
+    }
+
+    fn is_here(&self, path: &Path, size: u64) -> bool {
+        std::fs::symlink_metadata(path).is_ok_and(|metadata| {
+            metadata.is_file() && metadata.len() == size && self.note_blob_use(path, &metadata)
+        })
+    }
+
+    /// Notes when a blob was used, for collections beside living processes; whether it is still there.
+    fn note_blob_use(&self, path: &Path, metadata: &Metadata) -> bool {
+        if used_within(metadata, NOTED) {
+            return true;
+        }
+        // A collection that has looked at it already takes it first.
+        let _collecting = Lock::take(&self.at("locks/collect"), Hold::Shared);
+        let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+        let same = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
+        let times = Timestamps { last_access: now, last_modification: same };
+        utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW).is_ok()
     }
 
     /// Opens a blob.
     pub fn open_blob(&self, digest: &Digest) -> Result<Option<File>> {
         let path = self.blob_path(digest);
         match File::open(&path) {
-            Ok(file) => Ok(Some(file)),
+            Ok(file) => {
+                let metadata = file.metadata().at(&path)?;
+                // What is open can be read, also where it has gone.
+                self.note_blob_use(&path, &metadata);
+                Ok(Some(file))
+            }
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error).at(&path),
         }
@@ -52,10 +92,8 @@ impl Store {
     pub(crate) fn name_blob(&self, from: &Path, digest: &Digest, size: u64) -> Result<Named> {
         let target = self.blob_path(digest);
         make_dir(target.parent().unwrap_or(self.root()))?;
-        let whole =
-            || std::fs::symlink_metadata(&target).is_ok_and(|found| found.is_file() && found.len() == size);
         let mut named = give_name(from, &target)?;
-        if named == Named::Theirs && !whole() {
+        if named == Named::Theirs && !self.is_here(&target, size) {
             // What stands there is damaged: the right bytes take its place.
             std::fs::rename(from, &target).at(&target)?;
             named = Named::Ours;
@@ -94,7 +132,9 @@ impl Lease {
         let digest = Digest::sha256(bytes);
         let path = self.store().blob_path(&digest);
         match std::fs::read(&path) {
-            Ok(found) if found == bytes => return Ok(digest),
+            Ok(found) if found == bytes && self.store().is_here(&path, found.len() as u64) => {
+                return Ok(digest);
+            }
             // Damaged: the right bytes take its place.
             Ok(_) => self.store().discard(&path)?,
             Err(_) => {}
@@ -198,7 +238,7 @@ impl BlobWriter {
     fn publish(&mut self, digest: &Digest) -> Result<()> {
         let store = self.lease.store().clone();
         let target = store.blob_path(digest);
-        if std::fs::symlink_metadata(&target).is_ok_and(|m| m.is_file() && m.len() == self.size) {
+        if store.is_here(&target, self.size) {
             return Ok(());
         }
         self.file.sync_all().at(&self.path)?;

@@ -1,9 +1,11 @@
 //! Removes what nothing refers to.
 
 use std::collections::HashSet;
+use std::fs::Metadata;
 
 use oci::{Descriptor, Digest, Document, Index, Manifest, Reference};
 
+use crate::blobs::may_be_wanted;
 use crate::error::{At, Result};
 use crate::lock::{Hold, Lock};
 use crate::partial::Parts;
@@ -26,6 +28,8 @@ pub enum Keep {
 pub struct Collected {
     /// Layers.
     pub layers: usize,
+    /// Layers that only living processes use; they stayed.
+    pub in_use: usize,
     /// Blobs.
     pub blobs: usize,
     /// Records.
@@ -34,15 +38,25 @@ pub struct Collected {
     pub blob_bytes: u64,
 }
 
+/// The layers that stay.
+#[derive(Clone, Copy)]
+struct Marked<'a> {
+    /// Something in the store refers to them.
+    referred: &'a HashSet<LayerId>,
+    /// Living processes use them.
+    held: &'a HashSet<LayerId>,
+}
+
 impl Store {
     /// Removes a name, and nothing else; [`Store::collect`] removes what it alone referred to.
     pub fn remove_image(&self, name: &Reference) -> Result<bool> {
         self.untag(name)
     }
 
-    /// Removes layers and blobs that neither an image, a kept record nor the state of a failed step refers
-    /// to. While other processes use the store, only records go: what those processes found they may still
-    /// need.
+    /// Removes layers and blobs that neither an image, a kept record, the state of a failed step nor a
+    /// mounted image refers to. What living processes use stays: the layers that they hold, with their blobs.
+    /// Of other blobs only those go that belong to a removed layer and were not used for some minutes; the
+    /// rest waits for a collection with no process beside it.
     pub fn collect(&self, keep: Keep) -> Result<Collected> {
         let lock = Lock::take(&self.at("locks/collect"), Hold::Exclusive)?;
         let mut collected = Collected::default();
@@ -50,9 +64,7 @@ impl Store {
         self.forget_records(&dropped)?;
         collected.records = dropped.len();
         lease::sweep_dead(self)?;
-        if lease::any_alive(self)? {
-            return Ok(collected);
-        }
+        let held = lease::held_by_the_living(self)?;
         let (mut layers, mut blobs) = (kept, HashSet::new());
         layers.extend(self.layers_of_states()?);
         layers.extend(self.layers_of_pins()?);
@@ -69,8 +81,14 @@ impl Store {
             }
         }
         let mut victims = Vec::new();
-        self.sweep_layers(&layers, &mut blobs, &mut collected, &mut victims)?;
-        self.sweep_blobs(&blobs, &mut collected, &mut victims)?;
+        let nobody = HashSet::new();
+        let marked = Marked { referred: &layers, held: held.as_ref().unwrap_or(&nobody) };
+        let orphans = self.sweep_layers(marked, &mut blobs, &mut collected, &mut victims)?;
+        let goes = |digest: &Digest, metadata: &Metadata| {
+            !blobs.contains(digest)
+                && (held.is_none() || (orphans.contains(digest) && !may_be_wanted(metadata)))
+        };
+        self.sweep_blobs(&goes, &mut collected, &mut victims)?;
         collected.blob_bytes += self.sweep_partial(Parts::All)?;
         drop(lock);
         for victim in victims {
@@ -113,35 +131,43 @@ impl Store {
         }
     }
 
+    /// Takes layers away, and says which blobs belonged to them.
     fn sweep_layers(
         &self,
-        kept: &HashSet<LayerId>,
+        marked: Marked<'_>,
         blobs: &mut HashSet<Digest>,
         collected: &mut Collected,
         victims: &mut Vec<std::path::PathBuf>,
-    ) -> Result<()> {
+    ) -> Result<HashSet<Digest>> {
+        let mut orphans = HashSet::new();
         let dir = self.at("layers");
         for entry in std::fs::read_dir(&dir).at(&dir)? {
             let path = entry.at(&dir)?.path();
             let id =
                 path.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse::<LayerId>().ok());
-            if let Some(id) = id.filter(|id| kept.contains(id)) {
+            let known = id.as_ref().map(|id| self.meta(id)).transpose()?.flatten().unwrap_or_default();
+            let packed = known.packed.into_iter().map(|memo| memo.digest);
+            let packed = packed.chain(known.blobs.into_iter().map(|blob| blob.digest));
+            let kept = id.is_some_and(|id| {
+                let referred = marked.referred.contains(&id);
+                collected.in_use += usize::from(!referred && marked.held.contains(&id));
+                referred || marked.held.contains(&id)
+            });
+            if kept {
                 // A packed form of a kept layer is worth keeping.
-                if let Some(meta) = self.meta(&id)? {
-                    blobs.extend(meta.packed.into_iter().map(|memo| memo.digest));
-                    blobs.extend(meta.blobs.into_iter().map(|blob| blob.digest));
-                }
+                blobs.extend(packed);
                 continue;
             }
+            orphans.extend(packed);
             victims.push(self.move_away(&path)?);
             collected.layers += 1;
         }
-        Ok(())
+        Ok(orphans)
     }
 
     fn sweep_blobs(
         &self,
-        kept: &HashSet<Digest>,
+        goes: &dyn Fn(&Digest, &Metadata) -> bool,
         collected: &mut Collected,
         victims: &mut Vec<std::path::PathBuf>,
     ) -> Result<()> {
@@ -152,10 +178,11 @@ impl Store {
             for entry in std::fs::read_dir(&dir).at(&dir)? {
                 let entry = entry.at(&dir)?;
                 let digest = format!("{name}:{}", entry.file_name().to_string_lossy()).parse::<Digest>();
-                if digest.is_ok_and(|digest| kept.contains(&digest)) {
+                let Ok(metadata) = entry.metadata() else { continue };
+                if digest.is_ok_and(|digest| !goes(&digest, &metadata)) {
                     continue;
                 }
-                collected.blob_bytes += entry.metadata().map_or(0, |metadata| metadata.len());
+                collected.blob_bytes += metadata.len();
                 collected.blobs += 1;
                 victims.push(self.move_away(&entry.path())?);
             }

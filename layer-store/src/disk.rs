@@ -21,11 +21,23 @@ pub(crate) enum Named {
     Theirs,
 }
 
+/// Whether a directory was there before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Made {
+    Now,
+    Before,
+}
+
 /// Creates a private directory, unless it is there.
 pub(crate) fn make_dir(path: &Path) -> Result<()> {
+    make_new_dir(path).map(drop)
+}
+
+/// The same, and says whether it was there.
+pub(crate) fn make_new_dir(path: &Path) -> Result<Made> {
     match DirBuilder::new().mode(0o700).create(path) {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Ok(()) => Ok(Made::Now),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(Made::Before),
         Err(error) => Err(error).at(path),
     }
 }

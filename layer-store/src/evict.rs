@@ -42,24 +42,15 @@ pub enum MountsGo {
 
 /// What became of a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Evicted {
-    /// Other processes use the store, and may need what is there: results were forgotten, and what they
-    /// take goes with the next collection.
-    InUse {
-        /// How many keys were forgotten.
-        records: usize,
-    },
-    /// It was done.
-    Done {
-        /// What went.
-        gone: Collected,
-        /// Parts of the journal that went.
-        journal: usize,
-        /// Cache mounts that went.
-        mounts: usize,
-        /// Bytes that the store takes now.
-        after: u64,
-    },
+pub struct Evicted {
+    /// What went.
+    pub gone: Collected,
+    /// Parts of the journal that went.
+    pub journal: usize,
+    /// Cache mounts that went.
+    pub mounts: usize,
+    /// Bytes that the store takes now.
+    pub after: u64,
 }
 
 /// A result that may go.
@@ -94,7 +85,8 @@ impl Store {
         for candidate in candidates {
             let used = candidate.group.result.used;
             let old = quota.unused_since.is_some_and(|time| used < time);
-            let fits = quota.most.is_none_or(|most| left <= most);
+            // What would free nothing stays, too: an image or a living process has all of it.
+            let fits = candidate.share == 0 || quota.most.is_none_or(|most| left <= most);
             if quota.keep_since.is_some_and(|time| used >= time) || (fits && !old) {
                 continue;
             }
@@ -121,14 +113,10 @@ impl Store {
         Ok(plan)
     }
 
-    /// Does what a plan says, as far as no other process uses the store.
+    /// Does what a plan says. What living processes use stays.
     pub fn evict(&self, plan: &EvictionPlan) -> Result<Evicted> {
         let keys: Vec<CacheKey> = plan.victims.iter().flat_map(|victim| victim.keys.clone()).collect();
         let records = self.forget_records(&keys)?;
-        lease::sweep_dead(self)?;
-        if lease::any_alive(self)? {
-            return Ok(Evicted::InUse { records });
-        }
         // What is kept for a look at failures goes first.
         self.forget_states()?;
         let mut gone = self.collect(Keep::AllRecords)?;
@@ -141,7 +129,7 @@ impl Store {
             MountsGo::No => 0,
         };
         let (journal, after) = (plan.journal.len(), self.usage()?.total);
-        Ok(Evicted::Done { gone, journal, mounts, after })
+        Ok(Evicted { gone, journal, mounts, after })
     }
 
     /// What stays whatever the quota is.
@@ -150,6 +138,7 @@ impl Store {
         let variants = images.flat_map(|(_, image)| image.variants);
         let mut layers: HashSet<LayerId> = variants.flat_map(|variant| variant.snapshot.0).collect();
         layers.extend(self.layers_of_pins()?);
+        layers.extend(lease::held_by_the_living(self)?.into_iter().flatten());
         Ok(layers)
     }
 }

@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::disk::{Durable, read_json, replace, to_json};
 use crate::error::{At, Result, StoreError};
+use crate::lease::Holding;
 use crate::lock::{Hold, Lock};
-use crate::{Snapshot, Store};
+use crate::{Lease, Snapshot, Store};
 
 /// What a name stands for. Its documents are blobs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +42,19 @@ struct Named {
     name: Reference,
     #[serde(flatten)]
     image: StoredImage,
+}
+
+impl Lease {
+    /// Looks an image up and says that its layers are in use: no collection takes them, even if the image
+    /// loses its name. Where that was news it is looked up again: a collection may have been faster.
+    pub fn image(&self, name: &Reference) -> Result<Option<StoredImage>> {
+        let Some(image) = self.store().image(name)? else { return Ok(None) };
+        let mut news = false;
+        for id in image.variants.iter().flat_map(|variant| &variant.snapshot.0) {
+            news |= self.take_hold(id)? == Holding::News;
+        }
+        if news { self.store().image(name) } else { Ok(Some(image)) }
+    }
 }
 
 impl Store {

@@ -1,6 +1,6 @@
 //! Leases: the proof that a process lives, the list of what it uses, and its unfinished things.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -82,6 +82,8 @@ impl Lease {
         if layers.contains(id) {
             return Ok(Holding::Already);
         }
+        // A collection that has counted already takes what it takes before this one is noted.
+        let _collecting = Lock::take(&self.store().at("locks/collect"), Hold::Shared)?;
         self.note(id)?;
         layers.insert(id.clone());
         Ok(Holding::News)
@@ -149,16 +151,25 @@ fn is_old(entry: &std::fs::DirEntry) -> bool {
     modified.is_ok_and(|time| time.elapsed().is_ok_and(|age| age > Duration::from_secs(3600)))
 }
 
-/// Whether any process uses the store.
-pub(crate) fn any_alive(store: &Store) -> Result<bool> {
-    let mut alive = false;
-    for (_, lock) in leases(store)? {
+/// The layers that living processes use; `None`: no process uses the store.
+pub(crate) fn held_by_the_living(store: &Store) -> Result<Option<HashSet<LayerId>>> {
+    let mut held = None;
+    for (path, lock) in leases(store)? {
         match lock {
-            None => alive = true,
+            None => held.get_or_insert_with(HashSet::new).extend(noted(&path)?),
             Some(lock) => lock.remove()?,
         }
     }
-    Ok(alive)
+    Ok(held)
+}
+
+/// What a lease says that its process uses. One that was released meanwhile says nothing.
+fn noted(path: &Path) -> Result<Vec<LayerId>> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(text.lines().filter_map(|line| line.parse().ok()).collect()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error).at(path),
+    }
 }
 
 /// Every lease file, with its lock where the owner is dead.

@@ -66,6 +66,9 @@ impl Lease {
         image: &str,
         place: impl FnOnce(&Path) -> serde_json::Value,
     ) -> Result<UnfinishedPin> {
+        for id in &snapshot.distinct().0 {
+            self.hold(id)?;
+        }
         let store = self.store();
         let view = store.stack(snapshot)?;
         let deciding = Lock::take(&store.at("locks/pins"), Hold::Shared)?;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use oci::Digest;
 
-use crate::disk::{boot_id, make_dir, remove_tree};
+use crate::disk::{Made, boot_id, make_dir, make_new_dir, remove_tree};
 use crate::error::{At, Result};
 use crate::index::Index;
 use crate::lock::{Hold, Lock};
@@ -72,9 +72,11 @@ impl Store {
         crate::file_system::refuse_remote(root)?;
         keep_private(root)?;
         let root = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
+        let plain = crate::version::is_plain(&root);
         for name in DIRECTORIES {
-            make_dir(&root.join(name))?;
-            forget_access_lists(&root.join(name));
+            if make_new_dir(&root.join(name))? == Made::Now || !plain {
+                forget_access_lists(&root.join(name));
+            }
         }
         let opening = Lock::take(&root.join("locks/open"), Hold::Exclusive)?;
         let marks = check_or_create(&root, &root.join("tmp"), options)?;

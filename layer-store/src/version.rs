@@ -11,6 +11,8 @@ use crate::ids::random_hex;
 use crate::marks::Marks;
 
 const FORMAT: u64 = 1;
+/// The directories of the store hand no access lists down.
+const PLAIN: &str = "plain-directories";
 
 /// With which rights this process works on the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -115,7 +117,7 @@ impl Features {
             Marks::Overlay(_) => Vec::new(),
             Marks::Own => vec![OWN_MARKS.to_owned()],
         };
-        Self { must_refuse, ..Self::default() }
+        Self { must_refuse, may_ignore: vec![PLAIN.to_owned()], ..Self::default() }
     }
 
     fn marks(&self, mode: Mode) -> Marks {
@@ -123,6 +125,10 @@ impl Features {
             true => Marks::Own,
             false => Marks::Overlay(mode),
         }
+    }
+
+    fn is_plain(&self) -> bool {
+        self.may_ignore.iter().any(|feature| feature == PLAIN)
     }
 }
 
@@ -143,11 +149,17 @@ pub fn mode_of_store(root: &Path) -> Option<Mode> {
     Some(version.mode)
 }
 
+/// Whether the directories of a store were freed from access lists.
+pub(crate) fn is_plain(root: &Path) -> bool {
+    let version = read_json::<Version>(&root.join("version.json"));
+    version.is_ok_and(|version| version.is_some_and(|version| version.features.is_plain()))
+}
+
 /// Writes `version.json` into a new store, or compares it with what this process needs. Returns the marks of
 /// its layers.
 pub(crate) fn check_or_create(root: &Path, scratch: &Path, options: &OpenOptions) -> Result<Marks> {
     let path = root.join("version.json");
-    let Some(found) = read_json::<serde_json::Value>(&path)? else {
+    let Some(mut found) = read_json::<serde_json::Value>(&path)? else {
         let marks = Marks::fitting(scratch, options.mode)?;
         let version = Version {
             format: FORMAT,
@@ -156,20 +168,15 @@ pub(crate) fn check_or_create(root: &Path, scratch: &Path, options: &OpenOptions
             ids: options.ids.clone(),
             features: Features::of(marks),
         };
-        replace(
-            &path,
-            &scratch.join(format!("file-{}", random_hex())),
-            &to_json(&path, &version)?,
-            Durable::Yes,
-        )?;
+        write(&path, scratch, &serde_json::json!(version))?;
         return Ok(marks);
     };
     let format = found["format"].as_u64().unwrap_or(0);
     if format != FORMAT {
         return Err(StoreError::OtherFormat { root: root.to_owned(), found: format });
     }
-    let version: Version =
-        serde_json::from_value(found).map_err(|source| StoreError::Json { path: path.clone(), source })?;
+    let version: Version = serde_json::from_value(found.clone())
+        .map_err(|source| StoreError::Json { path: path.clone(), source })?;
     let marks = version.features.marks(version.mode);
     if version.mode != options.mode || version.xattr_prefix != marks.prefix() {
         return Err(StoreError::OtherMode {
@@ -185,5 +192,16 @@ pub(crate) fn check_or_create(root: &Path, scratch: &Path, options: &OpenOptions
     if version.features.must_refuse != known.must_refuse || !version.features.read_only.is_empty() {
         return Err(StoreError::OtherFormat { root: root.to_owned(), found: format });
     }
+    if !version.features.is_plain() {
+        // Whoever opens a store has seen to it.
+        found["features"]["may-ignore"] =
+            version.features.may_ignore.iter().map(String::as_str).chain([PLAIN]).collect();
+        write(&path, scratch, &found)?;
+    }
     Ok(marks)
+}
+
+fn write(path: &Path, scratch: &Path, version: &serde_json::Value) -> Result<()> {
+    let scratch = scratch.join(format!("file-{}", random_hex()));
+    replace(path, &scratch, &to_json(path, version)?, Durable::Yes)
 }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use builder::history::{self, KnownStep};
-use layer_store::{CacheKey, CachedResult, Evicted, EvictionPlan, KeptMount, LayerId, Store};
+use layer_store::{CacheKey, CachedResult, EvictionPlan, KeptMount, LayerId, Store};
 use serde_json::{Value, json};
 
 use super::images::local_failure;
@@ -198,14 +198,10 @@ fn remove(store: &Store, chosen: Chosen) -> Result<String, Failure> {
     }
     let count = victims.len();
     let plan = EvictionPlan { victims, ..EvictionPlan::default() };
-    match store.evict(&plan).map_err(local_failure)? {
-        Evicted::Done { .. } => drop(writeln!(text, "removed {count} results")),
-        Evicted::InUse { .. } => {
-            let _ = writeln!(
-                text,
-                "removed {count} results; their layers stay while other processes use the store"
-            );
-        }
-    }
+    let used = match store.evict(&plan).map_err(local_failure)?.gone.in_use {
+        0 => String::new(),
+        layers => format!("; {layers} layers stay, which other processes use"),
+    };
+    let _ = writeln!(text, "removed {count} results{used}");
     Ok(text)
 }

@@ -47,39 +47,35 @@ fn quota(args: &PruneArgs, now: i64) -> Quota {
 }
 
 fn told(evicted: Evicted) -> String {
-    match evicted {
-        Evicted::InUse { records } => format!(
-            "removed {records} records; other processes use the store, so layers, blobs and cache mounts stay\n"
-        ),
-        Evicted::Done { gone, journal, mounts, after } => {
-            let mut text = format!(
-                "removed {} layers, {} blobs, {} records, {mounts} cache mounts",
-                gone.layers, gone.blobs, gone.records
-            );
-            if journal > 0 {
-                let _ = write!(text, ", {journal} parts of the journal of builds");
-            }
-            let _ = writeln!(text, "; the store takes {}", progress::bytes(after));
-            text
-        }
+    let Evicted { gone, journal, mounts, after } = evicted;
+    let mut text = format!(
+        "removed {} layers, {} blobs, {} records, {mounts} cache mounts",
+        gone.layers, gone.blobs, gone.records
+    );
+    if journal > 0 {
+        let _ = write!(text, ", {journal} parts of the journal of builds");
     }
+    if gone.in_use > 0 {
+        let _ = write!(text, "; {} layers stay, which other processes use", gone.in_use);
+    }
+    let _ = writeln!(text, "; the store takes {}", progress::bytes(after));
+    text
 }
 
-/// Keeps a store within what it may take. Called when a build no longer uses it; while other builds do,
-/// what has to go is only forgotten, and the last of them makes room.
+/// Keeps a store within what it may take. Called when a build no longer uses it; what other builds use stays.
 pub fn keep_within(store: &Store, most: u64) -> Result<(), Failure> {
     let quota = Quota { most: Some(most), ..Quota::default() };
     let plan = store.plan_eviction(quota, now()).map_err(local_failure)?;
     if plan.before <= most {
         return Ok(());
     }
-    match store.evict(&plan).map_err(local_failure)? {
-        Evicted::Done { after, .. } if after > most => super::say(&format!(
-            "warning: {} takes {}, more than --max-used-space: what is left belongs to images; remove some with `rbuild rm`\n",
+    let Evicted { after, .. } = store.evict(&plan).map_err(local_failure)?;
+    if after > most {
+        super::say(&format!(
+            "warning: {} takes {}, more than --max-used-space: what is left belongs to images (remove some with `rbuild rm`) or is in use\n",
             store.root().display(),
             progress::bytes(after)
-        )),
-        Evicted::Done { .. } | Evicted::InUse { .. } => {}
+        ));
     }
     Ok(())
 }

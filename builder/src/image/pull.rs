@@ -45,7 +45,9 @@ pub async fn pull_image(
 fn stored_snapshot(lease: &Lease, source: &ImageSource) -> Result<Snapshot, ImageError> {
     let snapshot = tagged_snapshot(lease.store(), source)?;
     for id in &snapshot.0 {
-        lease.hold(id)?;
+        if lease.layer(id)?.is_none() {
+            return Err(ImageError::Gone { reference: source.reference.clone() });
+        }
     }
     Ok(snapshot)
 }

@@ -85,9 +85,9 @@ async fn of_store(
     name: &Reference,
     platform: &Platform,
 ) -> Result<StoredVariant, ToolError> {
-    let (store, name, platform) = (session.store.clone(), name.clone(), platform.clone());
+    let (lease, name, platform) = (session.lease.clone(), name.clone(), platform.clone());
     blocking(Permit::free(), move || {
-        let image = store.image(&name)?.ok_or_else(|| ToolError::NoImage { name: name.clone() })?;
+        let image = lease.image(&name)?.ok_or_else(|| ToolError::NoImage { name: name.clone() })?;
         let variant = stored_variant(&image, &platform).cloned();
         variant.ok_or_else(|| ToolError::NoVariant { name: name.clone(), platform: platform.clone() })
     })

@@ -34,10 +34,10 @@ impl StoreSource {
         name: &Reference,
         compression: CompressionChoice,
     ) -> Result<Option<Self>, PlaceError> {
-        let (store, wanted) = (session.store.clone(), name.clone());
+        let (lease, wanted) = (session.lease.clone(), name.clone());
         let Some((image, whole)) = blocking(Permit::free(), move || {
-            let Some(image) = store.image(&wanted)? else { return Ok(None) };
-            let whole = image.index.as_ref().and_then(|top| whole(&store, top));
+            let Some(image) = lease.image(&wanted)? else { return Ok(None) };
+            let whole = image.index.as_ref().and_then(|top| whole(lease.store(), top));
             Ok::<_, PlaceError>(Some((image, whole)))
         })
         .await?
