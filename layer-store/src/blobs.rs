@@ -149,10 +149,10 @@ impl Lease {
 pub struct BlobWriter {
     lease: Lease,
     file: File,
-    path: PathBuf,
+    pub(crate) path: PathBuf,
     hasher: Hasher,
     size: u64,
-    ending: Ending,
+    pub(crate) ending: Ending,
 }
 
 /// What becomes of the file when its writer is dropped.
@@ -190,6 +190,12 @@ impl BlobWriter {
     /// Names the blob, if it is what the descriptor promised.
     pub fn commit_as(mut self, expected: &Descriptor) -> Result<()> {
         self.last();
+        self.prove(expected)?;
+        self.publish(&expected.digest)
+    }
+
+    /// Whether it is what the descriptor promised. Nothing may be written after this.
+    pub(crate) fn prove(&mut self, expected: &Descriptor) -> Result<()> {
         let algorithm = expected.digest.algorithm();
         let (found, size) = self.finish();
         if size != expected.size {
@@ -200,11 +206,10 @@ impl BlobWriter {
             });
         }
         if found.algorithm() == algorithm {
-            expect(&expected.digest, found)?;
+            expect(&expected.digest, found)
         } else {
-            expect(&expected.digest, self.hash_again(algorithm)?)?;
+            expect(&expected.digest, self.hash_again(algorithm)?)
         }
-        self.publish(&expected.digest)
     }
 
     /// Names the blob by what was written.
@@ -216,7 +221,7 @@ impl BlobWriter {
     }
 
     /// From here on nobody goes on with it: it is named, or it was the wrong bytes.
-    fn last(&mut self) {
+    pub(crate) fn last(&mut self) {
         self.ending = match std::mem::replace(&mut self.ending, Ending::Named) {
             Ending::Keep(lock) => Ending::Remove { _lock: Some(lock) },
             other @ (Ending::Remove { .. } | Ending::Named) => other,

@@ -73,6 +73,7 @@ pub use kept::KeptNode;
 pub use layers::{Layer, Origin};
 pub use lease::Lease;
 pub use pack::{ArchiveTimes, Packed, Packing};
+pub use partial::StagedBlob;
 pub use pins::{Pin, PinReview, UnfinishedPin};
 pub use records::{Component, Record, RecordInput};
 pub use restore::PackedLayer;

@@ -4,8 +4,8 @@
 //! The file is locked by who writes it. Nothing of it counts before the whole has its digest.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom};
-use std::path::PathBuf;
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use oci::{Descriptor, Digest, Hasher};
@@ -44,6 +44,51 @@ fn hashed(file: &mut File, size: u64, hasher: &mut Hasher) -> std::io::Result<()
     match std::io::copy(&mut file.take(size), hasher)? {
         read if read == size => Ok(()),
         _ => Err(std::io::ErrorKind::UnexpectedEof.into()),
+    }
+}
+
+/// A whole blob for a place outside of the store. Dropped, it stays below `partial/` for the next process
+/// that wants it, or goes where another one was writing the same.
+#[derive(Debug)]
+pub struct StagedBlob(BlobWriter);
+
+impl BlobWriter {
+    /// Ends a blob that is not to be among those of the store, if it is what the descriptor promised.
+    pub fn stage_as(mut self, expected: &Descriptor) -> Result<StagedBlob> {
+        match self.prove(expected) {
+            Ok(()) => Ok(StagedBlob(self)),
+            Err(error) => {
+                self.last();
+                Err(error)
+            }
+        }
+    }
+}
+
+impl StagedBlob {
+    /// Opens it for reading.
+    pub fn open(&self) -> Result<File> {
+        File::open(&self.0.path).at(&self.0.path)
+    }
+
+    /// Puts it in the place of a file, whose mode it takes. It is given back where that file is on another
+    /// file system.
+    pub fn move_over(mut self, place: &Path) -> Result<Option<Self>> {
+        let mode = std::fs::symlink_metadata(place).at(place)?.permissions();
+        match std::fs::rename(&self.0.path, place) {
+            Ok(()) => {
+                self.0.ending = Ending::Named;
+                std::fs::set_permissions(place, mode).at(place)?;
+                Ok(None)
+            }
+            Err(error) if error.kind() == ErrorKind::CrossesDevices => Ok(Some(self)),
+            Err(error) => Err(error).at(place),
+        }
+    }
+
+    /// Removes it: nobody needs it any more.
+    pub fn discard(mut self) {
+        self.0.last();
     }
 }
 

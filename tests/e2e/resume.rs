@@ -61,20 +61,63 @@ fn a_killed_pull_goes_on_with_what_it_had() {
         let (workspace, server, relay, _source) = killed(&words);
         let had = parts(&workspace).iter().map(|(_, size)| *size).max().unwrap();
         workspace.ok(&words(&relay.name("big:1")).iter().map(String::as_str).collect::<Vec<_>>());
-        let ranges: Vec<String> = relay
-            .heads()
-            .iter()
-            .filter_map(|head| {
-                Some(head.to_lowercase().split_once("range: bytes=")?.1.split_once("\r\n")?.0.to_owned())
-            })
-            .collect();
-        assert_eq!(ranges, [format!("{had}-")], "{verb}");
+        assert_eq!(ranges(&relay), [format!("{had}-")], "{verb}");
         assert!(relay.passed() < SIZE * 11 / 10 + (STALL - had), "{verb}: {} bytes", relay.passed());
         assert_eq!(parts(&workspace), [], "{verb}");
         let name = if verb == "copy" { "mine:1".to_owned() } else { relay.name("big:1") };
         workspace.ok(&["validate", &format!("store:{name}")]);
         assert_eq!(server.stop(), Some(0));
     }
+}
+
+#[test]
+fn a_killed_copy_goes_on_wherever_it_goes() {
+    let source = Workspace::new();
+    source.file("Dockerfile", "FROM scratch\nCOPY noise /noise\n");
+    source.file("noise", noise(SIZE as usize));
+    source.build(&["-t", "big:1"]);
+    let server = Served::start(&source, &["--read-only"]);
+    let target = Workspace::new();
+    let target_server = Served::start(&target, &[]);
+    for to in ["oci:", "dir:", "oci-archive:", "docker-archive:", "docker://"] {
+        let relay = Relay::start(server.host());
+        let workspace = Workspace::new();
+        let place = match to {
+            "docker://" => format!("docker://{}", target_server.name("mine:1")),
+            _ => format!("{to}{}", workspace.path().join("copied").display()),
+        };
+        let from = format!("docker://{}", relay.name("big:1"));
+        relay.stall_after(Some(STALL));
+        let mut child = workspace.rbuild().args(["copy", "-q", &from, &place]).spawn().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while relay.passed() < STALL {
+            assert!(Instant::now() < deadline && child.try_wait().unwrap().is_none(), "{to}: it stalls");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        // What passed last is on its way to the disk.
+        std::thread::sleep(Duration::from_millis(200));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        relay.stall_after(None);
+        relay.heads();
+        workspace.ok(&["copy", "-q", &from, &place]);
+        let ranges = ranges(&relay);
+        let had: u64 = ranges.first().and_then(|range| range.split('-').next()?.parse().ok()).unwrap_or(0);
+        assert!(ranges.len() == 1 && had > STALL / 2, "{to}: {ranges:?}");
+        assert!(relay.passed() < SIZE * 11 / 10 + (STALL - had), "{to}: {} bytes", relay.passed());
+        assert_eq!(parts(&workspace), [], "{to}");
+        workspace.ok(&["validate", &place]);
+    }
+    assert_eq!(target_server.stop(), Some(0));
+    assert_eq!(server.stop(), Some(0));
+}
+
+/// The ranges that were asked for since the last look.
+fn ranges(relay: &Relay) -> Vec<String> {
+    let range = |head: &String| {
+        Some(head.to_lowercase().split_once("range: bytes=")?.1.split_once("\r\n")?.0.to_owned())
+    };
+    relay.heads().iter().filter_map(range).collect()
 }
 
 #[test]

@@ -6,6 +6,8 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use layer_store::StagedBlob;
+
 use super::error::ExportError;
 
 static COUNTER: AtomicU32 = AtomicU32::new(0);
@@ -45,6 +47,18 @@ impl UnfinishedFile {
     pub(crate) fn stdout() -> Result<Self, ExportError> {
         let file = io::stdout().as_fd().try_clone_to_owned().map(File::from).map_err(ExportError::Stdout)?;
         Ok(Self { file: Some(file), temporary: PathBuf::new(), destination: "standard output".into() })
+    }
+
+    /// Makes a blob its content, without a copy where both are on one file system.
+    pub(crate) fn take(&mut self, blob: StagedBlob) -> Result<(), ExportError> {
+        let blob = match self.temporary.as_os_str().is_empty() {
+            true => Some(blob),
+            false => blob.move_over(&self.temporary)?,
+        };
+        let Some(blob) = blob else { return Ok(()) };
+        io::copy(&mut blob.open()?, self).map_err(|source| ExportError::io(&self.destination, source))?;
+        blob.discard();
+        Ok(())
     }
 
     /// Gives it its name.

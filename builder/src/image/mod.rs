@@ -21,4 +21,4 @@ pub use facts::image_facts;
 pub(crate) use facts::stored_variant;
 pub(crate) use progress::{Progress, short};
 pub use pull::pull_image;
-pub(crate) use stream::{Incoming, Outgoing, ensure_blob};
+pub(crate) use stream::{Incoming, Outgoing, ensure_blob, staged_blob};

@@ -8,7 +8,7 @@ use std::io::{self, Read, Write};
 
 use bytes::{Buf, Bytes};
 use futures::StreamExt;
-use layer_store::{BlobWriter, Lease, Store, Unpacked, open_layer_stream};
+use layer_store::{BlobWriter, Lease, StagedBlob, Store, Unpacked, open_layer_stream};
 use oci::{Compression, Descriptor, DiffId, Hasher, Repository};
 use registry_client::{HadBytes, RegistryError};
 use tokio::sync::mpsc;
@@ -162,6 +162,24 @@ pub(crate) async fn ensure_blob(
             io::copy(&mut incoming, &mut writer)
                 .map_err(|source| ImageError::Layer { blob: descriptor.clone(), source })?;
             Ok(writer.commit_as(&descriptor)?)
+        }
+    };
+    resumed(session, repository, blob, step, taken).await
+}
+
+/// Fetches a blob for a place outside of the store; what an earlier process had of it is not fetched again.
+pub(crate) async fn staged_blob(
+    session: &Session,
+    repository: &Repository,
+    blob: &Descriptor,
+    step: StepId,
+) -> Result<StagedBlob, ImageError> {
+    let taken = |mut writer: BlobWriter| {
+        let descriptor = blob.clone();
+        move |mut incoming: Incoming| {
+            io::copy(&mut incoming, &mut writer)
+                .map_err(|source| ImageError::Layer { blob: descriptor.clone(), source })?;
+            Ok(writer.stage_as(&descriptor)?)
         }
     };
     resumed(session, repository, blob, step, taken).await

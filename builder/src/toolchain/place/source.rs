@@ -1,5 +1,7 @@
 //! A place opened for reading.
 
+use std::io;
+
 use bytes::Bytes;
 use futures::FutureExt;
 use oci::{Descriptor, Digest, DocumentError, ImageDocument, Platform, Reference, Repository};
@@ -136,18 +138,32 @@ impl Source {
         blob: &Descriptor,
         step: StepId,
     ) -> Result<BoxedRead, PlaceError> {
-        let reader = self.blob(blob).await?;
-        let mut progress = Progress::new(session.events.clone(), step, short(&blob.digest), Some(blob.size));
-        Ok(Box::new(InspectReader::new(reader, move |bytes: &[u8]| progress.add(bytes.len() as u64))))
+        Ok(told(self.blob(blob).await?, 0, session, blob, step))
     }
 
     /// A blob as the body of an upload; it is opened when the registry wants it, and again for each try.
     pub(super) fn upload(&self, session: &Session, blob: &Descriptor, step: StepId) -> BlobSource {
         let (source, session, blob) = (self.clone(), session.clone(), blob.clone());
+        if let Source::Registry { client, name, .. } = self {
+            let (client, repository) = (client.clone(), name.repository().clone());
+            return BlobSource::at(move |offset| {
+                let (source, session, blob) = (source.clone(), session.clone(), blob.clone());
+                let (client, repository) = (client.clone(), repository.clone());
+                async move {
+                    if offset == 0 {
+                        return source.told_blob(&session, &blob, step).await.map_err(io::Error::other);
+                    }
+                    // What the target has is not fetched again. The target holds all of it against the digest.
+                    let rest = client.blob_range(&repository, &blob, offset..blob.size).await;
+                    let rest = rest.map_err(io::Error::other)?;
+                    Ok(told(Box::new(rest), offset, &session, &blob, step))
+                }
+                .boxed()
+            });
+        }
         BlobSource::new(move || {
             let (source, session, blob) = (source.clone(), session.clone(), blob.clone());
-            async move { source.told_blob(&session, &blob, step).await.map_err(std::io::Error::other) }
-                .boxed()
+            async move { source.told_blob(&session, &blob, step).await.map_err(io::Error::other) }.boxed()
         })
     }
 
@@ -199,6 +215,13 @@ impl Source {
         }
         Err(PlaceError::refused(self.shown(), "indexes within indexes without end"))
     }
+}
+
+/// A reader that tells of its progress, from an offset on.
+fn told(reader: BoxedRead, offset: u64, session: &Session, blob: &Descriptor, step: StepId) -> BoxedRead {
+    let mut progress = Progress::new(session.events.clone(), step, short(&blob.digest), Some(blob.size));
+    progress.add(offset);
+    Box::new(InspectReader::new(reader, move |bytes: &[u8]| progress.add(bytes.len() as u64)))
 }
 
 /// A document that must be what its entry promises.

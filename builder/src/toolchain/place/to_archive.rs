@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use futures::{StreamExt, TryStreamExt};
 use oci::{Descriptor, Digest, ImageDocument, Manifest, Reference};
 
 use super::content::Content;
@@ -12,12 +13,14 @@ use super::name::InLayout;
 use super::pipe::into_blocking;
 use super::source::Source;
 use super::to_layout::entries;
+use super::to_registry::AT_ONCE;
 use crate::Session;
 use crate::event::StepId;
 use crate::export::{
     LAYOUT_VERSION, UnfinishedFile, blob_path, docker_manifest_json, index_json, named_entry, tar_directory,
     tar_file,
 };
+use crate::image::staged_blob;
 use crate::worker::{Permit, blocking};
 
 type Tar = tar::Builder<UnfinishedFile>;
@@ -115,15 +118,19 @@ pub(super) async fn write(
         let sink = sink.clone();
         move || start(&sink, &contents)
     };
+    let blobs = distinct(images);
+    let staged = stage(session, &blobs, step).await?;
     let mut tar = blocking(Permit::free(), start).await?;
-    let mut written = BTreeSet::new();
-    for (source, blob) in
-        images.iter().flat_map(|(source, content)| content.blobs.iter().map(move |b| (source, b)))
-    {
-        if !written.insert(blob.digest.clone()) {
-            continue;
-        }
-        let reader = source.told_blob(session, blob, step).await?;
+    for (source, blob) in blobs {
+        let reader = match source {
+            Source::Registry { name, .. } => {
+                let staged = staged_blob(session, name.repository(), blob, step).await?;
+                Box::new(tokio::fs::File::from_std(staged.open()?))
+            }
+            Source::Store(_) | Source::Files(_) | Source::Made(_) => {
+                source.told_blob(session, blob, step).await?
+            }
+        };
         let (name, size) = (blob_path(&blob.digest), blob.size);
         let written = into_blocking(reader, move |mut incoming| {
             tar_file(&mut tar, &name, size, &mut incoming)?;
@@ -143,8 +150,40 @@ pub(super) async fn write(
         tar.into_inner()
     };
     let file = blocking(Permit::free(), finish).await.map_err(|error| sink.failed(error))?;
-    blocking(Permit::free(), move || file.finish()).await?;
-    Ok(())
+    let store = session.store.clone();
+    blocking(Permit::free(), move || {
+        file.finish()?;
+        staged.iter().try_for_each(|digest| store.forget_partial(digest))?;
+        Ok(())
+    })
+    .await
+}
+
+/// The blobs of all images, each once.
+fn distinct<'a>(images: &'a [(&'a Source, &'a Content)]) -> Vec<(&'a Source, &'a Descriptor)> {
+    let mut seen = BTreeSet::new();
+    let all = images.iter().flat_map(|(source, content)| content.blobs.iter().map(move |b| (*source, b)));
+    all.filter(|(_, blob)| seen.insert(&blob.digest)).collect()
+}
+
+/// Fetches what is in registries, several blobs at once, and leaves it where a process finds it that has to
+/// begin the archive anew; which blobs those are.
+async fn stage(
+    session: &Session,
+    blobs: &[(&Source, &Descriptor)],
+    step: StepId,
+) -> Result<Vec<Digest>, PlaceError> {
+    let mut fetches = Vec::new();
+    for (source, blob) in blobs {
+        if let Source::Registry { name, .. } = source {
+            fetches.push(async {
+                // Dropped, it stays; so an image of many layers needs few open files.
+                drop(staged_blob(session, name.repository(), blob, step).await?);
+                Ok::<_, PlaceError>(blob.digest.clone())
+            });
+        }
+    }
+    futures::stream::iter(fetches).buffer_unordered(AT_ONCE).try_collect().await
 }
 
 /// The directories and documents, which come before the blobs.

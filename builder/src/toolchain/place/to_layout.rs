@@ -17,6 +17,7 @@ use super::to_registry::AT_ONCE;
 use crate::Session;
 use crate::event::StepId;
 use crate::export::{LAYOUT_VERSION, UnfinishedFile, blob_path, index_json};
+use crate::image::staged_blob;
 use crate::worker::{Permit, blocking};
 
 /// Writes an image into a layout; how many blobs needed no transfer.
@@ -114,6 +115,16 @@ pub(super) async fn blob_to_file(
     let is_there = move || std::fs::metadata(there).is_ok_and(|found| found.is_file() && found.len() == size);
     if blocking(Permit::free(), is_there).await {
         return Ok(true);
+    }
+    if let Source::Registry { name, .. } = source {
+        let staged = staged_blob(session, name.repository(), blob, step).await?;
+        let take = move || {
+            let mut file = UnfinishedFile::create(&path)?;
+            file.take(staged)?;
+            file.finish()
+        };
+        blocking(Permit::free(), take).await?;
+        return Ok(false);
     }
     let reader = source.told_blob(session, blob, step).await?;
     let written = into_blocking(reader, move |mut incoming| {
