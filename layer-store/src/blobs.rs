@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use defence::Defence;
 use oci::{Algorithm, Descriptor, Digest, Hasher};
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, utimensat};
 
@@ -104,7 +105,11 @@ impl Store {
 }
 
 pub(crate) fn expect(expected: &Digest, found: Digest) -> Result<()> {
-    if *expected == found { Ok(()) } else { Err(StoreError::Mismatch { expected: expected.clone(), found }) }
+    if *expected == found || !defence::stands(Defence::ContentVerified) {
+        Ok(())
+    } else {
+        Err(StoreError::Mismatch { expected: expected.clone(), found })
+    }
 }
 
 impl Lease {

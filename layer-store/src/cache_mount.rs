@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use defence::Defence;
 use oci::Digest;
 
 use crate::disk::make_dir;
@@ -66,28 +67,23 @@ impl Lease {
     /// Opens the cache mount of that id, making it where there is none. Waits only for `Locked` ones and for
     /// those that somebody holds locked.
     pub fn cache_mount(&self, id: &str, sharing: Sharing) -> Result<CacheMount> {
-        let name = Digest::sha256(id);
+        let name = match defence::stands(Defence::CacheNamesHashed) {
+            true => Digest::sha256(id).hex().to_owned(),
+            false => id.to_owned(),
+        };
         let mounts = self.store().at("mounts");
         match sharing {
-            Sharing::Shared => self.open_mount(
-                id,
-                Lock::take(&lock_path(&mounts, name.hex(), 0), Hold::Shared)?,
-                name.hex(),
-                0,
-            ),
-            Sharing::Locked => self.open_mount(
-                id,
-                Lock::take(&lock_path(&mounts, name.hex(), 0), Hold::Exclusive)?,
-                name.hex(),
-                0,
-            ),
+            Sharing::Shared => {
+                self.open_mount(id, Lock::take(&lock_path(&mounts, &name, 0), Hold::Shared)?, &name, 0)
+            }
+            Sharing::Locked => {
+                self.open_mount(id, Lock::take(&lock_path(&mounts, &name, 0), Hold::Exclusive)?, &name, 0)
+            }
             Sharing::Private => {
                 let mut number = 0;
                 loop {
-                    if let Some(lock) =
-                        Lock::attempt(&lock_path(&mounts, name.hex(), number), Hold::Exclusive)?
-                    {
-                        return self.open_mount(id, lock, name.hex(), number);
+                    if let Some(lock) = Lock::attempt(&lock_path(&mounts, &name, number), Hold::Exclusive)? {
+                        return self.open_mount(id, lock, &name, number);
                     }
                     number += 1;
                 }

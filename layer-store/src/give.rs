@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
 
+use defence::Defence;
 use rustix::fs::{
     AtFlags, Gid, Mode as Bits, RawMode, Stat, Uid, XattrFlags, chmodat, chownat, fchmod, fchown,
     fremovexattr, fsetxattr, fstat, lremovexattr, lsetxattr, statat,
@@ -87,7 +88,7 @@ pub(crate) fn give(
         give_mode(target, attributes.mode, &mut truth)?;
     }
     for (name, value) in &attributes.xattrs {
-        if is_internal(name) {
+        if is_internal(name) && defence::stands(Defence::MarksDefused) {
             continue;
         }
         match target.set_xattr(name, value) {

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use defence::Defence;
 use oci::Digest;
 
 use crate::disk::{Made, boot_id, make_dir, make_new_dir, remove_tree};
@@ -47,7 +48,7 @@ const DIRECTORIES: &[&str] =
 /// Images hold setuid programs, which nobody else may reach.
 fn keep_private(root: &Path) -> Result<()> {
     let mode = std::fs::metadata(root).at(root)?.permissions().mode();
-    if mode & 0o077 == 0 {
+    if mode & 0o077 == 0 || !defence::stands(Defence::StoreClosed) {
         return Ok(());
     }
     std::fs::set_permissions(root, Permissions::from_mode(0o700)).at(root)

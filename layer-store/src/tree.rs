@@ -11,6 +11,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
+use defence::Defence;
 use rustix::fs::{
     AtFlags, CWD, Dev, FileType, Mode as Bits, OFlags, ResolveFlags, Stat, Timespec, Timestamps, linkat,
     makedev, mkdirat, mknodat, openat, openat2, statat, symlinkat, unlinkat, utimensat,
@@ -36,13 +37,15 @@ pub(crate) fn clean(path: &Path) -> Result<PathBuf> {
         match component {
             Component::Normal(name) => plain.push(name),
             Component::RootDir | Component::CurDir => {}
+            Component::ParentDir if !defence::stands(Defence::NamesClean) => plain.push(".."),
             Component::ParentDir | Component::Prefix(_) => {
                 return Err(StoreError::path(path, "the name leads out of its directory"));
             }
         }
     }
     let bytes = plain.as_os_str().as_bytes();
-    if bytes.len() > PATH_LIMIT || bytes.contains(&0) || plain.iter().count() > DEPTH_LIMIT {
+    let deep = plain.iter().count() > DEPTH_LIMIT && defence::stands(Defence::DepthBounded);
+    if bytes.len() > PATH_LIMIT || bytes.contains(&0) || deep {
         return Err(StoreError::path(path, "the name cannot be kept"));
     }
     Ok(plain)
@@ -201,9 +204,12 @@ impl Tree {
         truth: Truth,
         fill: &mut dyn FnMut(&File) -> Result<()>,
     ) -> Result<()> {
-        self.remove(path)?;
+        let mut flags = OFlags::WRONLY | OFlags::CREATE | OFlags::CLOEXEC;
+        if defence::stands(Defence::FilesNew) {
+            self.remove(path)?;
+            flags |= OFlags::EXCL | OFlags::NOFOLLOW;
+        }
         let (dir, name) = self.parent(path).at(path)?;
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = File::from(openat(&*dir, name, flags, Bits::RUSR | Bits::WUSR).at(path)?);
         fill(&file)?;
         let target = Target::Open { fd: file.as_fd(), host: &self.host.join(path) };
@@ -230,7 +236,8 @@ impl Tree {
         self.remove(path)?;
         let (dir, name) = self.parent(path).at(path)?;
         // A character device 0:0 would be overlay's mark for a deleted name.
-        let made = if kind == FileType::CharacterDevice && dev == 0 {
+        let is_mark = kind == FileType::CharacterDevice && dev == 0;
+        let made = if is_mark && defence::stands(Defence::MarksDefused) {
             Err(Errno::PERM)
         } else {
             mknodat(&*dir, name, kind, Bits::RUSR | Bits::WUSR, dev)
@@ -259,7 +266,11 @@ impl Tree {
         if !truth.is_empty() {
             self.aside.insert(path.to_owned(), truth);
         }
-        utimensat(&*dir, name, &timestamps(attributes.mtime), AtFlags::SYMLINK_NOFOLLOW).at(path)
+        let flags = match defence::stands(Defence::TimesUnfollowed) {
+            true => AtFlags::SYMLINK_NOFOLLOW,
+            false => AtFlags::empty(),
+        };
+        utimensat(&*dir, name, &timestamps(attributes.mtime), flags).at(path)
     }
 
     /// Gives a file of this tree a second name.
@@ -356,7 +367,10 @@ pub(crate) fn timestamps(time: Time) -> Timestamps {
 
 /// Opens a directory below another one, following no link at all.
 fn open_beneath(root: &OwnedFd, path: &Path) -> std::result::Result<OwnedFd, Errno> {
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let resolve = match defence::stands(Defence::PathsBeneath) {
+        true => ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS,
+        false => ResolveFlags::empty(),
+    };
     match openat2(root, path, DIRECTORY | OFlags::PATH, Bits::empty(), resolve) {
         Err(Errno::NOSYS | Errno::PERM) => walk_beneath(root, path),
         other => other,

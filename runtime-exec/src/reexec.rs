@@ -10,10 +10,11 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
+use defence::Defence;
 use rustix::mount::{OpenTreeFlags, open_tree};
 
 use crate::channel::Channel;
-use crate::sys::mount_attr;
+use crate::sys::{mount_attr, process};
 
 /// What a child of ours is for; its first argument says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,8 +62,12 @@ fn exit(code: i32) -> ! {
     std::process::exit(code)
 }
 
-/// Moves the connection away from descriptor 0, which becomes `/dev/null`.
+/// Moves the connection away from descriptor 0, which becomes `/dev/null`. Whatever else the caller of
+/// rbuild left open is closed: a step must not find a directory of the host among its own descriptors.
 fn adopt_connection() -> io::Result<Channel> {
+    if defence::stands(Defence::InheritedClosed) {
+        process::close_others()?;
+    }
     let stdin = io::stdin();
     rustix::net::sockopt::socket_type(stdin.as_fd())?;
     let connection = rustix::io::fcntl_dupfd_cloexec(stdin.as_fd(), 3)?;
@@ -74,13 +79,15 @@ fn adopt_connection() -> io::Result<Channel> {
 pub(crate) fn start(role: Role) -> io::Result<(Child, Channel)> {
     let (ours, theirs) = Channel::pair()?;
     let program = match EXECUTABLE.get() {
-        Some(file) => format!("/proc/self/fd/{}", file.as_raw_fd()),
-        None => "/proc/self/exe".to_owned(),
+        Some(file) if defence::stands(Defence::ExecutableReadOnly) => {
+            format!("/proc/self/fd/{}", file.as_raw_fd())
+        }
+        Some(_) | None => "/proc/self/exe".to_owned(),
     };
     let mut command = Command::new(program);
     command.arg0(role.name()).stdin(Stdio::from(theirs.into_fd())).stdout(Stdio::null());
     match role {
-        Role::Keeper => command.env_clear().stderr(Stdio::null()),
+        Role::Keeper => command.env_clear().envs(defence::handed_on()).stderr(Stdio::null()),
         Role::OutsideHelper => command.stderr(Stdio::inherit()),
     };
     Ok((command.spawn()?, ours))

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use defence::Defence;
 use serde::{Deserialize, Serialize};
 use sha2::Digest as _;
 use thiserror::Error;
@@ -89,7 +90,8 @@ impl FromStr for Digest {
         if hex.len() != algorithm.hex_len() {
             return Err(fail("wrong length"));
         }
-        if !hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+        let is_hex = hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        if !is_hex && defence::stands(Defence::DigestsHex) {
             return Err(fail("not lower-case hexadecimal"));
         }
         Ok(Self { algorithm, hex: hex.into() })

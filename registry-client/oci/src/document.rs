@@ -1,6 +1,7 @@
 //! Documents whose bytes matter.
 
 use bytes::Bytes;
+use defence::Defence;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
@@ -59,7 +60,8 @@ impl<T: DeserializeOwned> Document<T> {
     pub fn parse_as(descriptor: &Descriptor, raw: Bytes) -> Result<Self, DocumentError> {
         let actual = Digest::of(descriptor.digest.algorithm(), &raw);
         let size = raw.len() as u64;
-        if actual != descriptor.digest || size != descriptor.size {
+        let same = actual == descriptor.digest && size == descriptor.size;
+        if !same && defence::stands(Defence::DocumentsVerified) {
             return Err(DocumentError::Mismatch { expected: descriptor.digest.clone(), actual, size });
         }
         Self::take(descriptor.clone(), raw)

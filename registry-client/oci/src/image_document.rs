@@ -1,6 +1,7 @@
 //! A document of which only its bytes say whether it is a manifest or an index.
 
 use bytes::Bytes;
+use defence::Defence;
 use serde_json::Value;
 
 use crate::{Descriptor, Digest, Document, DocumentError, Index, Manifest, MediaType};
@@ -86,6 +87,9 @@ fn judge(announced: Option<&MediaType>, value: &Value) -> Result<MediaType, Stri
     let has = |field: &str| value.get(field).is_some_and(|content| !content.is_null());
     if value.get("schemaVersion").and_then(Value::as_u64) == Some(1) {
         return Err("Docker schema 1 images are not supported".to_owned());
+    }
+    if !defence::stands(Defence::DocumentsOneThing) {
+        return Ok(announced.cloned().unwrap_or(MediaType::OciManifest));
     }
     if has("manifests") && (has("layers") || has("config")) {
         return Err("it is both a manifest and an index".to_owned());

@@ -1,6 +1,7 @@
 //! Manifests and indexes.
 
 use bytes::Bytes;
+use defence::Defence;
 use oci::{Algorithm, Descriptor, Digest, ImageDocument, MediaType, Reference, Repository};
 use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Response};
@@ -158,7 +159,7 @@ impl Client {
         let body = read_limited(&endpoint.host, &subject, response, LARGEST_DOCUMENT).await?;
         if let Some(expected) = reference.digest().or(announced.as_ref()) {
             let actual = digest_like(Some(expected), &body);
-            if actual != *expected {
+            if actual != *expected && defence::stands(Defence::DocumentsVerified) {
                 let reason = format!("{expected} was asked for, {} bytes of {actual} came", body.len());
                 return Err(RegistryError::corrupt(&endpoint.host, &subject, reason));
             }

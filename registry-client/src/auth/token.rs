@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use defence::Defence;
 use reqwest::header::{AUTHORIZATION, HeaderValue, LOCATION};
 use reqwest::{Method, Response, Url};
 use serde::Deserialize;
@@ -61,6 +62,7 @@ pub(crate) fn judge_realm(realm: &str, registry: &Url, reach: Reach) -> Result<U
         }
         "https" => Ok(url),
         "http" if registry.scheme() == "http" && near => Ok(url),
+        "http" if !defence::stands(Defence::RealmsNear) => Ok(url),
         _ => Err(format!("its token server {}://{} is not to be trusted", url.scheme(), authority_of(&url))),
     }
 }

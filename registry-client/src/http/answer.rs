@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
+use defence::Defence;
 use reqwest::Response;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use serde::Deserialize;
@@ -21,6 +22,7 @@ pub(crate) async fn read_limited(
 ) -> Result<Bytes, RegistryError> {
     let too_long =
         || RegistryError::corrupt(host, subject, format!("the answer is longer than {limit} bytes"));
+    let limit = if defence::stands(Defence::AnswersBounded) { limit } else { u64::MAX };
     let promised = response.content_length();
     if promised.is_some_and(|length| length > limit) {
         return Err(too_long());

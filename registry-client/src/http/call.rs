@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use defence::Defence;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use reqwest::{Method, Response, StatusCode, Url};
 
@@ -116,7 +117,7 @@ impl Inner {
         }
         let base = self.transport.base(call.endpoint).await?;
         let url = call.url(&base)?;
-        if !same_origin(&url, &base) {
+        if !same_origin(&url, &base) && defence::stands(Defence::CredentialsAtHome) {
             return self.follow(call, &base, url, None).await;
         }
         let shown = self.auth.current(&self.transport, call.endpoint, call.scopes).await?;
@@ -190,7 +191,7 @@ impl Inner {
     ) -> Result<Response, RegistryError> {
         let (mut url, mut reach) = (origin.clone(), call.reach);
         for _ in 0..=MOST_REDIRECTS {
-            let home = same_origin(&url, &origin);
+            let home = same_origin(&url, &origin) || !defence::stands(Defence::CredentialsAtHome);
             let place = match same_origin(&url, base) {
                 true => Place::Own,
                 false => Place::Foreign(reach),

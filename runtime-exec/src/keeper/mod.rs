@@ -15,6 +15,7 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
+use defence::Defence;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::CWD;
 use rustix::mount::{OpenTreeFlags, open_tree};
@@ -136,13 +137,14 @@ fn receive(channel: &Channel) -> io::Result<(ProcessSpec, StepFds)> {
 }
 
 fn namespaces_of(spec: &ProcessSpec) -> u64 {
-    let flags = libc::CLONE_NEWPID
-        | libc::CLONE_NEWNS
-        | libc::CLONE_NEWIPC
+    let only_if = |defence, flag| if defence::stands(defence) { flag } else { 0 };
+    let flags = libc::CLONE_NEWNS
         | libc::CLONE_NEWUTS
-        | libc::CLONE_NEWCGROUP;
+        | libc::CLONE_NEWCGROUP
+        | only_if(Defence::OwnProcesses, libc::CLONE_NEWPID)
+        | only_if(Defence::OwnMemory, libc::CLONE_NEWIPC);
     let network = match spec.network {
-        NetworkMode::None | NetworkMode::Private => libc::CLONE_NEWNET,
+        NetworkMode::None | NetworkMode::Private => only_if(Defence::OwnNetwork, libc::CLONE_NEWNET),
         NetworkMode::Host => 0,
     };
     (flags | network) as u64

@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
+use defence::Defence;
 use rustix::fs::{AtFlags, FileType, OFlags, Stat, fstat, statat, unlinkat};
 
 use crate::step::resolve::{Kind, Stub, change_time, open_real, set_times};
@@ -20,7 +21,7 @@ fn remove_one(root: BorrowedFd<'_>, stub: &Stub) -> rustix::io::Result<()> {
     let Some(name) = stub.path.file_name() else { return Ok(()) };
     let parent = open_real(root, stub.path.parent().unwrap_or(Path::new("")), OFlags::DIRECTORY)?;
     let found = statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW)?;
-    if !untouched(&found, stub) {
+    if !untouched(&found, stub) && defence::stands(Defence::StubsUntouched) {
         return Ok(());
     }
     let before = fstat(&parent)?;

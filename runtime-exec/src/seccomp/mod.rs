@@ -12,6 +12,7 @@ mod policy;
 #[cfg(test)]
 mod tests;
 
+use defence::Defence;
 use rustix::thread::CapabilitySet;
 
 use crate::sys::seccomp::Instruction;
@@ -42,14 +43,18 @@ fn filter(machine: Machine, capabilities: CapabilitySet) -> Vec<Instruction> {
         let ranges = columns.iter().flat_map(|(column, base)| ranges(*column, *base, capabilities)).collect();
         Program::new(ranges)
     };
+    let foreign = |column| match defence::stands(Defence::ForeignCallsFiltered) {
+        true => program(&[(column, 0)]),
+        false => Program::new(vec![Range { first: 0, verdict: Verdict::Allow }]),
+    };
     match machine {
         Machine::X86_64 => emit::architectures(&[
             (AUDIT_X86_64, program(&[(Column::X86_64, 0), (Column::X32, X32_BIT)])),
-            (AUDIT_X86, program(&[(Column::X86, 0)])),
+            (AUDIT_X86, foreign(Column::X86)),
         ]),
         Machine::Aarch64 => emit::architectures(&[
             (AUDIT_AARCH64, program(&[(Column::Aarch64, 0)])),
-            (AUDIT_ARM, program(&[(Column::Arm, 0)])),
+            (AUDIT_ARM, foreign(Column::Arm)),
         ]),
     }
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
+use defence::Defence;
 use rustix::fs::{CWD, FileType, Mode, OFlags, chmodat, mkdirat, mknodat, openat, stat, symlinkat};
 use rustix::io::Errno;
 use rustix::mount::{MountAttrFlags, OpenTreeFlags, open_tree};
@@ -146,7 +147,10 @@ fn group_is_mapped(group: u32) -> bool {
 /// The place that `/dev/console` has, for a terminal.
 pub(super) fn console_place(root: &RootDir) -> io::Result<OwnedFd> {
     let dev = root.open("/dev")?;
-    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
+    let mut flags = OFlags::CREATE | OFlags::WRONLY | OFlags::CLOEXEC;
+    if defence::stands(Defence::ConsoleNew) {
+        flags |= OFlags::EXCL;
+    }
     openat(dev.as_fd(), "console", flags, Mode::from_raw_mode(0o600))?;
     root.open("/dev/console")
 }

@@ -1,6 +1,10 @@
 //! Who the step is, and what it may do.
 
-use rustix::fs::{Gid, Uid};
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+
+use defence::Defence;
+use rustix::fs::{Gid, PROC_SUPER_MAGIC, Uid, fstatfs};
 use rustix::thread::{
     CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set,
     configure_capability_in_ambient_set, remove_capability_from_bounding_set, set_capabilities,
@@ -14,9 +18,18 @@ use crate::spec::{Confinement, Identities, ProcessSpec};
 /// Asks AppArmor to put the program into its profile.
 pub(super) fn profile(spec: &ProcessSpec) -> Result<(), Failure> {
     let Some(name) = &spec.security.apparmor else { return Ok(()) };
-    let write = |file: &str| std::fs::write(file, format!("exec {name}"));
+    let write = |file: &str| write_to_kernel(file, format!("exec {name}").as_bytes());
     let written = write("/proc/self/attr/apparmor/exec").or_else(|_| write("/proc/self/attr/exec"));
     written.at(Stage::Identity, &format!("AppArmor profile {name}"))
+}
+
+/// Writes into a file of `/proc`; a mount of the step may lie over it, and would swallow the text.
+fn write_to_kernel(path: &str, text: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).open(path)?;
+    if fstatfs(&file)?.f_type != PROC_SUPER_MAGIC && defence::stands(Defence::ProcessFilesReal) {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    file.write_all(text)
 }
 
 /// Gives up what the step may not have, and becomes its user.
@@ -24,8 +37,10 @@ pub(super) fn assume(spec: &ProcessSpec) -> Result<(), Failure> {
     let stage = Stage::Identity;
     let own = capabilities(None).at(stage, "capabilities")?.permitted;
     let granted = match spec.confinement {
-        Confinement::Default => own & spec.capabilities.set(),
-        Confinement::Insecure => own,
+        Confinement::Default if defence::stands(Defence::CapabilitiesBounded) => {
+            own & spec.capabilities.set()
+        }
+        Confinement::Default | Confinement::Insecure => own,
     };
     bound(granted).at(stage, "bounding set")?;
     clear_ambient_capability_set().at(stage, "ambient set")?;

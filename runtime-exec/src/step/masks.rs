@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
+use defence::Defence;
 use rustix::fs::{FileType, fstat};
 use rustix::mount::MountAttrFlags;
 
@@ -56,6 +57,9 @@ fn open(root: &RootDir, path: &str) -> io::Result<Option<OwnedFd>> {
 }
 
 fn protect(found: &OwnedFd) -> io::Result<()> {
+    if !defence::stands(Defence::PathsReadOnly) {
+        return Ok(());
+    }
     let view = tree::view(found.as_fd(), Below::Kept)?;
     mount_attr::set(view.as_fd(), mount_attr::RDONLY, mount_attr::Tree)?;
     tree::put(view, found)
@@ -63,6 +67,9 @@ fn protect(found: &OwnedFd) -> io::Result<()> {
 
 /// An empty directory over a directory, `/dev/null` over anything else.
 fn hide(found: &OwnedFd) -> io::Result<()> {
+    if !defence::stands(Defence::PathsHidden) {
+        return Ok(());
+    }
     let cover = if FileType::from_raw_mode(fstat(found)?.st_mode) == FileType::Directory {
         let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY
             | MountAttrFlags::MOUNT_ATTR_NOSUID
@@ -72,7 +79,9 @@ fn hide(found: &OwnedFd) -> io::Result<()> {
     } else {
         // Read-only: nobody inside changes owner or mode of the host's node.
         let null = host_device("null", rustix::fs::makedev(1, 3))?;
-        mount_attr::set(null.as_fd(), mount_attr::RDONLY, mount_attr::ThisOnly)?;
+        if defence::stands(Defence::NullReadOnly) {
+            mount_attr::set(null.as_fd(), mount_attr::RDONLY, mount_attr::ThisOnly)?;
+        }
         null
     };
     tree::put(cover, found)

@@ -18,6 +18,7 @@ pub(crate) mod tree;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use defence::Defence;
 use rustix::fs::{AtFlags, StatxFlags, statx};
 use rustix::mount::UnmountFlags;
 use rustix::process::{Signal, fchdir, pivot_root, set_parent_process_death_signal, setsid};
@@ -120,7 +121,8 @@ fn set_up(
     }
     let console = console?;
     let user = &spec.user;
-    root.owned_directory(&spec.cwd, user.uid, user.gid, &spec.identities).at(Stage::Cwd, &spec.cwd)?;
+    let cwd = root.owned_directory(&spec.cwd, user.uid, user.gid, &spec.identities);
+    let cwd = cwd.at(Stage::Cwd, &spec.cwd)?;
     match spec.root_access {
         ReadOnly::Yes => {
             mount_attr::set(root.as_fd(), mount_attr::RDONLY, mount_attr::ThisOnly).at(Stage::Root, "/")?
@@ -129,14 +131,17 @@ fn set_up(
     }
     enter(&root).at(Stage::Pivot, "/")?;
     drop((root, hall));
-    rustix::process::chdir(spec.cwd.as_str()).at(Stage::Cwd, &spec.cwd)?;
+    work_in(&cwd, &spec.cwd).at(Stage::Cwd, &spec.cwd)?;
     terminal::install(fds, user.uid).at(Stage::Terminal, "descriptors")?;
     let program = program::prepare(spec)?;
     match spec.network {
         NetworkMode::Private => await_keeper(reporter).at(Stage::Network, "keeper")?,
         NetworkMode::None | NetworkMode::Host => {}
     }
-    if spec.confinement == Confinement::Default && spec.security.system_calls == SystemCalls::Default {
+    let filtered = spec.confinement == Confinement::Default
+        && spec.security.system_calls == SystemCalls::Default
+        && defence::stands(Defence::CallsFiltered);
+    if filtered {
         let filter = seccomp::default_filter(spec.capabilities.set());
         sys::seccomp::install(&filter).at(Stage::Seccomp, "filter")?;
     }
@@ -152,7 +157,9 @@ fn set_up(
     identity::assume(spec)?;
     die_with_keeper()?;
     sys::process::reset_signals();
-    sys::process::close_others_on_exec().at(Stage::Exec, "descriptors")?;
+    if defence::stands(Defence::OthersClosedOnExec) {
+        sys::process::close_others_on_exec().at(Stage::Exec, "descriptors")?;
+    }
     let terminal: Vec<_> = console.iter().map(AsFd::as_fd).collect();
     reporter.send(&Report::Ready, &terminal).at(Stage::Exec, "report")?;
     Err(program.execute())
@@ -184,6 +191,9 @@ fn enter(root: &RootDir) -> rustix::io::Result<()> {
     const DEEPEST: usize = 16;
     fchdir(root)?;
     pivot_root(".", ".")?;
+    if !defence::stands(Defence::HostTreeLetGo) {
+        return rustix::process::chdir("/");
+    }
     for _ in 0..DEEPEST {
         // `..` of the root leads to what lies on top of it.
         if mount_id(root.as_fd(), "")? == mount_id(root.as_fd(), "/..")? {
@@ -192,6 +202,21 @@ fn enter(root: &RootDir) -> rustix::io::Result<()> {
         rustix::mount::unmount(".", UnmountFlags::DETACH)?;
     }
     Err(rustix::io::Errno::BUSY)
+}
+
+/// Enters the working directory: the one that was found inside the root, whatever its path would lead to
+/// now. A path may go through `/proc/self/fd`, where links do not lead where their texts say.
+fn work_in(found: &OwnedFd, path: &str) -> rustix::io::Result<()> {
+    match defence::stands(Defence::WorkDirByDescriptor) {
+        true => fchdir(found)?,
+        false => rustix::process::chdir(path)?,
+    }
+    // Outside of the root the kernel puts a word in front.
+    let reached = rustix::process::getcwd(Vec::new())?;
+    match reached.to_bytes().starts_with(b"/") || !defence::stands(Defence::WorkDirInside) {
+        true => Ok(()),
+        false => Err(rustix::io::Errno::XDEV),
+    }
 }
 
 fn mount_id(at: BorrowedFd<'_>, path: &str) -> rustix::io::Result<u64> {

@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
+use defence::Defence;
 use rustix::fs::{CWD, FileType, Mode, OFlags, fstat};
 use rustix::io::Errno;
 use rustix::mount::{MountAttrFlags, OpenTreeFlags, open_tree};
@@ -27,8 +28,10 @@ pub(super) fn make(spec: &ProcessSpec, root: &mut RootDir, hall: &mut Hall) -> R
     fresh(root, "/proc", "proc", &[], INERT)?;
     let pts = devices::make(spec, root, hall)?;
     let system = match spec.confinement {
-        Confinement::Default => INERT | MountAttrFlags::MOUNT_ATTR_RDONLY,
-        Confinement::Insecure => INERT,
+        Confinement::Default if defence::stands(Defence::SystemReadOnly) => {
+            INERT | MountAttrFlags::MOUNT_ATTR_RDONLY
+        }
+        Confinement::Default | Confinement::Insecure => INERT,
     };
     sys(root, system)?;
     control_groups(root, system)?;
@@ -155,8 +158,8 @@ fn make_one(
             let kind = kind_of(&tree).at(Stage::Mount, subpath)?;
             no_devices(&tree, spec.confinement).at(Stage::Mount, subpath)?;
             let read_only = match scratch {
-                Some(_) => mount.read_only,
-                None => ReadOnly::Yes,
+                None if defence::stands(Defence::BindReadOnly) => ReadOnly::Yes,
+                Some(_) | None => mount.read_only,
             };
             place(root, target, &tree, kind, read_only)
         }
@@ -178,8 +181,10 @@ fn make_one(
 /// Makes nodes of devices useless in a mount, where a step is confined.
 pub(super) fn no_devices(mount: impl AsFd, confinement: Confinement) -> io::Result<()> {
     match confinement {
-        Confinement::Default => mount_attr::set(mount.as_fd(), mount_attr::NODEV, mount_attr::Tree),
-        Confinement::Insecure => Ok(()),
+        Confinement::Default if defence::stands(Defence::NodesUseless) => {
+            mount_attr::set(mount.as_fd(), mount_attr::NODEV, mount_attr::Tree)
+        }
+        Confinement::Default | Confinement::Insecure => Ok(()),
     }
 }
 

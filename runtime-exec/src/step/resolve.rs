@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
+use defence::Defence;
 use rustix::fs::{
     AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat, Timespec, Timestamps, UTIME_OMIT, fstat, mkdirat,
     openat, openat2, readlinkat, statat, utimensat,
@@ -113,7 +114,7 @@ impl RootDir {
             }
             let next = real.join(&name);
             match open_real(self.fd.as_fd(), &next, OFlags::NOFOLLOW) {
-                Ok(found) if is_link(&found)? => {
+                Ok(found) if is_link(&found)? && defence::stands(Defence::LinksReadInside) => {
                     links += 1;
                     if links > MAX_LINKS {
                         return Err(Errno::LOOP.into());
@@ -208,7 +209,13 @@ fn open_at(
 ) -> rustix::io::Result<OwnedFd> {
     let path = if path.as_os_str().is_empty() { std::path::Path::new(".") } else { path };
     let flags = flags | OFlags::PATH | OFlags::CLOEXEC;
-    let resolve = resolve | ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    let mut resolve = resolve | ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    if !defence::stands(Defence::RootEnds) {
+        resolve -= ResolveFlags::IN_ROOT;
+    }
+    if !defence::stands(Defence::NoLinks) {
+        resolve -= ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    }
     // The kernel gives up on `..` while anything on the system is renamed or mounted, and asks to try again.
     for _ in 0..1000 {
         match openat2(root, path, flags, Mode::empty(), resolve) {

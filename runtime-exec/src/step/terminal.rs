@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use defence::Defence;
 use rustix::fs::{FileType, Mode, OFlags, Uid, fchown, fstat, openat};
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
@@ -47,8 +48,13 @@ fn make(root: &RootDir, pts: BorrowedFd<'_>, size: Winsize, fds: &mut StepFds) -
 pub(super) fn install(fds: &mut StepFds, uid: u32) -> io::Result<()> {
     for fd in [&mut fds.stdin, &mut fds.stdout, &mut fds.stderr] {
         let found = fstat(&*fd)?;
-        let is_device = FileType::from_raw_mode(found.st_mode) == FileType::CharacterDevice;
-        if is_device && found.st_rdev == rustix::fs::makedev(1, 3) {
+        let kind = FileType::from_raw_mode(found.st_mode);
+        if kind == FileType::Directory && defence::stands(Defence::NoDirectoryAsStdio) {
+            // All that lies below it, and above, would be open to the step.
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        let is_null = kind == FileType::CharacterDevice && found.st_rdev == rustix::fs::makedev(1, 3);
+        if is_null && defence::stands(Defence::NullReplaced) {
             *fd = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
         }
     }

@@ -51,14 +51,22 @@ pub(crate) fn loopback_up(socket: BorrowedFd<'_>) -> io::Result<()> {
 /// Marks every descriptor from 3 up to be closed on exec.
 pub(crate) fn close_others_on_exec() -> io::Result<()> {
     // SAFETY: with this flag nothing is closed now; no memory is passed.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_close_range,
-            3 as c_ulong,
-            u32::MAX as c_ulong,
-            libc::CLOSE_RANGE_CLOEXEC as c_ulong,
-        )
-    };
+    unsafe { close_range(libc::CLOSE_RANGE_CLOEXEC) }
+}
+
+/// Closes every descriptor from 3 up. To be called before this process opened any itself.
+pub(crate) fn close_others() -> io::Result<()> {
+    // SAFETY: the caller says that nothing of this process owns one of them; no memory is passed.
+    unsafe { close_range(0) }
+}
+
+/// # Safety
+///
+/// Without `CLOSE_RANGE_CLOEXEC`, nobody may use a descriptor from 3 up any more.
+unsafe fn close_range(flags: libc::c_uint) -> io::Result<()> {
+    // SAFETY: see above.
+    let result =
+        unsafe { libc::syscall(libc::SYS_close_range, 3 as c_ulong, u32::MAX as c_ulong, flags as c_ulong) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
