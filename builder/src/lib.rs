@@ -42,6 +42,7 @@ pub mod serve;
 pub mod session;
 pub mod signing;
 mod solve;
+pub mod ssh;
 pub mod sync;
 pub mod toolchain;
 pub mod worker;

@@ -19,6 +19,7 @@ pub use output::{
 };
 
 use crate::cache::request::{CacheSource, CacheTarget};
+use crate::ssh::AgentSource;
 
 /// The frontend: a pure function, called again with more facts.
 pub type Frontend = Box<dyn Fn(&Known) -> Result<Step, Vec<graph::Diagnostic>> + Send + Sync>;
@@ -43,8 +44,8 @@ pub struct BuildRequest {
     pub attest: AttestRequest,
     /// Secrets by id.
     pub secrets: BTreeMap<String, SecretSource>,
-    /// ssh agent sockets by id (`default`).
-    pub ssh: BTreeMap<String, PathBuf>,
+    /// ssh agents by id (`default`).
+    pub ssh: BTreeMap<String, AgentSource>,
     /// Directories with descriptions of devices (CDI), the last of which counts most.
     pub device_directories: Vec<PathBuf>,
     /// Where recorded results come from besides the store; the first that has one counts.

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use builder::error::Category;
 use builder::request::{Secret, SecretSource, StepDevices};
+use builder::ssh::{AgentSource, Keyring};
 use graph::ExtraHost;
 use runtime_exec::{Gateway, MountSource, MountSpec, NetworkMode, ReadOnly, default_gateway};
 
@@ -55,34 +57,43 @@ pub fn secrets(
     Ok(all)
 }
 
-/// The sockets of the agents that options name.
-pub fn ssh(given: &[String], environment: &Environment) -> Result<BTreeMap<String, PathBuf>, Failure> {
+/// The agents that options name: `ID`, `ID=SOCKET`, or `ID=KEY[,KEY…]`.
+pub fn ssh(given: &[String], environment: &Environment) -> Result<BTreeMap<String, AgentSource>, Failure> {
     let mut all = BTreeMap::new();
     for text in given {
-        let (id, socket) = match text.split_once('=') {
-            Some((id, socket)) => (id, PathBuf::from(socket)),
+        let (id, paths) = match text.split_once('=') {
+            Some((id, paths)) => (id, paths.split(',').map(PathBuf::from).collect()),
             None => {
                 let socket = environment.path("SSH_AUTH_SOCK");
-                (
-                    text.as_str(),
-                    socket
-                        .ok_or_else(|| Failure::usage(format!("--ssh {text}: SSH_AUTH_SOCK is not set")))?,
-                )
+                let not_set = || Failure::usage(format!("--ssh {text}: SSH_AUTH_SOCK is not set"));
+                (text.as_str(), vec![socket.ok_or_else(not_set)?])
             }
         };
-        agent_socket(&socket).map_err(|why| {
-            Failure::new(Category::Local, format!("--ssh {id}: {}: {why}", socket.display()))
-        })?;
-        all.insert(id.to_owned(), socket);
+        if id.is_empty() {
+            return Err(Failure::usage(format!("--ssh {text}: an agent needs an id, such as default")));
+        }
+        let agent =
+            agent(&paths).map_err(|why| Failure::new(Category::Local, format!("--ssh {id}: {why}")))?;
+        if all.insert(id.to_owned(), agent).is_some() {
+            return Err(Failure::usage(format!(
+                "--ssh {id}: the id is given twice; several keys go into one option, ID=KEY,KEY"
+            )));
+        }
     }
     Ok(all)
 }
 
-fn agent_socket(path: &Path) -> Result<(), String> {
-    match std::fs::metadata(path) {
-        Err(error) => Err(error.to_string()),
-        Ok(found) if found.file_type().is_socket() => Ok(()),
-        Ok(_) => Err("is not the socket of an ssh agent; for a key, ssh-add it to an agent".to_owned()),
+/// One socket, or files of keys.
+fn agent(paths: &[PathBuf]) -> Result<AgentSource, String> {
+    let is_socket = |path: &PathBuf| match std::fs::metadata(path) {
+        Ok(found) => Ok(found.file_type().is_socket()),
+        Err(error) => Err(format!("{} cannot be read: {error}", path.display())),
+    };
+    let sockets = paths.iter().map(is_socket).collect::<Result<Vec<bool>, String>>()?;
+    match (sockets.iter().filter(|socket| **socket).count(), paths) {
+        (0, _) => Ok(AgentSource::Keys(Arc::new(Keyring::read(paths).map_err(|error| error.to_string())?))),
+        (1, [socket]) => Ok(AgentSource::Socket(socket.clone())),
+        _ => Err("one socket, or files of keys, but not both, and no second socket".to_owned()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! ssh agents for steps: a socket of the step's own, with the mode and owner that its mount asks for. What
 //! comes in there goes on to the caller's agent only if it lists keys or has something signed: a step
-//! cannot add keys, remove them, or lock the agent.
+//! cannot add keys, remove them, or lock the agent. Keys that the build holds itself answer here.
 
 use std::io;
 use std::os::fd::AsRawFd;
@@ -11,6 +11,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::ssh::{AgentSource, Keyring};
+
 /// Name of the socket in its directory.
 const SOCKET: &str = "agent";
 /// Longest message of the protocol, as OpenSSH has it.
@@ -20,7 +22,7 @@ const ALLOWED: [u8; 2] = [11, 13];
 /// The answer to all others: a message of one byte, "failure".
 const FAILURE: [u8; 5] = [0, 0, 0, 1, 5];
 
-/// A socket that forwards to an agent until it is dropped.
+/// A socket that answers until it is dropped.
 pub(super) struct Agent {
     /// The socket.
     pub socket: PathBuf,
@@ -34,7 +36,12 @@ impl Drop for Agent {
 }
 
 /// Makes the socket in an empty directory and serves it. Needs a runtime around it.
-pub(super) fn forward(directory: &Path, agent: PathBuf, mode: u32, owner: (u32, u32)) -> io::Result<Agent> {
+pub(super) fn forward(
+    directory: &Path,
+    agent: AgentSource,
+    mode: u32,
+    owner: (u32, u32),
+) -> io::Result<Agent> {
     // The address of a socket may be 107 bytes long, and a store may lie deeper than that.
     let opened = std::fs::File::open(directory)?;
     let listener = UnixListener::bind(format!("/proc/self/fd/{}/{SOCKET}", opened.as_raw_fd()))?;
@@ -45,13 +52,18 @@ pub(super) fn forward(directory: &Path, agent: PathBuf, mode: u32, owner: (u32, 
     Ok(Agent { socket, serving })
 }
 
-async fn serve(listener: UnixListener, agent: PathBuf) {
+async fn serve(listener: UnixListener, agent: AgentSource) {
     let mut open = JoinSet::new();
     // An end of a connection, be it an error, concerns nobody but the program that opened it.
     while let Ok((step, _)) = listener.accept().await {
         while open.try_join_next().is_some() {}
         let agent = agent.clone();
-        open.spawn(async move { drop(relay(step, &agent).await) });
+        open.spawn(async move {
+            drop(match agent {
+                AgentSource::Socket(agent) => relay(step, &agent).await,
+                AgentSource::Keys(keys) => answer(step, &keys).await,
+            });
+        });
     }
 }
 
@@ -66,6 +78,17 @@ async fn relay(mut step: UnixStream, agent: &Path) -> io::Result<()> {
         agent.write_all(&request).await?;
         let Some(answer) = message(&mut agent).await? else { break };
         step.write_all(&answer).await?;
+    }
+    Ok(())
+}
+
+async fn answer(mut step: UnixStream, keys: &Keyring) -> io::Result<()> {
+    while let Some(request) = message(&mut step).await? {
+        let answer = keys.answer(&request[4..]).and_then(|body| {
+            let length = u32::try_from(body.len()).ok()?;
+            Some([&length.to_be_bytes(), body.as_slice()].concat())
+        });
+        step.write_all(answer.as_deref().unwrap_or(&FAILURE)).await?;
     }
     Ok(())
 }
@@ -123,7 +146,7 @@ mod tests {
         std::fs::create_dir(&deep).unwrap();
         let owner = rustix::process::getuid().as_raw();
         let group = rustix::process::getgid().as_raw();
-        let agent = forward(&deep, real, 0o620, (owner, group)).unwrap();
+        let agent = forward(&deep, AgentSource::Socket(real), 0o620, (owner, group)).unwrap();
         assert_eq!(std::fs::metadata(&agent.socket).unwrap().permissions().mode() & 0o7777, 0o620);
 
         let opened = std::fs::File::open(&deep).unwrap();
@@ -148,5 +171,20 @@ mod tests {
             seen.push(kind);
         }
         assert_eq!(seen, [11, 13, 11]);
+    }
+
+    #[tokio::test]
+    async fn keys_of_the_build_answer_without_an_agent() {
+        let directory = tempfile::tempdir().unwrap();
+        let key = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/ssh/keys/ed25519");
+        let keys = Keyring::read(&[key]).unwrap();
+        let owner = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
+        let agent = forward(directory.path(), AgentSource::Keys(keys.into()), 0o600, owner).unwrap();
+        let mut step = UnixStream::connect(&agent.socket).await.unwrap();
+        // Locking is refused, and the connection goes on.
+        assert_eq!(ask(&mut step, &[0, 0, 0, 1, 22]).await, Some(FAILURE.to_vec()));
+        let list = ask(&mut step, &[0, 0, 0, 1, 11]).await.unwrap();
+        assert_eq!(list[4..9], [12, 0, 0, 0, 1]);
+        assert_eq!(list[17..28], *b"ssh-ed25519");
     }
 }

@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use super::error::ExecError;
 use crate::request::{BuildRequest, SecretSource, StepDevices, StepNetwork};
+use crate::ssh::AgentSource;
 
 /// What a build gives to its steps.
 #[derive(Clone, Default)]
 pub struct StepResources {
     /// Secrets by id.
     pub secrets: BTreeMap<String, SecretSource>,
-    /// ssh agent sockets by id.
-    pub ssh: BTreeMap<String, PathBuf>,
+    /// ssh agents by id.
+    pub ssh: BTreeMap<String, AgentSource>,
     /// Directories with descriptions of devices, the last of which counts most.
     pub device_directories: Vec<PathBuf>,
     /// The network.
@@ -68,10 +69,10 @@ impl StepResources {
         }
     }
 
-    /// The socket of an agent; `None` when it was not given and need not be.
-    pub(crate) fn agent(&self, id: &str, required: bool) -> Result<Option<PathBuf>, ExecError> {
+    /// An agent; `None` when it was not given and need not be.
+    pub(crate) fn agent(&self, id: &str, required: bool) -> Result<Option<AgentSource>, ExecError> {
         match self.ssh.get(id) {
-            Some(path) => Ok(Some(path.clone())),
+            Some(agent) => Ok(Some(agent.clone())),
             None if required => Err(ExecError::NoAgent { id: id.to_owned() }),
             None => Ok(None),
         }
