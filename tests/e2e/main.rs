@@ -47,6 +47,7 @@ mod reproducible;
 mod requests;
 mod resume;
 mod road;
+mod round_trip;
 mod save;
 mod semantics;
 mod serve;
