@@ -9,7 +9,7 @@ use layer_store::{
 };
 use oci::{Compression, Descriptor, Digest, MediaType};
 
-use crate::support::{layer_of, options, place};
+use crate::support::{layer_of, options, place, skip};
 
 fn record(outputs: Vec<Snapshot>) -> Record {
     Record {
@@ -39,6 +39,46 @@ fn a_store_is_private_and_refuses_other_modes() {
     std::fs::write(&version, text).unwrap();
     let error = Store::open(place.store.root(), &options()).unwrap_err();
     assert!(matches!(error, StoreError::OtherFormat { found: 2, .. }), "{error}");
+}
+
+#[test]
+fn access_lists_are_taken_from_its_directories_once() {
+    const LIST: &str = "system.posix_acl_default";
+    let list: Vec<u8> = [2u32.to_le_bytes().as_slice(), &entry(1, 7), &entry(4, 5), &entry(0x20, 0)].concat();
+    let place = place();
+    let root = place.store.root().to_owned();
+    let give = |dir: &str| {
+        let flags = rustix::fs::XattrFlags::empty();
+        rustix::fs::setxattr(root.join(dir), LIST, &list, flags)
+    };
+    let has = |dir: &str| rustix::fs::getxattr(root.join(dir), LIST, &mut [0u8; 100]).is_ok();
+    if give("layers").is_err() {
+        return skip("a file system with access lists");
+    }
+    let reopen = || drop(Store::open(&root, &options()).unwrap());
+    reopen();
+    assert!(has("layers"), "they were looked for again");
+    // A store that does not remember it, as older ones do not.
+    let version = root.join("version.json");
+    let text = std::fs::read_to_string(&version).unwrap();
+    assert!(text.contains("plain-directories"), "{text}");
+    std::fs::write(&version, text.replace("\"plain-directories\"", "")).unwrap();
+    reopen();
+    assert!(!has("layers"));
+    assert_eq!(std::fs::read_to_string(&version).unwrap(), text);
+    // One that is made anew.
+    give("").unwrap();
+    std::fs::remove_dir(root.join("partial")).unwrap();
+    reopen();
+    assert!(root.join("partial").is_dir() && !has("partial"));
+}
+
+/// An entry of an access list as the kernel has it.
+fn entry(tag: u16, permissions: u16) -> [u8; 8] {
+    let mut bytes = [0xff; 8];
+    bytes[..2].copy_from_slice(&tag.to_le_bytes());
+    bytes[2..4].copy_from_slice(&permissions.to_le_bytes());
+    bytes
 }
 
 #[test]

@@ -17,6 +17,7 @@ mod hostile;
 mod images;
 mod overlay;
 mod partial;
+mod pins;
 mod properties;
 mod quota;
 mod sparse;
