@@ -13,7 +13,8 @@
 //! - `context`, `file`, `image`, `git`, `exec`: the ops; `export`: the outputs;
 //! - [`history`]: what became of each build, and why a step was not found;
 //! - [`remote`]: contexts and bases that are fetched before there is a graph;
-//! - [`serve`]: the store as a registry; [`sync`]: copies of many images; [`signing`]: signatures of images.
+//! - [`serve`]: the store as a registry; [`sync`]: copies of many images; [`signing`]: signatures of images;
+//!   [`encryption`]: encrypted layers.
 //!
 //! Invariants:
 //! - a step runs at most once in a build, and its result is one value everywhere in that build;
@@ -25,6 +26,7 @@ pub mod attest;
 pub mod cache;
 pub mod context;
 pub mod debug;
+pub mod encryption;
 pub mod error;
 pub mod event;
 pub mod exec;

@@ -28,6 +28,7 @@ mod debug;
 mod devices;
 mod doctor;
 mod edits;
+mod encryption;
 mod epoch;
 mod explain;
 mod forty_layers;

@@ -5,6 +5,7 @@ mod attest;
 mod build;
 mod cache;
 mod call;
+mod crypt;
 mod csv;
 mod debug;
 mod edit;
@@ -33,6 +34,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use build::{BuildArgs, ContextMetadataArg, NetworkArg, ProgressArg, PullArg, SquashArg, VerifyArgs};
 pub use call::{CallArg, Format, Method, Status};
+pub use crypt::{DecryptArgs, EncryptArgs};
 pub use debug::DebugArgs;
 pub use edit::{AppendArgs, AttachArgs, DiscoverArgs, EditTarget, FlattenArgs, MutateArgs, RebaseArgs};
 pub use history::{ExplainArgs, HistoryCommand, HistoryLsArgs, HistoryShowArgs, LogsArgs};
@@ -213,6 +215,8 @@ pub struct PullArgs {
     /// Platform to pull, of an image for several
     #[arg(long, value_name = "OS/ARCH")]
     pub platform: Option<String>,
+    #[command(flatten)]
+    pub decrypt: DecryptArgs,
     /// Print only the image's id
     #[arg(short, long)]
     pub quiet: bool,
@@ -227,6 +231,8 @@ pub struct PushArgs {
     /// How layers that have no packed form yet are packed
     #[arg(long, value_enum, default_value_t = PackForm::Gzip)]
     pub compression: PackForm,
+    #[command(flatten)]
+    pub encrypt: EncryptArgs,
     /// Write the pushed digest to FILE
     #[arg(long, value_name = "FILE")]
     pub digestfile: Option<PathBuf>,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::PackForm;
+use super::crypt::{DecryptArgs, EncryptArgs};
 
 #[derive(Debug, Args)]
 #[command(after_help = PLACES)]
@@ -22,8 +23,12 @@ pub struct CopyArgs {
     #[arg(short, long, conflicts_with = "platform")]
     pub all: bool,
     /// Copy what refers to the image as well (signatures, attestations, SBOMs)
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["encryption_keys", "decryption_keys"])]
     pub referrers: bool,
+    #[command(flatten)]
+    pub encrypt: EncryptArgs,
+    #[command(flatten)]
+    pub decrypt: DecryptArgs,
     /// Accepted for compatibility: digests are always preserved
     #[arg(long)]
     pub preserve_digests: bool,

@@ -1,6 +1,6 @@
 //! `rbuild copy`.
 
-use builder::toolchain::{self, CopyOptions, Place, Referrers};
+use builder::toolchain::{self, CopyOptions, LayerCrypt, Place, Referrers};
 
 use crate::args::{CopyArgs, Global};
 use crate::environment::Environment;
@@ -15,6 +15,10 @@ pub fn run(args: &CopyArgs, global: &Global, environment: &Environment) -> Resul
         platform: args.platform.as_deref().map(|text| super::platform(Some(text))).transpose()?,
         referrers: if args.referrers { Referrers::Follow } else { Referrers::Leave },
         compression: super::transfer::compression(args.compression),
+        crypt: match (super::crypt::encrypting(&args.encrypt)?, super::crypt::decrypting(&args.decrypt)?) {
+            (LayerCrypt::Keep, crypt) | (crypt, LayerCrypt::Keep) => crypt,
+            (_, _) => return Err(Failure::usage("layers are either encrypted or decrypted, not both")),
+        },
     };
     let form = progress::choose(args.quiet, None, environment).map_err(Failure::usage)?;
     let open = host::open(global, environment, form, None)?;

@@ -7,6 +7,7 @@ mod build;
 mod call;
 mod context;
 mod copy;
+mod crypt;
 mod debug;
 mod doctor;
 mod edit;

@@ -1,7 +1,7 @@
 //! `rbuild pull` and `rbuild push`.
 
 use builder::request::CompressionChoice;
-use builder::toolchain;
+use builder::toolchain::{self, CopyOptions, LayerCrypt};
 use oci::Compression;
 
 use crate::args::{Global, PackForm, PullArgs, PushArgs};
@@ -14,13 +14,18 @@ use crate::progress;
 pub fn pull(args: &PullArgs, global: &Global, environment: &Environment) -> Result<(), Failure> {
     let name = super::name(&args.image)?;
     let platform = super::platform(args.platform.as_deref())?;
+    let crypt = super::crypt::decrypting(&args.decrypt)?;
     let form = progress::choose(args.quiet, None, environment).map_err(Failure::usage)?;
     let open = host::open(global, environment, form, None)?;
     let session = open.session.clone();
     let title = format!("pull {}", name.familiar());
-    let pulled =
-        open.step(&title, |step| async move { toolchain::pull(&session, &name, &platform, step).await })?;
-    super::print(&format!("{}\n", pulled.id));
+    let id = open.step(&title, |step| async move {
+        match crypt {
+            LayerCrypt::Keep => Ok(toolchain::pull(&session, &name, &platform, step).await?.id),
+            crypt => toolchain::pull_decrypted(&session, &name, &platform, crypt, step).await,
+        }
+    })?;
+    super::print(&format!("{id}\n"));
     Ok(())
 }
 
@@ -32,10 +37,16 @@ pub fn push(args: &PushArgs, global: &Global, environment: &Environment) -> Resu
     let open = host::open(global, environment, form, None)?;
     let session = open.session.clone();
     let title = format!("push {}", target.familiar());
-    let compression = compression(args.compression);
-    let pushed = open.step(&title, |step| async move {
-        toolchain::push(&session, &name, &target, compression, step).await
-    })?;
+    let options = CopyOptions {
+        compression: compression(args.compression),
+        crypt: super::crypt::encrypting(&args.encrypt)?,
+        ..CopyOptions::default()
+    };
+    let pushed =
+        open.step(
+            &title,
+            |step| async move { toolchain::push(&session, &name, &target, &options, step).await },
+        )?;
     if let Some(file) = &args.digestfile {
         super::write_file(file, pushed.digest.to_string().as_bytes())?;
     }

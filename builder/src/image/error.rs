@@ -3,7 +3,7 @@
 use std::io;
 
 use layer_store::StoreError;
-use oci::{Descriptor, Digest, DocumentError, Platform, Reference};
+use oci::{Descriptor, Digest, DocumentError, MediaType, Platform, Reference};
 use registry_client::RegistryError;
 use thiserror::Error;
 
@@ -51,7 +51,7 @@ pub enum ImageError {
         diff_ids: usize,
     },
     /// A layer in a form this program cannot read.
-    #[error("{reference}: layer {digest} is of type {media_type}, which is no layer that can be unpacked", reference = reference.familiar())]
+    #[error("{}: layer {digest} {}", reference.familiar(), cannot_be_unpacked(media_type))]
     LayerType {
         /// The image.
         reference: Reference,
@@ -76,6 +76,14 @@ pub enum ImageError {
         /// Why.
         source: io::Error,
     },
+}
+
+/// Why a layer of that type is not unpacked.
+fn cannot_be_unpacked(media_type: &str) -> String {
+    match MediaType::from(media_type).decrypted() {
+        Some(_) => "is encrypted: bring the image in with `rbuild pull --decryption-key`".to_owned(),
+        None => format!("is of type {media_type}, which is no layer that can be unpacked"),
+    }
 }
 
 impl Categorised for ImageError {

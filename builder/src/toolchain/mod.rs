@@ -34,10 +34,10 @@ pub use mount::{MountedImage, Seen, Unmounting, mount, mounted, unmount_image};
 pub use opened::{OpenImage, open_image};
 pub(crate) use place::{Content, MadeSource, Source, stored_image, stored_referrers};
 pub use place::{
-    Copied, CopyOptions, InLayout, LoadOptions, LoadSource, Place, PlaceError, PlaceNameError, Referrers,
-    SaveOptions, SaveTarget, Sink, copy, load, save,
+    Copied, CopyOptions, InLayout, LayerChoice, LayerCrypt, LoadOptions, LoadSource, Place, PlaceError,
+    PlaceNameError, Referrers, SaveOptions, SaveTarget, Sink, copy, load, save,
 };
-pub use pull::{PulledImage, pull};
+pub use pull::{PulledImage, pull, pull_decrypted};
 pub use push::push;
 pub use run::{OnStarted, RunIo, RunOptions, run};
 pub use sign::{SignOptions, SignatureForm, SignedParts, UnsignedError, sign, verify_signature};

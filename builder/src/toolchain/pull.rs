@@ -5,6 +5,7 @@ use layer_store::{StoredImage, StoredVariant};
 use oci::{Descriptor, Digest, Document, Manifest, Platform, Reference};
 
 use super::error::ToolError;
+use super::place::{CopyOptions, LayerCrypt, Place, copy};
 use crate::Session;
 use crate::event::StepId;
 use crate::image::{image_facts, pull_image, stored_document};
@@ -39,6 +40,30 @@ pub async fn pull(
         let image = joined(session.store.image(&name)?, &resolved, variant);
         session.store.tag(&name, &image)?;
         Ok(PulledImage { id, resolved, manifest, platform })
+    })
+    .await
+}
+
+/// Pulls an image whose layers are encrypted, and gives what it is in plain text its name in the store.
+/// The digest of its config is returned.
+///
+/// # Errors
+/// Where there is no such image, or none of the keys opens a layer.
+pub async fn pull_decrypted(
+    session: &Session,
+    name: &Reference,
+    platform: &Platform,
+    crypt: LayerCrypt,
+    step: StepId,
+) -> Result<Digest, ToolError> {
+    let options = CopyOptions { platform: Some(platform.clone()), crypt, ..CopyOptions::default() };
+    let (from, to) = (Place::Registry(name.clone()), Place::Store(name.clone()));
+    copy(session, &from, &to, &options, step).await?;
+    let (store, name, platform) = (session.store.clone(), name.clone(), platform.clone());
+    blocking(Permit::free(), move || {
+        let variants = store.image(&name)?.map(|image| image.variants).unwrap_or_default();
+        let id = variants.first().map(|variant| variant.config.digest.clone());
+        id.ok_or(ToolError::NoVariant { name, platform })
     })
     .await
 }

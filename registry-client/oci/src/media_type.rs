@@ -45,6 +45,9 @@ pub enum MediaType {
     Other(String),
 }
 
+/// How the media types of encrypted layers end.
+const ENCRYPTED: &str = "+encrypted";
+
 const TABLE: &[(MediaType, &str)] = &[
     (MediaType::OciManifest, "application/vnd.oci.image.manifest.v1+json"),
     (MediaType::OciIndex, "application/vnd.oci.image.index.v1+json"),
@@ -141,6 +144,17 @@ impl MediaType {
             | Self::DockerConfig
             | Self::Other(_) => None,
         }
+    }
+
+    /// An encrypted layer of this kind, in the OCI family; `None` for what is no layer.
+    pub fn encrypted(&self) -> Option<Self> {
+        self.is_layer().then(|| Self::Other(format!("{}{ENCRYPTED}", self.to_oci())))
+    }
+
+    /// What an encrypted layer is in plain text; `None` for what is none.
+    pub fn decrypted(&self) -> Option<Self> {
+        let Self::Other(text) = self else { return None };
+        Some(Self::from(text.strip_suffix(ENCRYPTED)?)).filter(Self::is_layer)
     }
 
     /// The same thing in the OCI family.

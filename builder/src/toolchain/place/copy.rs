@@ -4,6 +4,7 @@ use oci::{Descriptor, Platform};
 
 use super::beside::copy_tagged;
 use super::content::Content;
+use super::crypt::{LayerCrypt, changed};
 use super::error::PlaceError;
 use super::name::Place;
 use super::source::Source;
@@ -31,6 +32,8 @@ pub struct CopyOptions {
     pub referrers: Referrers,
     /// How layers of the store's images are packed that were never packed.
     pub compression: CompressionChoice,
+    /// Whether layers are encrypted or decrypted. What refers to the image cannot come along then.
+    pub crypt: LayerCrypt,
 }
 
 /// What was copied.
@@ -55,11 +58,21 @@ pub async fn copy(
     step: StepId,
 ) -> Result<Copied, PlaceError> {
     judge(to, options)?;
+    if let (LayerCrypt::Encrypt(..) | LayerCrypt::Decrypt(_), Referrers::Follow) =
+        (&options.crypt, options.referrers)
+    {
+        let reason = "what refers to an image does not refer to it any longer when its layers change";
+        return Err(PlaceError::NoRoom { place: to.to_string(), reason });
+    }
     let source = Source::open(session, from, options.compression).await?;
     let content = match (to, &options.platform) {
         // A docker archive holds one platform.
         (Place::DockerArchive { .. }, None) => Content::of(&source, Some(&Platform::host())).await?,
         (_, platform) => Content::of(&source, platform.as_ref()).await?,
+    };
+    let (source, content) = match &options.crypt {
+        LayerCrypt::Keep => (source, content),
+        crypt => changed(session, &source, content, crypt, step).await?,
     };
     let content = match options.referrers {
         Referrers::Leave => content,

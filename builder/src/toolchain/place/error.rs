@@ -8,6 +8,7 @@ use oci::{Digest, DocumentError, Platform, Reference};
 use registry_client::RegistryError;
 use thiserror::Error;
 
+use crate::encryption::LayerCipherError;
 use crate::error::{Categorised, Category};
 use crate::export::ExportError;
 use crate::image::ImageError;
@@ -27,6 +28,9 @@ pub enum PlaceError {
     /// Writing a file, or packing a layer.
     #[error(transparent)]
     Export(#[from] ExportError),
+    /// A layer is not encrypted or decrypted.
+    #[error(transparent)]
+    Crypt(#[from] LayerCipherError),
     /// No such image in the store.
     #[error("no image {} in the store", name.familiar())]
     NotStored {
@@ -123,6 +127,7 @@ impl Categorised for PlaceError {
             PlaceError::Export(error) => error.category(),
             PlaceError::NoRoom { .. } | PlaceError::Ambiguous { .. } => Category::Usage,
             PlaceError::Store(_)
+            | PlaceError::Crypt(_)
             | PlaceError::NotStored { .. }
             | PlaceError::Io { .. }
             | PlaceError::Refused { .. }

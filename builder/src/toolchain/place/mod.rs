@@ -5,14 +5,16 @@
 //! - `content`: all that an image consists of, found by walking its documents;
 //! - `copy`: from a source to any place, byte for byte; one file for each kind of target;
 //! - `beside`: what stands under tags that are made of an image's digest;
-//! - `save` and `load`: several images at once, between the store and one file.
+//! - `save` and `load`: several images at once, between the store and one file;
+//! - `crypt`: layers that are encrypted or decrypted on their way.
 //!
-//! Invariants: documents are never written anew; every blob is held against digest and size on its
-//! way; what makes an image visible is written last.
+//! Invariants: documents are never written anew, but where layers are encrypted or decrypted;
+//! every blob is held against digest and size on its way; what makes an image visible is written last.
 
 mod beside;
 mod content;
 mod copy;
+mod crypt;
 mod docker;
 mod error;
 mod files;
@@ -37,6 +39,7 @@ pub(crate) use beside::{beside, open_if_there, tag_of};
 pub(crate) use content::Content;
 pub(crate) use copy::write;
 pub use copy::{Copied, CopyOptions, Referrers, copy};
+pub use crypt::{LayerChoice, LayerCrypt};
 pub use error::PlaceError;
 pub(crate) use files::layout_tags;
 pub use load::{LoadOptions, LoadSource, load};
