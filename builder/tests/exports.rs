@@ -245,7 +245,7 @@ async fn pulled_images_go_back_byte_for_byte() {
     let pulled = toolchain::pull(&user.session, &name(&base), &Platform::host(), STEP).await.unwrap();
     assert_eq!(pulled.manifest.digest, pushed.digest);
     let copy = name(&format!("{}/elsewhere/copy:2", registry.host()));
-    let again = toolchain::push(&user.session, &name(&base), &copy, Default::default(), STEP).await.unwrap();
+    let again = toolchain::push(&user.session, &name(&base), &copy, &Default::default(), STEP).await.unwrap();
     assert_eq!(again.digest, pushed.digest);
     let stored = toolchain::Place::Store(name(&base));
     let seen = toolchain::inspect(&user.session, &stored, &Platform::host()).await.unwrap();
@@ -275,7 +275,7 @@ async fn images_of_the_store_are_bases_and_can_be_pushed() {
     let child =
         export(session, request(outputs, &["child:1"], vec![target(Some(facts), above, 1)])).await.unwrap();
     let target = name(&format!("{}/child:1", registry.host()));
-    toolchain::push(session, &name("child:1"), &target, Default::default(), STEP).await.unwrap();
+    toolchain::push(session, &name("child:1"), &target, &Default::default(), STEP).await.unwrap();
     let seen = session.client.fetch_image(&target, &Platform::host()).await.unwrap();
     assert_eq!(Some(&seen.config.descriptor().digest), child.image_id.as_ref());
     assert_eq!(seen.manifest.parsed().layers.len(), 3);

@@ -22,7 +22,9 @@ pub fn pull(args: &PullArgs, global: &Global, environment: &Environment) -> Resu
     let id = open.step(&title, |step| async move {
         match crypt {
             LayerCrypt::Keep => Ok(toolchain::pull(&session, &name, &platform, step).await?.id),
-            crypt => toolchain::pull_decrypted(&session, &name, &platform, crypt, step).await,
+            crypt @ (LayerCrypt::Encrypt(..) | LayerCrypt::Decrypt(_)) => {
+                toolchain::pull_decrypted(&session, &name, &platform, crypt, step).await
+            }
         }
     })?;
     super::print(&format!("{id}\n"));

@@ -72,7 +72,9 @@ pub async fn copy(
     };
     let (source, content) = match &options.crypt {
         LayerCrypt::Keep => (source, content),
-        crypt => changed(session, &source, content, crypt, step).await?,
+        crypt @ (LayerCrypt::Encrypt(..) | LayerCrypt::Decrypt(_)) => {
+            changed(session, &source, content, crypt, step).await?
+        }
     };
     let content = match options.referrers {
         Referrers::Leave => content,
