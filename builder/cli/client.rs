@@ -17,10 +17,17 @@ const SYSTEM_CONF: &str = "/etc/containers/registries.conf";
 /// What counts for one command beside the settings.
 #[derive(Default)]
 pub struct Additions {
-    /// Hosts (with their ports) where plain HTTP and any certificate will do.
-    pub insecure: Vec<String>,
-    /// Credentials that win over all others, by host.
+    /// Hosts (with their ports) for which options say whose word counts.
+    pub trust: Vec<(String, Verify)>,
+    /// Credentials that win over all others, by host or repository.
     pub logins: Vec<(String, Credential)>,
+}
+
+impl Additions {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.trust.is_empty() && self.logins.is_empty()
+    }
 }
 
 /// A client that knows the user's credentials, mirrors and proxies, and what is added to them.
@@ -33,13 +40,10 @@ pub fn open(
     let credentials = credentials(global, environment)?.with_helpers(runner(helper));
     let given = additions.logins.iter().cloned();
     let credentials = given.fold(credentials, |all, (host, credential)| all.with(&host, credential));
-    let mut hosts = certificates(hosts(environment)?, environment);
-    for host in &additions.insecure {
-        let text = format!("[[registry]]\nprefix = {host:?}\nlocation = {host:?}\ninsecure = true\n");
-        hosts = hosts.and(Hosts::parse(Path::new("registry.insecure"), &text)?);
-    }
+    let hosts = certificates(hosts(environment)?, environment).verifying(verify(global.tls_verify));
+    let trust = additions.trust.iter();
     let options = ClientOptions {
-        hosts: hosts.verifying(verify(global)),
+        hosts: trust.fold(hosts, |all, (host, verify)| all.verifying_at(host, *verify)),
         credentials,
         ca_bundles: environment.path("SSL_CERT_FILE").into_iter().collect(),
         proxies: proxies(environment),
@@ -49,8 +53,9 @@ pub fn open(
     Client::new(options)
 }
 
-fn verify(global: &Global) -> Verify {
-    match global.tls_verify {
+/// Whose word counts, as `--tls-verify` and its like say.
+pub fn verify(flag: Option<bool>) -> Verify {
+    match flag {
         None => Verify::BySettings,
         Some(true) => Verify::Always,
         Some(false) => Verify::Never,

@@ -105,6 +105,20 @@ pub fn open_with(
 }
 
 impl Open {
+    /// Lets the session know the credentials and hosts that options name.
+    pub fn add(
+        &mut self,
+        additions: &Additions,
+        global: &Global,
+        environment: &Environment,
+    ) -> Result<(), Failure> {
+        if let (false, Some(helper)) = (additions.is_empty(), &self.session.helper) {
+            self.session.client = client::open(global, environment, helper.clone(), additions)
+                .map_err(|error| Failure::from_error(Category::Usage, &error))?;
+        }
+        Ok(())
+    }
+
     /// Does one piece of work, unless the user asks to stop, and closes everything.
     pub fn work<T, E: Categorised>(self, work: impl Future<Output = Result<T, E>>) -> Result<T, Failure> {
         let result = self.runtime.block_on(async {

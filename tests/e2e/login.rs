@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::Stdio;
 
 use crate::support::has;
-use crate::support::registry::{Access, Registry};
+use crate::support::registry::{Access, Registry, Wire};
 use crate::support::workspace::{Said, Workspace};
 
 fn login(workspace: &Workspace, registry: &str, password: &str) -> Said {
@@ -48,6 +48,48 @@ fn a_password_is_tried_kept_used_and_forgotten() {
     workspace.ok(&["logout", host]);
     workspace.fails(5, &["logout", host]);
     workspace.fails(3, &["auth", "check", &name]);
+}
+
+#[test]
+fn each_side_of_a_copy_has_its_own_password_and_trust() {
+    if !has("docker-registry") || !has("openssl") {
+        return;
+    }
+    let htpasswd = "user:$2b$05$vcYM4D9N3ucDkf3g76PUiOLG/gseSv8P7Ig5KfQNavQxb5Cl.aKH.\n";
+    let unknown = Registry::speaking(Wire::OwnCertificate, Access::Basic { htpasswd });
+    let closed = Registry::start(Access::Basic { htpasswd });
+    let (from, to) = (unknown.name("app:1"), closed.name("app:1"));
+    let workspace = Workspace::with("FROM scratch\nCOPY Dockerfile /\n");
+    workspace.build(&["-t", "app:1"]);
+    let (docker_from, docker_to) = (format!("docker://{from}"), format!("docker://{to}"));
+    let push = ["copy", "-q", "store:app:1", &docker_from];
+    let copy = |more: &[&'static str]| {
+        [&["copy", "-q", docker_from.as_str(), docker_to.as_str()][..], more].concat()
+    };
+    workspace.fails(3, &[&push[..], &["--dest-creds=user:secret"]].concat());
+    workspace.fails(3, &[&push[..], &["--dest-tls-verify=false"]].concat());
+    workspace.ok(&[&push[..], &["--dest-creds=user:secret", "--dest-tls-verify=false"]].concat());
+    let source = ["--src-creds=user:secret", "--src-tls-verify=false"];
+    let said = workspace.fails(3, &copy(&[&source[..], &["--dest-creds=user:wrong"]].concat()));
+    assert!(!said.err.contains("wrong"), "{said:?}");
+    // The word on one side is none on the other.
+    workspace.fails(3, &copy(&[&source[..], &["--dest-creds=user:secret", "--dest-tls-verify"]].concat()));
+    workspace.ok(&copy(&[&source[..], &["--dest-creds=user:secret"]].concat()));
+    let digest = workspace.ok(&["digest", "--creds", "user:secret", &docker_to]).out;
+    assert!(workspace.ok(&["inspect", "--creds", "user:secret", &docker_to]).out.contains(digest.trim()));
+    assert_eq!(workspace.ok(&["push", "-q", "--creds", "user:secret", "app:1", &to]).out, digest);
+    workspace.ok(&["pull", "-q", "--creds", "user:secret", &to]);
+    workspace.fails(3, &["pull", "-q", &closed.name("app:2")]);
+    for words in [
+        &["--src-creds=user", &docker_from, "store:x:1"][..],
+        &["--src-creds=user:secret", "store:app:1", &docker_to],
+        &["--dest-tls-verify", &docker_from, "store:x:1"],
+        &["--src-creds=a:b", "--dest-creds=c:d", &docker_to, &docker_to],
+        &["--src-tls-verify", "--dest-tls-verify=false", &docker_to, &docker_to],
+    ] {
+        let said = workspace.fails(2, &[&["copy"], words].concat());
+        assert!(said.err.contains("-creds") || said.err.contains("-tls-verify"), "{words:?}: {said:?}");
+    }
 }
 
 #[test]

@@ -212,6 +212,9 @@ pub enum Command {
 pub struct PullArgs {
     /// Name of the image
     pub image: String,
+    /// Credentials for the repository; they show in lists of processes, so `rbuild login` is better
+    #[arg(long, value_name = "USER:PASSWORD")]
+    pub creds: Option<String>,
     /// Platform to pull, of an image for several
     #[arg(long, value_name = "OS/ARCH")]
     pub platform: Option<String>,
@@ -228,6 +231,9 @@ pub struct PushArgs {
     pub image: String,
     /// Name at the registry
     pub target: Option<String>,
+    /// Credentials for the repository; they show in lists of processes, so `rbuild login` is better
+    #[arg(long, value_name = "USER:PASSWORD")]
+    pub creds: Option<String>,
     /// How layers that have no packed form yet are packed
     #[arg(long, value_enum, default_value_t = PackForm::Gzip)]
     pub compression: PackForm,

@@ -32,6 +32,18 @@ pub struct CopyArgs {
     /// Accepted for compatibility: digests are always preserved
     #[arg(long)]
     pub preserve_digests: bool,
+    /// Credentials for the repository that is read; they show in lists of processes, so `rbuild login` is better
+    #[arg(long, value_name = "USER:PASSWORD")]
+    pub src_creds: Option<String>,
+    /// Credentials for the repository that is written
+    #[arg(long, value_name = "USER:PASSWORD")]
+    pub dest_creds: Option<String>,
+    /// What --tls-verify says, for the host that is read alone
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub src_tls_verify: Option<bool>,
+    /// What --tls-verify says, for the host that is written alone
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub dest_tls_verify: Option<bool>,
     /// How layers of the store that have no packed form yet are packed
     #[arg(long, value_enum, default_value_t = PackForm::Gzip)]
     pub compression: PackForm,
@@ -55,6 +67,9 @@ pub struct InspectArgs {
     /// Print the config; with --raw byte for byte
     #[arg(long)]
     pub config: bool,
+    /// Credentials for the repository; they show in lists of processes, so `rbuild login` is better
+    #[arg(long, value_name = "USER:PASSWORD")]
+    pub creds: Option<String>,
     /// Platform, of an image for several
     #[arg(long, value_name = "OS/ARCH")]
     pub platform: Option<String>,
@@ -66,6 +81,9 @@ pub struct DigestArgs {
     /// The image
     #[arg(value_name = "PLACE")]
     pub image: String,
+    /// Credentials for the repository; they show in lists of processes, so `rbuild login` is better
+    #[arg(long, value_name = "USER:PASSWORD")]
+    pub creds: Option<String>,
     /// The manifest for a platform, of an image for several
     #[arg(long, value_name = "OS/ARCH")]
     pub platform: Option<String>,

@@ -11,6 +11,7 @@ use crate::progress;
 /// Copies an image and prints its digest.
 pub fn run(args: &CopyArgs, global: &Global, environment: &Environment) -> Result<(), Failure> {
     let (from, to) = (super::place(&args.source)?, target(&args.target)?);
+    let additions = super::access::sides(args, &from, &to)?;
     let options = CopyOptions {
         platform: args.platform.as_deref().map(|text| super::platform(Some(text))).transpose()?,
         referrers: if args.referrers { Referrers::Follow } else { Referrers::Leave },
@@ -21,7 +22,8 @@ pub fn run(args: &CopyArgs, global: &Global, environment: &Environment) -> Resul
         },
     };
     let form = progress::choose(args.quiet, None, environment).map_err(Failure::usage)?;
-    let open = host::open(global, environment, form, None)?;
+    let mut open = host::open(global, environment, form, None)?;
+    open.add(&additions, global, environment)?;
     let session = open.session.clone();
     let title = format!("copy {from} to {to}");
     let copied =

@@ -1,5 +1,6 @@
 //! One file for each command.
 
+mod access;
 mod artifact;
 mod asked;
 mod browse;

@@ -4,9 +4,10 @@ use std::io::IsTerminal;
 
 use builder::request::{Destination, LocalMode, OutputKind};
 use oci::Reference;
+use registry_client::Verify;
 
 use crate::args::{BuildArgs, Global, OutputArg, Trust, parse_output};
-use crate::client::{self, Additions};
+use crate::client::Additions;
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::host::Open;
@@ -77,13 +78,10 @@ pub fn trust(
             true => tags(args)?,
             false => arg.output.names.clone(),
         };
-        additions.insecure.extend(names.iter().map(|name| name.repository().registry.clone()));
+        let hosts = names.iter().map(|name| name.repository().registry.clone());
+        additions.trust.extend(hosts.map(|host| (host, Verify::Never)));
     }
-    if let (false, Some(helper)) = (additions.insecure.is_empty(), &open.session.helper) {
-        open.session.client = client::open(global, environment, helper.clone(), &additions)
-            .map_err(|error| Failure::from_error(builder::error::Category::Usage, &error))?;
-    }
-    Ok(())
+    open.add(&additions, global, environment)
 }
 
 /// The names of the image.

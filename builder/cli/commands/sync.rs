@@ -8,10 +8,10 @@ use builder::sync::{Planned, Scope, SyncError, SyncList, SyncPlan, SyncSource, S
 use builder::toolchain::{self, CopyOptions, Referrers};
 use builder::{Categorised, Session};
 use oci::{Digest, Reference, Repository};
-use registry_client::Credential;
+use registry_client::{Credential, Verify};
 
 use crate::args::{Global, SyncArgs, SyncFrom, SyncTo};
-use crate::client::{self, Additions};
+use crate::client::Additions;
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::host;
@@ -27,10 +27,8 @@ pub fn run(args: &SyncArgs, global: &Global, environment: &Environment) -> Resul
     };
     let form = progress::choose(args.quiet, None, environment).map_err(Failure::usage)?;
     let mut open = host::open(global, environment, form, None)?;
-    if let (SyncSource::List(list), Some(helper)) = (&source, &open.session.helper) {
-        let additions = additions(list);
-        open.session.client = client::open(global, environment, helper.clone(), &additions)
-            .map_err(|error| Failure::from_error(Category::Usage, &error))?;
+    if let SyncSource::List(list) = &source {
+        open.add(&additions(list), global, environment)?;
     }
     let session = open.session.clone();
     let scope = if args.scoped { Scope::Full } else { Scope::Base };
@@ -159,7 +157,7 @@ fn additions(list: &SyncList) -> Additions {
     let mut additions = Additions::default();
     for listed in &list.registries {
         if listed.insecure {
-            additions.insecure.push(listed.host.clone());
+            additions.trust.push((listed.host.clone(), Verify::Never));
         }
         if let Some((username, password)) = &listed.login {
             let credential = Credential::Basic { username: username.clone(), password: password.clone() };

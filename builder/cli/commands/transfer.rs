@@ -16,7 +16,8 @@ pub fn pull(args: &PullArgs, global: &Global, environment: &Environment) -> Resu
     let platform = super::platform(args.platform.as_deref())?;
     let crypt = super::crypt::decrypting(&args.decrypt)?;
     let form = progress::choose(args.quiet, None, environment).map_err(Failure::usage)?;
-    let open = host::open(global, environment, form, None)?;
+    let mut open = host::open(global, environment, form, None)?;
+    open.add(&super::access::creds(args.creds.as_deref(), name.repository())?, global, environment)?;
     let session = open.session.clone();
     let title = format!("pull {}", name.familiar());
     let id = open.step(&title, |step| async move {
@@ -36,7 +37,8 @@ pub fn push(args: &PushArgs, global: &Global, environment: &Environment) -> Resu
     let name = super::name(&args.image)?;
     let target = args.target.as_deref().map(super::name).transpose()?.unwrap_or_else(|| name.clone());
     let form = progress::choose(args.quiet, None, environment).map_err(Failure::usage)?;
-    let open = host::open(global, environment, form, None)?;
+    let mut open = host::open(global, environment, form, None)?;
+    open.add(&super::access::creds(args.creds.as_deref(), target.repository())?, global, environment)?;
     let session = open.session.clone();
     let title = format!("push {}", target.familiar());
     let options = CopyOptions {

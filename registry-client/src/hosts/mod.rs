@@ -23,6 +23,8 @@ use registries_conf::{MirrorUse, Rule};
 pub struct Hosts {
     rules: Vec<Rule>,
     verify: Verify,
+    /// Words on single hosts; the last one counts.
+    by_host: Vec<(String, Verify)>,
     directories: Vec<PathBuf>,
     extent: Extent,
 }
@@ -101,6 +103,7 @@ impl Hosts {
         self.rules.retain(|rule| later.rules.iter().all(|other| other.prefix != rule.prefix));
         self.rules.extend(later.rules);
         self.verify = later.verify;
+        self.by_host.extend(later.by_host);
         self.directories.extend(later.directories);
         if later.extent == Extent::Nowhere {
             self.extent = later.extent;
@@ -127,9 +130,17 @@ impl Hosts {
         self
     }
 
+    /// The same places, with this word on one host (with its port), which comes before the one on all.
+    #[must_use]
+    pub fn verifying_at(mut self, host: impl Into<String>, verify: Verify) -> Self {
+        self.by_host.push((host.into(), verify));
+        self
+    }
+
     /// What is asked of a place for which the settings ask this much.
-    pub(crate) fn trust(&self, configured: Trust) -> Trust {
-        match self.verify {
+    pub(crate) fn trust(&self, host: &str, configured: Trust) -> Trust {
+        let own = self.by_host.iter().rev().find(|(named, _)| named == host);
+        match own.map_or(self.verify, |(_, verify)| *verify) {
             Verify::BySettings => configured,
             Verify::Always => Trust::Strict,
             Verify::Never => Trust::Insecure,
@@ -219,7 +230,7 @@ impl Hosts {
         // credentials of a registry are kept under its own name, however its host is called
         let own = self.plain(repository);
         let host = if place.host == own.authority() { own.host.clone() } else { place.host };
-        let trust = self.trust(place.trust);
+        let trust = self.trust(&host, place.trust);
         Endpoint { host, path: repository.path.clone(), trust, extra: Arc::new(place.extra) }
     }
 
@@ -229,7 +240,7 @@ impl Hosts {
 
     fn endpoint(&self, place: &str, configured: Trust) -> Endpoint {
         let (host, path) = place.split_once('/').unwrap_or((place, ""));
-        let trust = self.trust(configured);
+        let trust = self.trust(host, configured);
         Endpoint { host: host.to_owned(), path: path.to_owned(), trust, extra: Arc::default() }
     }
 }

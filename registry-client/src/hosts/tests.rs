@@ -156,14 +156,18 @@ fn what_a_host_may_speak_after_whose_word_counts() {
     std::fs::write(folder.join("hosts.toml"), "server = \"http://plain.example.org\"\n").expect("written");
     let check = |verify: Verify, name: &str, expected: &[endpoint::Scheme]| {
         let repository: Repository = name.parse().expect("a good name");
-        let hosts = hosts().with_directory(toml.path()).verifying(verify);
-        let read = hosts.for_pull(&repository, PullBy::Tag).expect("not blocked");
-        let written = hosts.for_push(&repository).expect("not blocked");
-        let registry = hosts.for_registry(&written.host).expect("a host");
-        assert_eq!(read.last().expect("a place").schemes(), expected, "{verify:?} {name}");
-        assert_eq!(written.schemes(), expected, "{verify:?} {name}");
-        if !name.starts_with("plain") {
-            assert_eq!(registry.schemes(), expected, "{verify:?} {name}");
+        let hosts = hosts().with_directory(toml.path());
+        let other = if verify == Verify::Always { Verify::Never } else { Verify::Always };
+        let of_one = hosts.clone().verifying(other).verifying_at(repository.registry.clone(), verify);
+        for hosts in [hosts.clone().verifying(verify), of_one] {
+            let read = hosts.for_pull(&repository, PullBy::Tag).expect("not blocked");
+            let written = hosts.for_push(&repository).expect("not blocked");
+            let registry = hosts.for_registry(&written.host).expect("a host");
+            assert_eq!(read.last().expect("a place").schemes(), expected, "{verify:?} {name}");
+            assert_eq!(written.schemes(), expected, "{verify:?} {name}");
+            if !name.starts_with("plain") {
+                assert_eq!(registry.schemes(), expected, "{verify:?} {name}");
+            }
         }
     };
     for (name, by_settings, never) in [

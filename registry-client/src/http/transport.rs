@@ -106,7 +106,7 @@ impl Transport {
         })?;
         let tls = match url.scheme() {
             "https" => {
-                let trust = self.options.hosts.trust(Trust::Verified);
+                let trust = self.options.hosts.trust(&authority_of(url), Trust::Verified);
                 Some((trust, Some(self.options.hosts.certificates(&authority_of(url))?)))
             }
             _ => None,
