@@ -214,6 +214,11 @@ impl StageBuilder<'_, '_, '_> {
     fn inline_contents(&mut self, files: &[InlineFile]) -> Result<Vec<(String, String)>, Diagnostic> {
         let mut contents = Vec::with_capacity(files.len());
         for file in files {
+            if path::clean(&format!("/{}", file.name)).rfind('/') != Some(0) {
+                let message = format!("the heredoc {:?} would need a directory for its file", file.name);
+                let help = "name it after the file alone, and put the directory into the destination";
+                return Err(Diagnostic::error(message, file.span).with_help(help));
+            }
             let content = if file.expand {
                 let expanded = crate::expand_heredoc(&file.content, &self.values())
                     .map_err(|error| Diagnostic::error(error.fault.to_string(), file.span))?;
