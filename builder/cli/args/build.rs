@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use super::annotation::AnnotationArg;
 use super::cache::{parse_source, parse_target};
 use super::call::CallArg;
+use super::deny::DenyArg;
 use super::limits::LimitArgs;
 use super::run::StepDeviceArg;
 use super::values::{self, BuildArg, ContextArg, HostArg, LabelArg, SecretArg, UlimitArg};
@@ -131,6 +132,9 @@ pub struct BuildArgs {
     /// Check the Dockerfile and run nothing (short for --call=check)
     #[arg(long, conflicts_with = "call")]
     pub check: bool,
+    /// Fail before any step when one of these rules warns, or when any does: RULE[,RULE…], or all
+    #[arg(long, value_name = "RULE", value_delimiter = ',')]
+    pub deny: Vec<DenyArg>,
     /// Ask about the build instead of running it: build|check|outline|targets[,format=text|json|sarif][,ignorestatus]
     #[arg(long, value_name = "METHOD[,OPTION]")]
     pub call: Option<CallArg>,

@@ -8,6 +8,7 @@ mod call;
 mod crypt;
 mod csv;
 mod debug;
+mod deny;
 mod edit;
 mod history;
 mod kept;
@@ -36,6 +37,7 @@ pub use build::{BuildArgs, ContextMetadataArg, NetworkArg, ProgressArg, PullArg,
 pub use call::{CallArg, Format, Method, Status};
 pub use crypt::{DecryptArgs, EncryptArgs};
 pub use debug::DebugArgs;
+pub use deny::together as deny_together;
 pub use edit::{AppendArgs, AttachArgs, DiscoverArgs, EditTarget, FlattenArgs, MutateArgs, RebaseArgs};
 pub use history::{ExplainArgs, HistoryCommand, HistoryLsArgs, HistoryShowArgs, LogsArgs};
 pub use kept::{KeptArgs, KeptCommand};

@@ -6,7 +6,7 @@ use graph::edit_distance;
 const TOO_FAR: usize = 3;
 
 /// The nearest of the known names, if one is near.
-pub(crate) fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let written = written.to_lowercase();
     let length = written.chars().count();
     let near = known

@@ -5,8 +5,8 @@
 pub struct Rule {
     /// Its name, as in `# check=skip=NAME`.
     pub name: &'static str,
-    /// What it asks for, in one line. Where BuildKit's is recorded in the conformance cases it is that
-    /// one, since programs read it; where not, it is our own.
+    /// What it asks for, in one line. For a rule of BuildKit's it is what BuildKit prints, since programs
+    /// read it.
     pub description: &'static str,
     /// When it applies.
     pub status: Status,
@@ -80,13 +80,13 @@ const fn own(name: &'static str, description: &'static str) -> Rule {
 pub const RULES: &[Rule] = &[
     on("StageNameCasing", "Stage names should be lowercase"),
     on("FromAsCasing", "The 'as' keyword should match the case of the 'from' keyword"),
-    on("NoEmptyContinuation", "a continued line is not followed by an empty one"),
+    on("NoEmptyContinuation", "Empty continuation lines will become errors in a future release"),
     on(
         "ConsistentInstructionCasing",
         "All commands within the Dockerfile should use the same casing (either upper or lower)",
     ),
     on("DuplicateStageName", "Stage names should be unique"),
-    on("ReservedStageName", "no stage is called context or scratch"),
+    on("ReservedStageName", "Reserved words should not be used as stage names"),
     on(
         "JSONArgsRecommended",
         "JSON arguments recommended for ENTRYPOINT/CMD to prevent unintended behavior related to OS signals",
@@ -96,7 +96,10 @@ pub const RULES: &[Rule] = &[
         "The MAINTAINER instruction is deprecated, use a label instead to define an image author",
     ),
     on("UndefinedArgInFrom", "FROM command must use declared ARGs"),
-    on("WorkdirRelativePath", "the first WORKDIR is absolute"),
+    on(
+        "WorkdirRelativePath",
+        "Relative workdir without an absolute workdir declared within the build can have unexpected results if the base image changes",
+    ),
     on("UndefinedVar", "Variables should be defined before their use"),
     on(
         "MultipleInstructionsDisallowed",
@@ -105,7 +108,7 @@ pub const RULES: &[Rule] = &[
     on("LegacyKeyValueFormat", "Legacy key/value format with whitespace separator should not be used"),
     Rule {
         name: "InvalidBaseImagePlatform",
-        description: "the base image is made for the platform that is built for",
+        description: "Base image platform does not match expected target platform",
         status: Status::On,
         origin: Origin::BuildKit,
     },
@@ -122,12 +125,15 @@ pub const RULES: &[Rule] = &[
     on("CopyIgnoredFile", "Attempting to Copy file that is excluded by .dockerignore"),
     Rule {
         name: "InvalidDefinitionDescription",
-        description: "a comment above FROM or ARG begins with the name that it describes",
+        description: "Comment for build stage or argument should follow the format: `# <arg/stage name> <description>`. If this is not intended to be a description comment, add an empty line or comment between the instruction and the comment.",
         status: Status::Experimental,
         origin: Origin::Documented,
     },
-    on("ExposeProtoCasing", "protocols in EXPOSE are written in lower case"),
-    on("ExposeInvalidFormat", "EXPOSE names ports of the container alone"),
+    on("ExposeProtoCasing", "Protocol in EXPOSE instruction should be lowercase"),
+    on(
+        "ExposeInvalidFormat",
+        "IP address and host-port mapping should not be used in EXPOSE instruction. This will become an error in a future release",
+    ),
     own("UnpinnedBaseImage", "base images are pinned by digest"),
     own(
         "AptListsKept",

@@ -7,12 +7,15 @@ use graph::{Diagnostic, Span};
 use crate::instruction::Instruction;
 use crate::mount::go_bool;
 
+use super::options::Deny;
+
 /// `# check=skip=Rule,…;error=true;experimental=…`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct CheckOptions {
     skip: Rules,
     experimental: Rules,
     error: bool,
+    deny: Rules,
 }
 
 /// Some rules, or all.
@@ -58,6 +61,18 @@ impl CheckOptions {
             }
         }
         Ok(options)
+    }
+
+    /// Adds what the caller denies.
+    pub(crate) fn denying(mut self, deny: &Deny) -> Self {
+        match deny {
+            Deny::All => self.deny.all = true,
+            Deny::Rules(names) => {
+                self.deny.names.clone_from(names);
+                self.experimental.names.extend(names.iter().cloned());
+            }
+        }
+        self
     }
 }
 
@@ -130,15 +145,21 @@ impl Lint {
         self.found
     }
 
-    /// All remarks; an error when there are some and `error=true` was said.
+    /// All remarks; an error when `error=true` or `--deny` makes some of them fatal.
     pub(crate) fn finish(self) -> Result<Vec<Diagnostic>, Vec<Diagnostic>> {
-        let rules: BTreeSet<&str> = self.found.iter().filter_map(|remark| remark.rule).collect();
-        if !self.options.error || rules.is_empty() {
+        let CheckOptions { error, deny, .. } = &self.options;
+        let rules = self.found.iter().filter_map(|remark| remark.rule);
+        let fatal: BTreeSet<&str> = rules.filter(|rule| *error || deny.contain(rule)).collect();
+        if fatal.is_empty() {
             return Ok(self.found);
         }
-        let names = rules.into_iter().collect::<Vec<_>>().join(", ");
-        let error = Diagnostic::error(format!("lint violation found for rules: {names}"), None)
-            .with_help("the check option error=true makes warnings fatal");
+        let help = match error {
+            true => "the check option error=true makes warnings fatal",
+            false => "--deny makes them fatal; `# check=skip=RULE` above an instruction allows it there",
+        };
+        let names = fatal.into_iter().collect::<Vec<_>>().join(", ");
+        let error =
+            Diagnostic::error(format!("lint violation found for rules: {names}"), None).with_help(help);
         Err(self.found.into_iter().chain([error]).collect())
     }
 }
@@ -156,6 +177,24 @@ mod tests {
         for bad in ["skip", "x=1", "error=maybe"] {
             assert!(CheckOptions::parse(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn denied_rules_are_fatal_and_skipped_ones_are_not() {
+        let denied = |deny: &Deny, check: &str| {
+            let mut lint = Lint::new(CheckOptions::parse(check).expect("valid").denying(deny));
+            assert_eq!(lint.experimental("B"), matches!(deny, Deny::Rules(names) if names.contains("B")));
+            lint.warn("A", None, "one");
+            lint.warn("B", None, "other");
+            lint.finish().is_err()
+        };
+        let rules = |names: &[&str]| Deny::Rules(names.iter().map(|&name| name.to_owned()).collect());
+        assert!(!denied(&rules(&[]), ""));
+        assert!(denied(&rules(&["B"]), ""));
+        assert!(!denied(&rules(&["B"]), "skip=B"));
+        assert!(!denied(&rules(&["C"]), ""));
+        assert!(denied(&Deny::All, "skip=B"));
+        assert!(!denied(&Deny::All, "skip=all"));
     }
 
     #[test]

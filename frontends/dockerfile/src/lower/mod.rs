@@ -49,7 +49,7 @@ use source::Ignore;
 use stages::Stages;
 
 pub(crate) use mounts::source_name as mount_source;
-pub use options::{Coverage, NamedContext, NoCache, Options};
+pub use options::{Coverage, Deny, NamedContext, NoCache, Options};
 
 use crate::instruction::{File, Instruction, InstructionKind};
 use crate::survey::{Outline, TargetInfo};
@@ -80,7 +80,7 @@ pub fn lower_with_outline(options: &Options, known: &Known) -> Result<(Step, Out
     };
     let (file, errors) = crate::parse_leniently(text);
     source::our_syntax(options, &file.directives).map_err(one)?;
-    let mut lint = Lint::new(check_options(options, &file).map_err(one)?);
+    let mut lint = Lint::new(check_options(options, &file).map_err(one)?.denying(&options.deny));
     remark_on_text(&file, &mut lint);
     if !errors.is_empty() {
         return Err(lint.into_found().into_iter().chain(errors).collect());

@@ -39,6 +39,8 @@ pub struct Options {
     pub hostname: Option<String>,
     /// `--allow`: entitlements that steps may ask for.
     pub allow: BTreeSet<String>,
+    /// `--deny`: rules whose remarks end the build.
+    pub deny: Deny,
     /// Which stages are looked at.
     pub coverage: Coverage,
     /// An index of images is made even for one platform.
@@ -63,6 +65,7 @@ impl Default for Options {
             network: graph::Network::Default,
             hostname: None,
             allow: BTreeSet::new(),
+            deny: Deny::default(),
             coverage: Coverage::Target,
             multi_platform: false,
         }
@@ -84,6 +87,21 @@ pub enum Coverage {
     Target,
     /// For a check: all, unless a target is named. Warnings are never fatal then.
     Check,
+}
+
+/// Rules whose remarks end a build before any step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Deny {
+    /// Those of all rules that apply.
+    All,
+    /// Those of these rules, which apply then even if they are off by default.
+    Rules(BTreeSet<String>),
+}
+
+impl Default for Deny {
+    fn default() -> Self {
+        Self::Rules(BTreeSet::new())
+    }
 }
 
 /// Which stages are built without cached results.
