@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use graph::{Known, Step};
 use layer_store::{Snapshot, StackView};
 use oci::{Descriptor, Digest, Platform, Reference};
+use serde::{Deserialize, Serialize};
 
 mod annotations;
 mod attest;
@@ -130,13 +131,24 @@ pub struct StepDevices {
     pub named: Vec<String>,
 }
 
+/// What differs from the host's way of looking names up; what is empty is the host's.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resolvers {
+    /// Whom to ask.
+    pub servers: Vec<std::net::IpAddr>,
+    /// Domains in which a short name is looked for; a single `.`: in none.
+    pub search: Vec<String>,
+    /// Options as `resolv.conf` has them.
+    pub options: Vec<String>,
+}
+
 /// The network of the steps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StepNetwork {
     /// What steps get that name none.
     pub default: runtime_exec::NetworkMode,
-    /// Resolvers instead of the host's; none: the host's.
-    pub dns: Vec<std::net::IpAddr>,
+    /// How names are looked up.
+    pub resolvers: Resolvers,
     /// Whether a private network reaches the host.
     pub gateway: runtime_exec::Gateway,
 }
@@ -145,7 +157,7 @@ impl Default for StepNetwork {
     fn default() -> Self {
         Self {
             default: runtime_exec::NetworkMode::Host,
-            dns: Vec::new(),
+            resolvers: Resolvers::default(),
             gateway: runtime_exec::Gateway::Hidden,
         }
     }

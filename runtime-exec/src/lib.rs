@@ -55,10 +55,11 @@ pub use overlay::OverlaySupport;
 pub use reexec::become_child_if_asked;
 pub use relay::relay_terminal;
 pub use running::{Exit, Killer, Running, StepIo, spawn};
+pub use seccomp::profile::{ProfileError, SystemCallFilter};
 pub use security::{OpenPaths, SecurityOptions, SystemCalls, SystemPaths};
 pub use spec::{
     Confinement, DEFAULT_PATH, DEFAULT_SHM_SIZE, DNS_RELAY, EtcFiles, Identities, MountSource, MountSpec,
-    NetworkMode, ProcessSpec, ReadOnly, Resource, Rlimit, Root, StepUser, Terminal,
+    NetworkMode, ProcessSpec, Protocol, PublishedPort, ReadOnly, Resource, Rlimit, Root, StepUser, Terminal,
 };
 pub use survey::{
     Asker, Diagnosis, Finding, Refusal, Severity, StorePlace, Surroundings, Survey, Topic, Trial,

@@ -17,6 +17,8 @@ pub struct Limits {
     pub cpu_shares: Option<u64>,
     /// Processors it may run on, as `0-2,5`.
     pub cpuset_cpus: Option<String>,
+    /// Nodes of memory it may use, as `0-1`.
+    pub cpuset_mems: Option<String>,
     /// Processes and threads at once.
     pub pids: Option<u64>,
     /// Weight against other groups at disks, 10 to 1000.
@@ -115,6 +117,9 @@ impl Limits {
         if let Some(cpus) = &self.cpuset_cpus {
             set("cpuset", "cpuset.cpus", cpus.clone());
         }
+        if let Some(mems) = &self.cpuset_mems {
+            set("cpuset", "cpuset.mems", mems.clone());
+        }
         if let Some(pids) = self.pids {
             set("pids", "pids.max", pids.to_string());
         }
@@ -156,6 +161,9 @@ impl Limits {
         if let Some(cpus) = &self.cpuset_cpus {
             set("cpuset", "cpuset.cpus", cpus.clone());
         }
+        if let Some(mems) = &self.cpuset_mems {
+            set("cpuset", "cpuset.mems", mems.clone());
+        }
         if let Some(pids) = self.pids {
             set("pids", "pids.max", pids.to_string());
         }
@@ -187,6 +195,7 @@ mod tests {
             cpu: Some(CpuTime { quota: Some(50_000), period: 100_000 }),
             cpu_shares: Some(1024),
             cpuset_cpus: Some("0-1".to_owned()),
+            cpuset_mems: Some("0".to_owned()),
             pids: Some(10),
             blkio_weight: Some(1000),
             read_rates: vec![DeviceRate { major: 8, minor: 0, bytes: 100 }],
@@ -201,7 +210,7 @@ mod tests {
             text(&all(), Version::One),
             "memory: memory.limit_in_bytes < 1048576\nmemory: memory.memsw.limit_in_bytes < 3145728\n\
              cpu: cpu.cfs_period_us < 100000\ncpu: cpu.cfs_quota_us < 50000\ncpu: cpu.shares < 1024\n\
-             cpuset: cpuset.cpus < 0-1\npids: pids.max < 10\nblkio: blkio.weight < 1000\n\
+             cpuset: cpuset.cpus < 0-1\ncpuset: cpuset.mems < 0\npids: pids.max < 10\nblkio: blkio.weight < 1000\n\
              blkio: blkio.throttle.read_bps_device < 8:0 100\nblkio: blkio.throttle.write_bps_device < 8:16 200"
         );
     }
@@ -211,7 +220,7 @@ mod tests {
         assert_eq!(
             text(&all(), Version::Two),
             "memory: memory.max < 1048576\nmemory: memory.swap.max < 2097152\ncpu: cpu.max < 50000 100000\n\
-             cpu: cpu.weight < 39\ncpuset: cpuset.cpus < 0-1\npids: pids.max < 10\n\
+             cpu: cpu.weight < 39\ncpuset: cpuset.cpus < 0-1\ncpuset: cpuset.mems < 0\npids: pids.max < 10\n\
              io: io.weight < default 10000\nio: io.max < 8:0 rbps=100\nio: io.max < 8:16 wbps=200"
         );
     }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::seccomp::profile::SystemCallFilter;
+
 /// Changes to the default confinement. They mean nothing to a step that is not confined.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SecurityOptions {
@@ -14,11 +16,13 @@ pub struct SecurityOptions {
 }
 
 /// What filters the system calls of a step.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SystemCalls {
     /// Docker's default, for the capabilities it has.
     #[default]
     Default,
+    /// A profile of the user.
+    Filter(SystemCallFilter),
     /// Nothing.
     Unfiltered,
 }

@@ -42,6 +42,8 @@ pub struct ProcessSpec {
     pub network: NetworkMode,
     /// Whether a private network reaches the host.
     pub gateway: Gateway,
+    /// Ports of the host that lead into a private network.
+    pub ports: Vec<PublishedPort>,
     /// How far the step is confined.
     pub confinement: Confinement,
     /// Changes to the default confinement.
@@ -79,6 +81,7 @@ impl ProcessSpec {
             mounts: Vec::new(),
             network: NetworkMode::None,
             gateway: Gateway::Hidden,
+            ports: Vec::new(),
             confinement: Confinement::Default,
             security: SecurityOptions::default(),
             etc: EtcFiles::default(),
@@ -200,6 +203,27 @@ pub enum NetworkMode {
     /// host: other machines are reached, the host's loopback is not. Questions to [`DNS_RELAY`] go to
     /// the first resolver of the host's `/etc/resolv.conf`, also where that is a loopback address.
     Private,
+}
+
+/// A port of the host that leads to one of a private network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublishedPort {
+    /// Address of the host; `None`: all of them.
+    pub address: Option<std::net::IpAddr>,
+    /// Port of the host.
+    pub host: u16,
+    /// Port inside.
+    pub inside: u16,
+    /// What is passed on.
+    pub protocol: Protocol,
+}
+
+/// What a port is one of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub enum Protocol {
+    Tcp,
+    Udp,
 }
 
 /// How far a step is confined.

@@ -15,6 +15,11 @@ fn built() -> Workspace {
     workspace
 }
 
+/// Programs run, but make no directories unless they may administer the system.
+const PROFILE: &str = r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+    {"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38, "excludes": {"caps": ["CAP_SYS_ADMIN"]}}
+]}"#;
+
 #[test]
 fn containers_get_what_their_options_say() {
     if !(is_root() && has("busybox")) {
@@ -28,7 +33,27 @@ fn containers_get_what_their_options_say() {
     let (writable, protected) = (format!("{shared}:/mnt"), format!("{shared}:/mnt:ro"));
     let masked =
         "stat -c %t:%T /proc/keys; sh -c 'echo x > /proc/sys/kernel/domainname' 2>&1 | grep -c Read-only";
-    let cases: [(&[&str], &str, &str); 17] = [
+    let profile = share.join("profile.json");
+    std::fs::write(&profile, PROFILE).unwrap();
+    let profile = format!("seccomp={}", profile.display());
+    let bind = format!("type=bind,source={shared},target=/mnt,readonly");
+    let cases: [(&[&str], &str, &str); 25] = [
+        (&["--security-opt", &profile], "mkdir /no 2>&1 | grep -c 'Function not'; echo y", "1\ny\n"),
+        (&["--security-opt", &profile, "--cap-add=SYS_ADMIN"], "mkdir /no && echo made", "made\n"),
+        (&["--security-opt=seccomp=builtin"], "grep Seccomp: /proc/self/status", "Seccomp:\t2\n"),
+        (&["--mount", &bind], "touch /mnt/x 2>/dev/null || head -c 6 /mnt/variables", "# none"),
+        (&["--mount=type=tmpfs,dst=/t,tmpfs-size=1m"], "df /t | grep -c ' 1024 '", "1\n"),
+        (&["--read-only", "--tmpfs=/t:size=2m"], "touch /t/x && df /t | grep -c ' 2048 '", "1\n"),
+        (
+            &["-l", "a=b", "--rm", "--cpuset-mems=0", "--tmpfs=/t:ro"],
+            "touch /t/x 2>&1 | grep -c Read-only",
+            "1\n",
+        ),
+        (
+            &["--dns=9.9.9.9", "--dns-search=a.test", "--dns-search=b.test", "--dns-option=ndots:1"],
+            "cat /etc/resolv.conf",
+            "search a.test b.test\nnameserver 9.9.9.9\noptions ndots:1\n",
+        ),
         (&["-v", &writable], "echo 1 > /mnt/made; cat /mnt/made", "1\n"),
         (&["-v", &protected], "touch /mnt/made 2>/dev/null || cat /mnt/made", "1\n"),
         (&["--env-file", &variables, "-e", "A=option"], "echo $A, $B", "option, two words\n"),
@@ -59,7 +84,11 @@ fn containers_get_what_their_options_say() {
         (125, "--volume=/no/such/place:/m"),
         (125, "--ulimit=x=1"),
         (125, "--volume=name:/m"),
-        (125, "--security-opt=seccomp=profile.json"),
+        (125, "--security-opt=seccomp=no-such.json"),
+        (125, "--security-opt=seccomp=/dev/null"),
+        (125, "--mount=type=volume,source=x,target=/y"),
+        (125, "--publish=80:80"),
+        (125, "--dns-search=two words"),
         (125, "--security-opt=apparmor=no-such-profile"),
         (125, "--no-such-option"),
     ] {
@@ -271,4 +300,44 @@ fn the_host_is_reached_from_a_private_network_where_it_is_asked_for() {
     let words = ["run", "--network=private", "--add-host=host:host-gateway", "app:1", "sh", "-c", &script];
     assert_eq!(workspace.ok(&words).out, "hello\n");
     assert_eq!(server.requests(), ["GET /x"]);
+}
+
+#[test]
+fn a_port_of_the_host_leads_into_a_private_network() {
+    use std::io::{Read, Write};
+    if !private_networks() {
+        return;
+    }
+    let workspace = built();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    let publish = format!("--publish=127.0.0.1:{port}:80");
+    let mut child = workspace
+        .rbuild()
+        .args([
+            "run",
+            "--network=private",
+            &publish,
+            "app:1",
+            "sh",
+            "-c",
+            "echo ready; echo hello | nc -l -p 80",
+        ])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    output.read_line(&mut String::new()).unwrap();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    let mut said = [0; 6];
+    // A connection that comes before the command listens is closed at once.
+    while &said != b"hello\n" {
+        assert!(std::time::Instant::now() < deadline, "nobody answers");
+        let Ok(mut stream) = std::net::TcpStream::connect(("127.0.0.1", port)) else { continue };
+        let _ = stream.write_all(b"x\n").and_then(|()| stream.read_exact(&mut said));
+    }
+    let _ = child.kill();
+    child.wait().unwrap();
+    leftovers::none(workspace.path());
 }

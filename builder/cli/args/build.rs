@@ -10,6 +10,7 @@ use super::cache::{parse_source, parse_target};
 use super::call::CallArg;
 use super::deny::DenyArg;
 use super::limits::LimitArgs;
+use super::resolvers::ResolverArgs;
 use super::run::StepDeviceArg;
 use super::values::{self, BuildArg, ContextArg, HostArg, LabelArg, SecretArg, UlimitArg};
 
@@ -90,9 +91,8 @@ pub struct BuildArgs {
     /// Network of steps that name none: the host's (the default), none, or a private one by pasta
     #[arg(long, value_enum, default_value_t = NetworkArg::Default)]
     pub network: NetworkArg,
-    /// Resolver of the steps instead of the host's
-    #[arg(long, value_name = "ADDRESS")]
-    pub dns: Vec<std::net::IpAddr>,
+    #[command(flatten)]
+    pub resolvers: ResolverArgs,
     /// Directory with descriptions of devices [default: /etc/cdi, /var/run/cdi, /etc/buildkit/cdi]
     #[arg(long = "cdi-spec-dir", value_name = "DIR")]
     pub cdi_spec_dirs: Vec<PathBuf>,

@@ -29,8 +29,11 @@ pub struct LimitArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1000..))]
     pub cpu_quota: Option<u64>,
     /// Processors to run on, such as 0-2,5
-    #[arg(long, value_name = "LIST", value_parser = processors)]
+    #[arg(long, value_name = "LIST", value_parser = numbers)]
     pub cpuset_cpus: Option<String>,
+    /// Nodes of memory to use, such as 0-1
+    #[arg(long, value_name = "LIST", value_parser = numbers)]
+    pub cpuset_mems: Option<String>,
     /// Processes and threads at most
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub pids_limit: Option<u64>,
@@ -101,7 +104,7 @@ fn thousandths(text: &str) -> Result<u64, String> {
     }
 }
 
-fn processors(text: &str) -> Result<String, String> {
+fn numbers(text: &str) -> Result<String, String> {
     let number = |text: &str| text.parse::<u32>().ok();
     let right = text.split(',').all(|part| match part.split_once('-') {
         Some((first, last)) => number(first).zip(number(last)).is_some_and(|(first, last)| first <= last),
@@ -137,9 +140,9 @@ mod tests {
 
     #[test]
     fn lists_rates_and_swap() {
-        assert!(processors("0-2,5").is_ok() && processors("0").is_ok());
+        assert!(numbers("0-2,5").is_ok() && numbers("0").is_ok());
         for bad in ["", "2-1", "0,", "a", "0-"] {
-            assert!(processors(bad).is_err(), "{bad}");
+            assert!(numbers(bad).is_err(), "{bad}");
         }
         assert_eq!(swap("-1"), Ok(Swap::Unlimited));
         assert_eq!(swap("1k"), Ok(Swap::Total(1024)));

@@ -19,6 +19,7 @@ mod manifest;
 mod mount;
 mod output;
 mod registry;
+mod resolvers;
 mod run;
 mod save;
 mod security;
@@ -27,6 +28,7 @@ mod sign;
 mod store;
 mod sync;
 mod values;
+mod volume;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -51,6 +53,7 @@ pub use manifest::{
 pub use mount::{MountArgs, UnmountArgs, UnshareArgs};
 pub use output::{OutputArg, Trust, parse_output};
 pub use registry::{CopyArgs, DeleteArgs, DigestArgs, InspectArgs, TagsArgs};
+pub use resolvers::ResolverArgs;
 pub use run::{RunArgs, RunNetwork, StepDeviceArg};
 pub use save::{LoadArgs, SaveArgs, SaveForm};
 pub use security::{SecurityArg, Switch};
@@ -59,6 +62,7 @@ pub use sign::{SignArgs, SignatureFormArg, VerifySignatureArgs};
 pub use store::{CatArgs, CheckArgs, DiffArgs, DuArgs, LookArgs, PruneArgs, StoreCommand};
 pub use sync::{SyncArgs, SyncFrom, SyncTo};
 pub use values::{HostAddress, HostArg, LabelArg, SecretArg, SecretFrom, UlimitArg};
+pub use volume::{MountArg, TmpfsArg};
 
 /// Builds container images from Dockerfiles and moves them between registries, without a daemon.
 #[derive(Debug, Parser)]

@@ -1,7 +1,6 @@
 //! The options of `run`, named as `docker run` names them.
 
 use std::ffi::OsString;
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -9,8 +8,10 @@ use clap::{Args, ValueEnum};
 use runtime_exec::ReadOnly;
 
 use super::limits::LimitArgs;
+use super::resolvers::ResolverArgs;
 use super::security::SecurityArg;
-use super::values::{self, HostArg, UlimitArg};
+use super::values::{self, HostArg, LabelArg, UlimitArg};
+use super::volume::{MountArg, PortArg, TmpfsArg};
 
 #[derive(Debug, Args)]
 pub struct RunArgs {
@@ -28,6 +29,12 @@ pub struct RunArgs {
     /// Mount a directory or file of the host
     #[arg(short, long = "volume", value_name = "HOST:TARGET[:ro]")]
     pub volumes: Vec<VolumeArg>,
+    /// Mount a directory or file of the host, or an empty directory in memory
+    #[arg(long = "mount", value_name = "type=bind|tmpfs,target=DIR[,...]")]
+    pub mounts: Vec<MountArg>,
+    /// Mount an empty directory in memory
+    #[arg(long, value_name = "TARGET[:size=SIZE,ro]")]
+    pub tmpfs: Vec<TmpfsArg>,
     /// Give the command a device of the host
     #[arg(long = "device", value_name = "HOST[:TARGET]")]
     pub devices: Vec<DeviceArg>,
@@ -52,8 +59,8 @@ pub struct RunArgs {
     /// Take a capability from root, or ALL
     #[arg(long = "cap-drop", value_name = "NAME", value_delimiter = ',')]
     pub cap_drop: Vec<String>,
-    /// no-new-privileges, seccomp=unconfined, apparmor=PROFILE, label=disable, systempaths=unconfined,
-    /// mask=PATHS, unmask=ALL|PATHS
+    /// no-new-privileges, seccomp=FILE|builtin|unconfined, apparmor=PROFILE, label=disable,
+    /// systempaths=unconfined, mask=PATHS, unmask=ALL|PATHS
     #[arg(long = "security-opt", value_name = "OPTION")]
     pub security: Vec<SecurityArg>,
     /// A name that no other running container of the store may have
@@ -65,9 +72,11 @@ pub struct RunArgs {
     /// Add a line to /etc/hosts; `host-gateway` is this host
     #[arg(long, value_name = "NAME:ADDRESS|NAME:host-gateway")]
     pub add_host: Vec<HostArg>,
-    /// Resolver instead of the host's
-    #[arg(long, value_name = "ADDRESS")]
-    pub dns: Vec<IpAddr>,
+    #[command(flatten)]
+    pub resolvers: ResolverArgs,
+    /// Let a port of the host lead to one of a private network
+    #[arg(short, long = "publish", value_name = "[ADDRESS:]PORT:PORT[/udp]")]
+    pub ports: Vec<PortArg>,
     /// Resource limit
     #[arg(long = "ulimit", value_name = "NAME=SOFT[:HARD]")]
     pub ulimits: Vec<UlimitArg>,
@@ -79,6 +88,9 @@ pub struct RunArgs {
     /// Accepted for compatibility: nothing of a container is ever kept
     #[arg(long)]
     pub rm: bool,
+    /// Accepted for compatibility: nothing of a container can be listed
+    #[arg(short, long = "label", value_name = "KEY[=VALUE]")]
+    pub labels: Vec<LabelArg>,
     /// Keep standard input open
     #[arg(short, long)]
     pub interactive: bool,

@@ -1,5 +1,6 @@
 //! `--security-opt`, with the options of docker and podman.
 
+use std::path::PathBuf;
 use std::str::FromStr;
 
 /// One option.
@@ -9,6 +10,10 @@ pub enum SecurityArg {
     NoNewPrivileges(Switch),
     /// No filter of system calls.
     Unfiltered,
+    /// The usual filter of system calls.
+    UsualFilter,
+    /// A filter of system calls, in a file.
+    Profile(PathBuf),
     /// A profile of AppArmor.
     AppArmor(String),
     /// No labels of SELinux, which nothing here gets anyway.
@@ -28,7 +33,7 @@ pub enum Switch {
     Off,
 }
 
-const KNOWN: &str = "known are no-new-privileges, seccomp=unconfined, apparmor=PROFILE, label=disable, \
+const KNOWN: &str = "known are no-new-privileges, seccomp=FILE|builtin|unconfined, apparmor=PROFILE, label=disable, \
                      systempaths=unconfined, mask=PATHS, unmask=ALL|PATHS";
 
 impl FromStr for SecurityArg {
@@ -45,7 +50,8 @@ impl FromStr for SecurityArg {
             ("no-new-privileges", None | Some("true")) => Ok(Self::NoNewPrivileges(Switch::On)),
             ("no-new-privileges", Some("false")) => Ok(Self::NoNewPrivileges(Switch::Off)),
             ("seccomp", Some("unconfined")) => Ok(Self::Unfiltered),
-            ("seccomp", Some(_)) => Err("profiles for seccomp are not supported: unconfined is".to_owned()),
+            ("seccomp", Some("builtin")) => Ok(Self::UsualFilter),
+            ("seccomp", Some(file)) if !file.is_empty() => Ok(Self::Profile(file.into())),
             ("apparmor", Some(profile)) if is_profile(profile) => Ok(Self::AppArmor(profile.to_owned())),
             ("label", Some("disable")) => Ok(Self::NoLabels),
             ("label", Some(_)) => Err("labels of SELinux are not supported: label=disable is".to_owned()),
@@ -81,6 +87,8 @@ mod tests {
             ("no-new-privileges", SecurityArg::NoNewPrivileges(Switch::On)),
             ("no-new-privileges:false", SecurityArg::NoNewPrivileges(Switch::Off)),
             ("seccomp=unconfined", SecurityArg::Unfiltered),
+            ("seccomp=builtin", SecurityArg::UsualFilter),
+            ("seccomp=dir/a.json", SecurityArg::Profile("dir/a.json".into())),
             ("apparmor=docker-default", SecurityArg::AppArmor("docker-default".to_owned())),
             ("label=disable", SecurityArg::NoLabels),
             ("systempaths=unconfined", SecurityArg::AllPaths),
@@ -90,15 +98,9 @@ mod tests {
         ] {
             assert_eq!(text.parse(), Ok(expected), "{text}");
         }
-        for bad in [
-            "",
-            "no-new-privileges=maybe",
-            "seccomp=a.json",
-            "apparmor=",
-            "apparmor=a b",
-            "label=type:x",
-            "mask=a",
-        ] {
+        for bad in
+            ["", "no-new-privileges=maybe", "seccomp=", "apparmor=", "apparmor=a b", "label=type:x", "mask=a"]
+        {
             assert!(bad.parse::<SecurityArg>().is_err(), "{bad}");
         }
     }

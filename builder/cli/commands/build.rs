@@ -271,7 +271,7 @@ fn step_network(args: &BuildArgs) -> StepNetwork {
     };
     let to_host = args.add_hosts.iter().any(|host| host.address == HostAddress::Gateway);
     let gateway = if to_host { Gateway::Host } else { Gateway::Hidden };
-    StepNetwork { default, dns: args.dns.clone(), gateway }
+    StepNetwork { default, resolvers: given::resolvers(&args.resolvers), gateway }
 }
 
 fn no_cache(args: &BuildArgs) -> NoCache {

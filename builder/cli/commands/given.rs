@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use builder::error::Category;
-use builder::request::{Secret, SecretSource, StepDevices};
+use builder::request::{Resolvers, Secret, SecretSource, StepDevices};
 use builder::ssh::{AgentSource, Keyring};
 use graph::ExtraHost;
 use runtime_exec::{Gateway, MountSource, MountSpec, NetworkMode, ReadOnly, default_gateway};
 
-use crate::args::{HostAddress, HostArg, SecretArg, SecretFrom, StepDeviceArg};
+use crate::args::{HostAddress, HostArg, ResolverArgs, SecretArg, SecretFrom, StepDeviceArg};
 use crate::environment::Environment;
 use crate::failure::Failure;
 
@@ -116,6 +116,11 @@ pub fn devices(given: &[StepDeviceArg]) -> Result<StepDevices, Failure> {
         }
     }
     Ok(devices)
+}
+
+/// How names are looked up.
+pub fn resolvers(args: &ResolverArgs) -> Resolvers {
+    Resolvers { servers: args.dns.clone(), search: args.dns_search.clone(), options: args.dns_option.clone() }
 }
 
 /// Lines for `/etc/hosts`, and whether the host is among them.

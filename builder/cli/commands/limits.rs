@@ -26,6 +26,7 @@ pub fn limits(args: &LimitArgs) -> Result<Limits, Failure> {
         cpu,
         cpu_shares: args.cpu_shares,
         cpuset_cpus: args.cpuset_cpus.clone(),
+        cpuset_mems: args.cpuset_mems.clone(),
         pids: args.pids_limit,
         blkio_weight: args.blkio_weight,
         read_rates: args.read_bps.iter().map(rate).collect::<Result<_, _>>()?,

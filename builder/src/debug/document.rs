@@ -10,6 +10,8 @@ use layer_store::{LayerId, Snapshot};
 use runtime_exec::NetworkMode;
 use serde::{Deserialize, Serialize};
 
+use crate::request::Resolvers;
+
 /// A step that failed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct FailedStep {
@@ -22,7 +24,8 @@ pub struct FailedStep {
     pub(super) process: Process,
     /// The network of steps that name none.
     pub(super) network: NetworkMode,
-    pub(super) dns: Vec<IpAddr>,
+    #[serde(default)]
+    pub(super) resolvers: Resolvers,
     /// What it stood on; the first is the root.
     pub(super) inputs: Vec<Option<Snapshot>>,
     /// What it left; `None`: it did not start, or there was no room to keep that.

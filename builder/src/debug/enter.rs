@@ -137,7 +137,7 @@ impl FailedStep {
     }
 
     fn networks(&self) -> StepNetwork {
-        StepNetwork { default: self.network, dns: self.dns.clone(), ..StepNetwork::default() }
+        StepNetwork { default: self.network, resolvers: self.resolvers.clone(), ..StepNetwork::default() }
     }
 
     /// The tree that the step ran upon.

@@ -33,7 +33,7 @@ pub(crate) async fn keep(
         origin: Origin::Here,
         process: Process::of(op),
         network: resources.network.default,
-        dns: resources.network.dns.clone(),
+        resolvers: resources.network.resolvers.clone(),
         inputs: inputs.to_vec(),
         state,
     };

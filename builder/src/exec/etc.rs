@@ -6,6 +6,8 @@ use std::net::IpAddr;
 use graph::ExtraHost;
 use runtime_exec::{DNS_RELAY, NetworkMode};
 
+use crate::request::Resolvers;
+
 /// Host name of a step that asks for none.
 pub const DEFAULT_HOSTNAME: &str = "buildkitsandbox";
 
@@ -19,33 +21,41 @@ pub fn hosts(hostname: &str, extra: &[ExtraHost]) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// The text of `/etc/resolv.conf`: the host's, with other resolvers where `dns` names some. A private
-/// network does not reach a resolver on the host's loopback (or the one that is meant where none is
-/// named): there the relay takes its place.
-pub fn resolv_conf(host: &[u8], network: NetworkMode, dns: &[IpAddr]) -> Vec<u8> {
+/// The text of `/etc/resolv.conf`: the host's, with what `own` puts in its place. A private network
+/// does not reach a resolver on the host's loopback (or the one that is meant where none is named):
+/// there the relay takes its place.
+pub fn resolv_conf(host: &[u8], network: NetworkMode, own: &Resolvers) -> Vec<u8> {
     let relayed = match network {
         NetworkMode::Private => true,
         NetworkMode::None | NetworkMode::Host => false,
     };
-    if dns.is_empty() && !relayed {
+    if *own == Resolvers::default() && !relayed {
         return host.to_vec();
     }
     let host = String::from_utf8_lossy(host);
-    let mut servers: Vec<String> = dns.iter().map(IpAddr::to_string).collect();
+    let mut servers: Vec<String> = own.servers.iter().map(IpAddr::to_string).collect();
     if servers.is_empty() {
-        servers = host
-            .lines()
-            .filter_map(server)
-            .filter(|server| !is_loopback(server))
-            .map(str::to_owned)
-            .collect();
+        let reached = |server: &&str| !relayed || !is_loopback(server);
+        servers = host.lines().filter_map(server).filter(reached).map(str::to_owned).collect();
     }
-    if servers.is_empty() {
+    if servers.is_empty() && relayed {
         servers.push(DNS_RELAY.to_string());
     }
-    let others = host.lines().filter(|line| server(line).is_none()).map(str::to_owned);
-    let lines = others.chain(servers.into_iter().map(|server| format!("nameserver {server}")));
-    lines.map(|line| line + "\n").collect::<String>().into_bytes()
+    let kept = host.lines().filter(|line| match line.split_whitespace().next() {
+        Some("nameserver") => false,
+        Some("search" | "domain") => own.search.is_empty(),
+        Some("options") => own.options.is_empty(),
+        Some(_) | None => true,
+    });
+    let mut lines: Vec<String> = kept.map(str::to_owned).collect();
+    if !own.search.is_empty() && own.search != ["."] {
+        lines.push(format!("search {}", own.search.join(" ")));
+    }
+    lines.extend(servers.into_iter().map(|server| format!("nameserver {server}")));
+    if !own.options.is_empty() {
+        lines.push(format!("options {}", own.options.join(" ")));
+    }
+    lines.into_iter().map(|line| line + "\n").collect::<String>().into_bytes()
 }
 
 /// The resolver that a line names.
@@ -64,8 +74,24 @@ mod tests {
     use super::*;
 
     fn resolvers(host: &str, network: NetworkMode, dns: &[&str]) -> String {
-        let dns: Vec<IpAddr> = dns.iter().map(|text| text.parse().unwrap()).collect();
-        String::from_utf8(resolv_conf(host.as_bytes(), network, &dns)).unwrap()
+        let servers = dns.iter().map(|text| text.parse().unwrap()).collect();
+        let own = Resolvers { servers, ..Resolvers::default() };
+        String::from_utf8(resolv_conf(host.as_bytes(), network, &own)).unwrap()
+    }
+
+    #[test]
+    fn domains_and_options_take_the_place_of_the_hosts() {
+        let list = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let host = "domain a\nnameserver 10.0.0.1\nsearch b c\noptions ndots:5\n";
+        for (search, options, expected) in [
+            (&["x", "y"][..], &[][..], "options ndots:5\nsearch x y\nnameserver 10.0.0.1\n"),
+            (&["."], &["rotate", "ndots:1"], "nameserver 10.0.0.1\noptions rotate ndots:1\n"),
+            (&[], &["rotate"], "domain a\nsearch b c\nnameserver 10.0.0.1\noptions rotate\n"),
+        ] {
+            let own = Resolvers { servers: Vec::new(), search: list(search), options: list(options) };
+            let said = resolv_conf(host.as_bytes(), NetworkMode::Host, &own);
+            assert_eq!(String::from_utf8(said).unwrap(), expected, "{own:?}");
+        }
     }
 
     #[test]

@@ -66,11 +66,12 @@ pub(crate) fn prepare(
         mounts: with_memory(op.shm_size, devices.mounts),
         network,
         gateway: resources.network.gateway,
+        ports: Vec::new(),
         security: SecurityOptions::default(),
         confinement: confinement(op.security),
         etc: EtcFiles {
             hosts: Some(hosts(&hostname, &op.extra_hosts)),
-            resolv_conf: Some(resolv_conf(&session.host.resolv_conf, network, &resources.network.dns)),
+            resolv_conf: Some(resolv_conf(&session.host.resolv_conf, network, &resources.network.resolvers)),
         },
         hostname,
         shm_size: DEFAULT_SHM_SIZE,

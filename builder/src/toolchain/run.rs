@@ -1,6 +1,5 @@
 //! A container from an image: a process upon its files, which are thrown away afterwards.
 
-use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 
 use graph::{ExtraHost, ImageSource};
@@ -8,7 +7,7 @@ use layer_store::{ActiveLayer, CacheKey, Claim, Snapshot};
 use oci::{ImageConfig, Platform, Reference};
 use runtime_exec::{
     Capabilities, Confinement, EtcFiles, Exit, Gateway, Limits, MountSpec, NetworkMode, ProcessSpec,
-    ReadOnly, Rlimit, Running, SecurityOptions, StepIo, StepUser, Terminal,
+    PublishedPort, ReadOnly, Rlimit, Running, SecurityOptions, StepIo, StepUser, Terminal,
 };
 
 use super::error::ToolError;
@@ -19,7 +18,7 @@ use crate::exec::{
     set_default_variable, set_variable, split_environment, writable,
 };
 use crate::image::{image_facts, pull_image};
-use crate::request::PullPolicy;
+use crate::request::{PullPolicy, Resolvers};
 use crate::worker::{Permit, blocking};
 
 const HOSTNAME: &str = "rbuild";
@@ -43,12 +42,14 @@ pub struct RunOptions {
     pub network: NetworkMode,
     /// Whether a private network reaches the host.
     pub gateway: Gateway,
+    /// Ports of the host that lead into a private network.
+    pub ports: Vec<PublishedPort>,
     /// Changes to the default confinement.
     pub security: SecurityOptions,
     /// A name that no other running container of the store has.
     pub name: Option<String>,
-    /// Resolvers instead of the host's; none: the host's.
-    pub dns: Vec<IpAddr>,
+    /// How names are looked up.
+    pub resolvers: Resolvers,
     /// Directories and files of the host to mount.
     pub mounts: Vec<MountSpec>,
     /// Whether the image's files may be written.
@@ -167,11 +168,12 @@ fn spec(
         mounts: options.mounts.clone(),
         network: options.network,
         gateway: options.gateway,
+        ports: options.ports.clone(),
         security: options.security.clone(),
         confinement: Confinement::Default,
         etc: EtcFiles {
             hosts: Some(hosts(&hostname, &options.extra_hosts)),
-            resolv_conf: Some(resolv_conf(&session.host.resolv_conf, options.network, &options.dns)),
+            resolv_conf: Some(resolv_conf(&session.host.resolv_conf, options.network, &options.resolvers)),
         },
         hostname,
         shm_size: options.shm_size,
@@ -239,7 +241,8 @@ mod tests {
             gateway: Gateway::Hidden,
             security: SecurityOptions::default(),
             name: None,
-            dns: Vec::new(),
+            resolvers: Resolvers::default(),
+            ports: Vec::new(),
             mounts: Vec::new(),
             root_access: ReadOnly::No,
             capabilities: Capabilities::DEFAULT,

@@ -22,11 +22,10 @@ use rustix::mount::{OpenTreeFlags, open_tree};
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 
 use self::group::Group;
-use self::pasta::Pasta;
+use self::pasta::{Pasta, Way};
 use crate::channel::{Channel, retry};
 use crate::emulation::Supervision;
 use crate::error::{Failure, Stage};
-use crate::gateway::Gateway;
 use crate::overlay::{self, Namespace, Stack};
 use crate::running::{Exit, Order, Word};
 use crate::spec::{Identities, NetworkMode, ProcessSpec, Root};
@@ -70,7 +69,7 @@ struct Kept {
     oom_kills: Option<u64>,
     heard: Heard,
     network: Option<Pasta>,
-    gateway: Gateway,
+    way: Way,
     group: Option<Group>,
     /// Kept for the supervisor, where there will be one.
     spec: Option<ProcessSpec>,
@@ -95,7 +94,7 @@ fn start(channel: &Channel) -> Result<Kept, Failure> {
     let (report, reporter) = Channel::pair().map_err(namespaces)?;
     let oom_kills = oom::kills();
     let group = (!spec.limits.is_empty()).then(|| Group::make(&spec.limits));
-    let gateway = spec.gateway;
+    let way = Way { gateway: spec.gateway, ports: spec.ports.clone() };
     match fork_into(namespaces_of(&spec)).map_err(|error| Failure::new(Stage::Namespaces, "clone", &error))? {
         Forked::Child => step::run(Start { spec, root, fds, reporter }),
         Forked::Parent { pidfd } => {
@@ -111,7 +110,7 @@ fn start(channel: &Channel) -> Result<Kept, Failure> {
                 oom_kills,
                 heard,
                 network: None,
-                gateway,
+                way,
                 group,
                 spec,
                 supervision: None,
@@ -259,7 +258,7 @@ impl Kept {
     fn connect(&mut self, fds: Vec<OwnedFd>) -> Result<(), Failure> {
         let namespace = fds.into_iter().next().ok_or(io::Error::from_raw_os_error(libc::EBADF));
         let namespace = namespace.at(Stage::Network, "namespace")?;
-        let network = Pasta::start(namespace, self.step.as_fd(), self.gateway)?;
+        let network = Pasta::start(namespace, self.step.as_fd(), &self.way)?;
         self.network = Some(network);
         self.report.send(&(), &[]).at(Stage::Network, "step")
     }

@@ -15,13 +15,40 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use super::{group, pid_of};
 use crate::error::{Failure, Stage};
 use crate::gateway::Gateway;
-use crate::spec::{DEFAULT_PATH, DNS_RELAY};
+use crate::spec::{DEFAULT_PATH, DNS_RELAY, Protocol, PublishedPort};
 use crate::step::At;
 
 const PROGRAM: &str = "pasta";
 /// How long `pasta` may take; it usually takes a twentieth of a second.
 const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(1);
+
+/// What of the host a network has to do with.
+pub(super) struct Way {
+    /// Whether its loopback is reached.
+    pub(super) gateway: Gateway,
+    /// Its ports that lead inside.
+    pub(super) ports: Vec<PublishedPort>,
+}
+
+impl Way {
+    /// Options for the ports; without any of a kind, `pasta` is told that there are none.
+    fn published(&self) -> Vec<String> {
+        let mut words = Vec::new();
+        for (protocol, option) in [(Protocol::Tcp, "-t"), (Protocol::Udp, "-u")] {
+            let own: Vec<&PublishedPort> =
+                self.ports.iter().filter(|port| port.protocol == protocol).collect();
+            if own.is_empty() {
+                words.extend([option.to_owned(), "none".to_owned()]);
+            }
+            for port in own {
+                let address = port.address.map(|address| format!("{address}/")).unwrap_or_default();
+                words.extend([option.to_owned(), format!("{address}{}:{}", port.host, port.inside)]);
+            }
+        }
+        words
+    }
+}
 
 /// A running `pasta`, which ends when this is dropped.
 pub(super) struct Pasta {
@@ -31,11 +58,7 @@ pub(super) struct Pasta {
 
 impl Pasta {
     /// Connects the network namespace of a step; returns when its interface has an address and a route.
-    pub(super) fn start(
-        namespace: OwnedFd,
-        step: BorrowedFd<'_>,
-        gateway: Gateway,
-    ) -> Result<Pasta, Failure> {
+    pub(super) fn start(namespace: OwnedFd, step: BorrowedFd<'_>, way: &Way) -> Result<Pasta, Failure> {
         let pid = pid_of(step).at(Stage::Network, "step")?;
         let said = rustix::fs::memfd_create("said", MemfdFlags::CLOEXEC).at(Stage::Network, "memory")?;
         // By its descriptor: `pasta` may not look into the step's process.
@@ -46,11 +69,12 @@ impl Pasta {
             // It is what it is called, and this name says whose it is.
             .arg0(format!("{}-{PROGRAM}", group::name_of(own)))
             .args(["--config-net", "--quiet", "--foreground", "--netns-only"])
-            .args(match gateway {
+            .args(match way.gateway {
                 Gateway::Hidden => &["--no-map-gw"][..],
                 Gateway::Host => &[],
             })
-            .args(["-t", "none", "-u", "none", "-T", "none", "-U", "none"])
+            .args(way.published())
+            .args(["-T", "none", "-U", "none"])
             // As root it would become nobody, who may not enter the namespace. It gives up every
             // privilege that it does not need, and its root, by itself.
             .args(["--runas", "0", "--dns-forward", &DNS_RELAY.to_string(), "--netns"])
@@ -155,6 +179,19 @@ mod tests {
         assert!(!leads_out(&format!("{header}{local}"), &lo));
         assert!(leads_out(&format!("{header}{local}{default}"), &lo));
         assert!(leads_out(header, &six));
+    }
+
+    #[test]
+    fn ports_are_options() {
+        let port = |address: Option<&str>, host, protocol| PublishedPort {
+            address: address.map(|text| text.parse().unwrap()),
+            host,
+            inside: 80,
+            protocol,
+        };
+        let ports = vec![port(None, 8080, Protocol::Tcp), port(Some("127.0.0.1"), 81, Protocol::Tcp)];
+        let way = Way { gateway: Gateway::Hidden, ports };
+        assert_eq!(way.published(), ["-t", "8080:80", "-t", "127.0.0.1/81:80", "-u", "none"]);
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub(crate) const JUMP_EQUAL: u16 = 0x15;
 pub(crate) const JUMP_GREATER: u16 = 0x25;
 pub(crate) const JUMP_NOT_LESS: u16 = 0x35;
 pub(crate) const JUMP_ANY_BIT: u16 = 0x45;
+pub(crate) const AND: u16 = 0x54;
 pub(crate) const RETURN: u16 = 0x06;
 
 // The call's data: number, architecture, instruction pointer, six arguments of 64 bits.

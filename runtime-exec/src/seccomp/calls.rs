@@ -1,7 +1,10 @@
 //! The system calls that the default policy knows, with their numbers.
 
 /// A call that an architecture lacks.
-const NO: i32 = -1;
+pub(super) const NO: i32 = -1;
+
+/// A name, and its number in each column.
+pub(super) type Call = (&'static str, [i32; 5]);
 
 /// Columns of [`CALLS`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +19,7 @@ pub(super) enum Column {
 
 /// Every call that is allowed to someone: a call that is not here is allowed to nobody.
 #[rustfmt::skip]
-pub(super) const CALLS: &[(&str, [i32; 5])] = &[
+pub(super) const CALLS: &[Call] = &[
     ("_llseek", [NO, 140, NO, NO, 140]),
     ("_newselect", [NO, 142, NO, NO, 142]),
     ("accept", [43, NO, 43, 202, 285]),

@@ -5,13 +5,14 @@ use super::bpf::{
     LOAD, NUMBER, RETURN, plain, unless,
 };
 use super::policy::{Question, Test, Verdict};
+use super::rules::{self, Decision};
 use crate::sys::seccomp::Instruction;
 
 /// Calls from `first` up to the next range.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Range {
     pub(super) first: u32,
-    pub(super) verdict: Verdict,
+    pub(super) decision: Decision,
 }
 
 /// The decisions for one architecture.
@@ -43,7 +44,7 @@ impl Program {
 fn search(ranges: &[Range]) -> Vec<Instruction> {
     match ranges {
         [] => vec![plain(RETURN, KILL)],
-        [only] => decide(only.verdict),
+        [only] => decide(&only.decision),
         _ => {
             let (lower, upper) = ranges.split_at(ranges.len() / 2);
             let boundary = upper.first().map_or(0, |range| range.first);
@@ -62,7 +63,14 @@ fn search(ranges: &[Range]) -> Vec<Instruction> {
     }
 }
 
-fn decide(verdict: Verdict) -> Vec<Instruction> {
+fn decide(decision: &Decision) -> Vec<Instruction> {
+    match decision {
+        Decision::Policy(verdict) => judge(*verdict),
+        Decision::Rules { rules, otherwise } => rules::instructions(rules, *otherwise),
+    }
+}
+
+fn judge(verdict: Verdict) -> Vec<Instruction> {
     match verdict {
         Verdict::Allow => vec![plain(RETURN, ALLOW)],
         Verdict::Fail(errno) => vec![plain(RETURN, FAIL | u32::from(errno))],

@@ -8,7 +8,11 @@
 pub(crate) mod bpf;
 mod calls;
 mod emit;
+mod names;
+mod others;
 mod policy;
+pub(crate) mod profile;
+mod rules;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +24,7 @@ use bpf::{AUDIT_AARCH64, AUDIT_ARM, AUDIT_X86, AUDIT_X86_64, X32_BIT};
 use calls::{CALLS, Column};
 use emit::{Program, Range};
 use policy::{Verdict, verdict};
+use rules::Decision;
 
 /// Machines that this can run on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +50,7 @@ fn filter(machine: Machine, capabilities: CapabilitySet) -> Vec<Instruction> {
     };
     let foreign = |column| match defence::stands(Defence::ForeignCallsFiltered) {
         true => program(&[(column, 0)]),
-        false => Program::new(vec![Range { first: 0, verdict: Verdict::Allow }]),
+        false => Program::new(vec![Range { first: 0, decision: Decision::Policy(Verdict::Allow) }]),
     };
     match machine {
         Machine::X86_64 => emit::architectures(&[
@@ -61,29 +66,40 @@ fn filter(machine: Machine, capabilities: CapabilitySet) -> Vec<Instruction> {
 
 /// Verdicts for all numbers from `base` on, in order and without gaps, up to the next interface.
 fn ranges(column: Column, base: u32, capabilities: CapabilitySet) -> Vec<Range> {
-    let mut known: Vec<(u32, Verdict)> = CALLS
+    let known: Vec<(u32, Decision)> = CALLS
         .iter()
         .filter_map(|(name, numbers)| {
             let number = u32::try_from(numbers[column as usize]).ok()?;
-            Some((base + number, verdict(name, capabilities)))
+            Some((base + number, Decision::Policy(verdict(name, capabilities))))
         })
         .collect();
+    let fail = |errno: i32| Decision::Policy(Verdict::Fail(errno as u16));
+    without_gaps(base, known, fail(libc::EPERM), fail(libc::ENOSYS))
+}
+
+/// Ranges for all numbers from `base` on: for those in between that are not `known`, and for those
+/// behind the last.
+fn without_gaps(
+    base: u32,
+    mut known: Vec<(u32, Decision)>,
+    between: Decision,
+    behind: Decision,
+) -> Vec<Range> {
     known.sort_by_key(|(number, _)| *number);
-    let refused = Verdict::Fail(libc::EPERM as u16);
     let mut ranges: Vec<Range> = Vec::new();
-    let mut add = |first: u32, verdict: Verdict| {
-        if ranges.last().is_none_or(|last| last.verdict != verdict) {
-            ranges.push(Range { first, verdict });
+    let mut add = |first: u32, decision: &Decision| {
+        if ranges.last().is_none_or(|last| last.decision != *decision) {
+            ranges.push(Range { first, decision: decision.clone() });
         }
     };
     let mut next = base;
-    for (number, verdict) in known {
-        if number > next {
-            add(next, refused);
+    for (number, decision) in &known {
+        if *number > next {
+            add(next, &between);
         }
-        add(number, verdict);
+        add(*number, decision);
         next = number + 1;
     }
-    add(next, Verdict::Fail(libc::ENOSYS as u16));
+    add(next, &behind);
     ranges
 }

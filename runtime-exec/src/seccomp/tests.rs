@@ -15,13 +15,16 @@ const ALLOW: u32 = 0x7fff_0000;
 const EPERM: u32 = 0x5_0000 | libc::EPERM as u32;
 const ENOSYS: u32 = 0x5_0000 | libc::ENOSYS as u32;
 
-/// Runs a filter as the kernel does.
 fn decide(program: &[Instruction], arch: u32, number: u32, arg: u64) -> u32 {
+    decide_all(program, arch, number, [arg, 0, 0, 0, 0, 0])
+}
+
+/// Runs a filter as the kernel does.
+pub(super) fn decide_all(program: &[Instruction], arch: u32, number: u32, args: [u64; 6]) -> u32 {
     let load = |offset: u32| match offset {
         0 => number,
         4 => arch,
-        16 => arg as u32,
-        20 => (arg >> 32) as u32,
+        16.. => (args[(offset as usize - 16) / 8] >> (offset % 8 * 8)) as u32,
         _ => 0,
     };
     let (mut at, mut a) = (0, 0_u32);
@@ -65,6 +68,11 @@ fn oracle(arches: &[ScmpArch], capabilities: CapabilitySet) -> Vec<Instruction> 
             }
         }
     }
+    exported(&context)
+}
+
+/// The program that libseccomp makes.
+pub(super) fn exported(context: &ScmpFilterContext) -> Vec<Instruction> {
     let mut file: File = tempfile::tempfile().unwrap();
     context.export_bpf(&file).unwrap();
     file.rewind().unwrap();

@@ -138,11 +138,7 @@ fn set_up(
         NetworkMode::Private => await_keeper(reporter).at(Stage::Network, "keeper")?,
         NetworkMode::None | NetworkMode::Host => {}
     }
-    let filtered = spec.confinement == Confinement::Default
-        && spec.security.system_calls == SystemCalls::Default
-        && defence::stands(Defence::CallsFiltered);
-    if filtered {
-        let filter = seccomp::default_filter(spec.capabilities.set());
+    if let Some(filter) = filter(spec) {
         sys::seccomp::install(&filter).at(Stage::Seccomp, "filter")?;
     }
     match spec.identities {
@@ -163,6 +159,20 @@ fn set_up(
     let terminal: Vec<_> = console.iter().map(AsFd::as_fd).collect();
     reporter.send(&Report::Ready, &terminal).at(Stage::Exec, "report")?;
     Err(program.execute())
+}
+
+/// What the step's calls are held against.
+fn filter(spec: &ProcessSpec) -> Option<Vec<sys::seccomp::Instruction>> {
+    if !defence::stands(Defence::CallsFiltered) {
+        return None;
+    }
+    match (spec.confinement, &spec.security.system_calls) {
+        (Confinement::Insecure, _) | (Confinement::Default, SystemCalls::Unfiltered) => None,
+        (Confinement::Default, SystemCalls::Default) => {
+            Some(seccomp::default_filter(spec.capabilities.set()))
+        }
+        (Confinement::Default, SystemCalls::Filter(filter)) => Some(filter.instructions()),
+    }
 }
 
 /// The network is connected while this process mounts.

@@ -64,6 +64,7 @@ fn limits_are_set_and_go_with_the_step(place: &Place) {
             memory: Some(64 << 20),
             cpu: Some(CpuTime { quota: Some(50_000), period: 100_000 }),
             cpuset_cpus: Some("0".to_owned()),
+            cpuset_mems: Some("0".to_owned()),
             pids: Some(20),
             ..Limits::default()
         };
@@ -78,6 +79,7 @@ fn limits_are_set_and_go_with_the_step(place: &Place) {
         ("memory.limit_in_bytes", "67108864"),
         ("cpu.cfs_quota_us", "50000"),
         ("cpuset.cpus", "0"),
+        ("cpuset.mems", "0"),
         ("pids.max", "20"),
     ] {
         assert_eq!(said(file).as_deref(), Some(expected), "{file} {made:?}");

@@ -5,11 +5,11 @@ use std::path::Path;
 use builder::error::Category;
 use builder::toolchain::RunOptions;
 use runtime_exec::{
-    Capabilities, DEFAULT_SHM_SIZE, MountSpec, NetworkMode, OpenPaths, ReadOnly, Rlimit, SecurityOptions,
-    SystemCalls,
+    Capabilities, DEFAULT_SHM_SIZE, MountSource, MountSpec, NetworkMode, OpenPaths, PublishedPort, ReadOnly,
+    Rlimit, SecurityOptions, SystemCallFilter, SystemCalls,
 };
 
-use crate::args::{RunArgs, RunNetwork, SecurityArg, Switch};
+use crate::args::{MountArg, RunArgs, RunNetwork, SecurityArg, Switch, TmpfsArg};
 use crate::commands::given;
 use crate::environment::Environment;
 use crate::failure::Failure;
@@ -25,6 +25,8 @@ pub fn options(args: &RunArgs, environment: &Environment) -> Result<RunOptions, 
         RunNetwork::Host => NetworkMode::Host,
         RunNetwork::Private => NetworkMode::Private,
     };
+    let capabilities =
+        Capabilities::DEFAULT.changed(&args.cap_add, &args.cap_drop).map_err(Failure::usage)?;
     let (extra_hosts, gateway) = given::hosts(&args.add_host, network)?;
     Ok(RunOptions {
         command: command.collect::<Result<_, _>>()?,
@@ -38,12 +40,13 @@ pub fn options(args: &RunArgs, environment: &Environment) -> Result<RunOptions, 
         hostname: args.hostname.clone(),
         network,
         gateway,
-        security: security(&args.security),
+        security: security(&args.security, capabilities)?,
         name: args.name.clone(),
-        dns: args.dns.clone(),
+        resolvers: given::resolvers(&args.resolvers),
+        ports: ports(args, network)?,
         mounts: mounts(args)?,
         root_access: if args.read_only { ReadOnly::Yes } else { ReadOnly::No },
-        capabilities: Capabilities::DEFAULT.changed(&args.cap_add, &args.cap_drop).map_err(Failure::usage)?,
+        capabilities,
         no_new_privs: no_new_privileges(&args.security) == Switch::On,
         rlimits: rlimits(args),
         limits: crate::commands::limits::limits(&args.limits)?,
@@ -88,10 +91,37 @@ fn mounts(args: &RunArgs) -> Result<Vec<MountSpec>, Failure> {
     for volume in &args.volumes {
         all.push(given::mount("--volume", &volume.host, &volume.target, volume.read_only)?);
     }
+    for mount in &args.mounts {
+        all.push(match mount {
+            MountArg::Bind { host, target, read_only } => given::mount("--mount", host, target, *read_only)?,
+            MountArg::Tmpfs(tmpfs) => in_memory(tmpfs),
+        });
+    }
+    all.extend(args.tmpfs.iter().map(in_memory));
     for device in &args.devices {
         all.push(given::mount("--device", &device.host, &device.target, ReadOnly::No)?);
     }
     Ok(all)
+}
+
+fn in_memory(tmpfs: &TmpfsArg) -> MountSpec {
+    MountSpec {
+        target: tmpfs.target.clone(),
+        source: MountSource::Tmpfs { size: tmpfs.size },
+        read_only: tmpfs.read_only,
+    }
+}
+
+/// Ports lead into a private network; what listens in the host's is reached there anyway.
+fn ports(args: &RunArgs, network: NetworkMode) -> Result<Vec<PublishedPort>, Failure> {
+    match network {
+        _ if args.ports.is_empty() => Ok(Vec::new()),
+        NetworkMode::Private => Ok(args.ports.iter().map(|port| port.0).collect()),
+        NetworkMode::Host => {
+            Err(Failure::usage("--publish: in the network of the host all ports are the host's"))
+        }
+        NetworkMode::None => Err(Failure::usage("--publish: nothing leads into the network none")),
+    }
 }
 
 fn rlimits(args: &RunArgs) -> Vec<Rlimit> {
@@ -109,6 +139,8 @@ fn no_new_privileges(options: &[SecurityArg]) -> Switch {
     let word = |option: &SecurityArg| match option {
         SecurityArg::NoNewPrivileges(switch) => Some(*switch),
         SecurityArg::Unfiltered
+        | SecurityArg::UsualFilter
+        | SecurityArg::Profile(_)
         | SecurityArg::AppArmor(_)
         | SecurityArg::NoLabels
         | SecurityArg::AllPaths
@@ -118,11 +150,15 @@ fn no_new_privileges(options: &[SecurityArg]) -> Switch {
     options.iter().rev().find_map(word).unwrap_or(Switch::Off)
 }
 
-fn security(options: &[SecurityArg]) -> SecurityOptions {
+fn security(options: &[SecurityArg], capabilities: Capabilities) -> Result<SecurityOptions, Failure> {
     let mut security = SecurityOptions::default();
     for option in options {
         match option {
             SecurityArg::Unfiltered => security.system_calls = SystemCalls::Unfiltered,
+            SecurityArg::UsualFilter => security.system_calls = SystemCalls::Default,
+            SecurityArg::Profile(file) => {
+                security.system_calls = SystemCalls::Filter(filter(file, capabilities)?);
+            }
             SecurityArg::AppArmor(profile) => {
                 // Where there is no AppArmor, nothing is confined by it.
                 let meant = profile != "unconfined" || Path::new("/sys/kernel/security/apparmor").exists();
@@ -137,5 +173,13 @@ fn security(options: &[SecurityArg]) -> SecurityOptions {
             SecurityArg::NoNewPrivileges(_) | SecurityArg::NoLabels => {}
         }
     }
-    security
+    Ok(security)
+}
+
+fn filter(file: &Path, capabilities: Capabilities) -> Result<SystemCallFilter, Failure> {
+    let failed = |error: &dyn std::fmt::Display| {
+        Failure::new(Category::Local, format!("--security-opt seccomp={}: {error}", file.display()))
+    };
+    let text = std::fs::read_to_string(file).map_err(|error| failed(&error))?;
+    SystemCallFilter::from_profile(&text, capabilities).map_err(|error| failed(&error))
 }
