@@ -398,14 +398,22 @@ fn a_cache_of_buildkit_is_named_as_such() {
     if !is_root() {
         return;
     }
-    let cache = tempfile::tempdir().unwrap();
-    let entry = r#"{"mediaType":"application/vnd.buildkit.cacheconfig.v0","digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","size":2,"annotations":{"org.opencontainers.image.ref.name":"latest"}}"#;
-    std::fs::write(
-        cache.path().join("index.json"),
-        format!(r#"{{"schemaVersion":2,"manifests":[{entry}]}}"#),
-    )
-    .unwrap();
+    let index = |entry: &str| format!(r#"{{"schemaVersion":2,"manifests":[{entry}]}}"#);
+    let config = r#"{"mediaType":"application/vnd.buildkit.cacheconfig.v0","digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","size":2,"annotations":{"org.opencontainers.image.ref.name":"latest"}}"#;
+    // As an entry, and one index further down, as image-manifest=false has it.
+    let below = index(config);
+    let digest = crate::registry_verbs::sha256(below.as_bytes());
+    let size = below.len();
+    let further = format!(
+        r#"{{"mediaType":"application/vnd.oci.image.index.v1+json","digest":"sha256:{digest}","size":{size},"annotations":{{"org.opencontainers.image.ref.name":"latest"}}}}"#
+    );
     let workspace = Workspace::with("FROM scratch\nCOPY Dockerfile /\n");
-    let said = workspace.build(&["--cache-from", &format!("type=local,src={}", cache.path().display())]);
-    assert!(said.err.contains("a cache that BuildKit wrote"), "{said:?}");
+    for entry in [config, &further] {
+        let cache = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(cache.path().join("blobs/sha256")).unwrap();
+        std::fs::write(cache.path().join("blobs/sha256").join(&digest), &below).unwrap();
+        std::fs::write(cache.path().join("index.json"), index(entry)).unwrap();
+        let said = workspace.build(&["--cache-from", &format!("type=local,src={}", cache.path().display())]);
+        assert!(said.err.contains("a cache that BuildKit wrote"), "{said:?}");
+    }
 }

@@ -50,8 +50,10 @@ pub(super) async fn read(session: &Session, place: &Place) -> Result<Found, Cach
     if entries.iter().any(|entry| is_of_buildkit(&entry.media_type)) {
         return Err(of_buildkit(place));
     }
-    // Beside parts there may be images with caches inside.
-    let read = entries.iter().filter(|entry| is_part(entry) || entry.media_type.is_manifest());
+    // Beside parts there may be images with caches inside, and indexes in which BuildKit kept a cache.
+    let may_hold =
+        |entry: &&Descriptor| is_part(entry) || entry.media_type.is_manifest() || entry.media_type.is_index();
+    let read = entries.iter().filter(may_hold);
     let newest: Vec<&Descriptor> = read.rev().take(PARTS_AT_MOST).collect();
     let reading: Vec<_> = newest
         .into_iter()
@@ -85,7 +87,16 @@ async fn of_document(
     place: &Place,
     document: ImageDocument,
 ) -> Result<Option<Placed>, CacheError> {
-    let ImageDocument::Manifest(manifest) = document else { return Ok(None) };
+    let manifest = match document {
+        ImageDocument::Manifest(manifest) => manifest,
+        ImageDocument::Index(index) => {
+            let of_its = |entry: &Descriptor| is_of_buildkit(&entry.media_type);
+            return match index.parsed().manifests.iter().any(of_its) {
+                true => Err(of_buildkit(place)),
+                false => Ok(None),
+            };
+        }
+    };
     let config = &manifest.parsed().config;
     let damaged = |reason| CacheError::Part { place: place.to_string(), reason };
     let part = if config.media_type.as_str() == RECORDS_TYPE {
