@@ -15,6 +15,7 @@ mod servers;
 mod support;
 
 mod archives;
+mod builders;
 mod catalogue;
 mod descriptors;
 mod exhibit;
@@ -40,6 +41,7 @@ fn exhibits() -> impl Iterator<Item = &'static Exhibit> {
         archives::EXHIBITS,
         stores::EXHIBITS,
         registries::EXHIBITS,
+        builders::EXHIBITS,
     ]
     .into_iter()
     .flatten()

@@ -26,7 +26,12 @@ pub const EXHIBITS: &[Exhibit] = &[
     }),
     Exhibit::entered("bind-target-through-link", TARGETS, &Mode::ALL, |place| target(place, "/link/made")),
     Exhibit::entered("bind-target-through-root-of-process", TARGETS, &Mode::ALL, target_through_process),
-    Exhibit::entered("bind-target-swapped", TARGETS, &Mode::ALL, target_swapped),
+    Exhibit::entered(
+        "bind-target-swapped",
+        &[Defence::NoLinks, Defence::RootEnds],
+        &Mode::ALL,
+        target_swapped,
+    ),
     Exhibit::entered(
         "clean-up-through-link",
         &[Defence::NoLinks, Defence::RootEnds, Defence::StubsUntouched],
@@ -89,6 +94,8 @@ fn target_through_process(place: &Place) -> Loot {
 /// Another step swaps a directory of a shared cache for a link, while mounts are made below it.
 fn target_swapped(place: &Place) -> Loot {
     const TRIES: usize = 6;
+    // As if it swapped each time just after the link was looked for.
+    let _looked = defence::take_down(&[Defence::LinksReadInside]);
     let (dir, cache) = (place.fresh(), place.fresh());
     fs::create_dir(cache.join("sub")).unwrap();
     symlink(&dir, cache.join("other")).unwrap();

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use defence::Defence;
 use layer_store::{
@@ -19,6 +20,7 @@ pub const EXHIBITS: &[Exhibit] = &[
     Exhibit::entered("cache-id-with-dots", &[Defence::CacheNamesHashed], &Mode::ALL, cache_id),
     Exhibit::entered("store-open-to-others", &[Defence::StoreClosed], &Mode::ALL, store_open),
     Exhibit::entered("accounts-behind-link", &[Defence::ReadInside], &Mode::ALL, accounts_behind_link),
+    Exhibit::entered("accounts-as-pipe", &[Defence::ReadInside], &Mode::ALL, accounts_as_pipe),
     Exhibit::entered("accounts-without-end", &[Defence::ReadBounded], &Mode::ALL, accounts_without_end),
     Exhibit::outside("digest-as-path", &[Defence::DigestsHex], |_| {
         let text = format!("sha256:{:/<64}", "../../../../etc/passwd");
@@ -79,6 +81,28 @@ fn accounts_behind_link(place: &Place) -> Loot {
     let image = Snapshot(vec![writer.commit().unwrap()]);
     let read = shop.store.stack(&image).unwrap().read_file("/passwd".as_ref(), 1 << 20).ok()??;
     stolen(&String::from_utf8_lossy(&read))
+}
+
+/// Whoever reads it waits for ever.
+fn accounts_as_pipe(place: &Place) -> Loot {
+    const PATIENCE: Duration = Duration::from_secs(2);
+    let shop = shop(place);
+    let mut writer = shop.lease.write_layer(&Snapshot::default()).unwrap();
+    writer.special("passwd".as_ref(), &Attributes::new(Kind::Fifo, 0o644)).unwrap();
+    let id = writer.commit().unwrap();
+    let pipe = shop.store.layer_dir(&id).join("passwd");
+    let view = shop.store.stack(&Snapshot(vec![id])).unwrap();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let reading = std::thread::spawn(move || {
+        let _ = view.read_file("/passwd".as_ref(), 1 << 20);
+        let _ = sender.send(());
+    });
+    let waits = receiver.recv_timeout(PATIENCE).is_err();
+    if waits {
+        drop(fs::OpenOptions::new().write(true).open(pipe).unwrap());
+    }
+    reading.join().unwrap();
+    waits.then(|| "the builder waits for ever".to_owned())
 }
 
 fn accounts_without_end(place: &Place) -> Loot {

@@ -14,6 +14,7 @@ pub use plain::bytes;
 
 use builder::EventStream;
 use builder::event::Event;
+use defence::Defence;
 
 use crate::args::ProgressArg;
 use crate::environment::Environment;
@@ -123,6 +124,9 @@ pub fn printable(line: &[u8]) -> String {
     let text = String::from_utf8_lossy(line);
     let text = text.strip_suffix('\r').unwrap_or(&text);
     let text = text.rsplit('\r').next().unwrap_or_default();
+    if !defence::stands(Defence::LogsEscaped) {
+        return text.to_owned();
+    }
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

@@ -1,12 +1,15 @@
 //! Passwords in addresses.
 
+use defence::Defence;
 use serde_json::Value;
 
 /// Takes user names and passwords out of every address in a document.
 pub(super) fn redact(value: &mut Value) {
     match value {
         Value::String(text) => {
-            if let Some(clean) = without_credentials(text) {
+            if let Some(clean) = without_credentials(text)
+                && defence::stands(Defence::CredentialsRedacted)
+            {
                 *text = clean;
             }
         }

@@ -4,6 +4,7 @@
 //! file; a number need not. Supplementary groups come only with a user that the file knows and
 //! only where the text names no group.
 
+use defence::Defence;
 use thiserror::Error;
 
 /// Who a step runs as.
@@ -105,6 +106,9 @@ fn group_id(text: &str, file: &str) -> Result<u32, UserError> {
 fn number(text: &str) -> Result<Option<u32>, UserError> {
     if !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Ok(None);
+    }
+    if !defence::stands(Defence::UserNumbersExact) {
+        return Ok(text.parse::<u64>().ok().map(|id| id as u32));
     }
     match text.parse::<u32>() {
         Ok(id) if id != u32::MAX => Ok(Some(id)),

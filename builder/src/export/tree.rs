@@ -9,6 +9,7 @@ use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use defence::Defence;
 use layer_store::{Attributes, Entry, Kind, StackView, give_to};
 use rustix::fs::{
     AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, chownat, fchmod, futimens, linkat,
@@ -131,7 +132,10 @@ impl Writer<'_> {
             }
             Err(error) => return Err(failed(error)),
         }
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mut flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        if defence::stands(Defence::OutputsUnfollowed) {
+            flags |= OFlags::NOFOLLOW;
+        }
         let opened = openat(place.directory, name, flags, Mode::empty()).map_err(&failed)?;
         let inside = Place { directory: &opened, path: place.path.join(name), shown: place.shown };
         self.children(real, &inside)?;
@@ -223,7 +227,11 @@ impl Writer<'_> {
 }
 
 fn is_directory(place: &Place<'_>, name: &OsStr) -> bool {
-    statat(place.directory.as_fd(), name, AtFlags::SYMLINK_NOFOLLOW)
+    let flags = match defence::stands(Defence::OutputsUnfollowed) {
+        true => AtFlags::SYMLINK_NOFOLLOW,
+        false => AtFlags::empty(),
+    };
+    statat(place.directory.as_fd(), name, flags)
         .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
 }
 

@@ -123,4 +123,14 @@ defences! {
     RealmsNear,
     /// Answers that are read whole are bounded.
     AnswersBounded,
+    /// The number of a user is taken as it is, or refused.
+    UserNumbersExact,
+    /// What a Dockerfile must not have by itself has to be granted.
+    PrivilegesGranted,
+    /// Files that are put out do not go through links.
+    OutputsUnfollowed,
+    /// Passwords in addresses do not get into attestations.
+    CredentialsRedacted,
+    /// Control characters of a step are shown, not sent.
+    LogsEscaped,
 }
