@@ -2,6 +2,10 @@
 
 use std::str::FromStr;
 
+use clap::{Args, ValueEnum};
+
+use super::build::BuildArgs;
+
 /// What is asked, and how the answer is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallArg {
@@ -18,14 +22,16 @@ pub enum Method {
     Check,
     Outline,
     Targets,
+    /// The variables of each stage.
+    Variables,
 }
 
 /// How the answer is printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     Text,
     Json,
-    /// Of a check only.
+    /// SARIF 2.1.0, of a check only
     Sarif,
 }
 
@@ -34,6 +40,16 @@ pub enum Format {
 pub enum Status {
     Report,
     Ignore,
+}
+
+/// `rbuild check` and `rbuild args`: a question in place of a build.
+#[derive(Debug, Args)]
+pub struct AskArgs {
+    /// How to print the answer
+    #[arg(long, value_enum, default_value = "text", value_name = "FORMAT")]
+    pub format: Format,
+    #[command(flatten)]
+    pub build: BuildArgs,
 }
 
 impl CallArg {
@@ -88,9 +104,15 @@ mod tests {
         ] {
             assert_eq!(text.parse::<CallArg>(), expected, "{text}");
         }
-        for bad in
-            ["", "checks", "check,format=xml", "outline,format=sarif", "check,x=1", "check,ignorestatus=x"]
-        {
+        for bad in [
+            "",
+            "checks",
+            "variables",
+            "check,format=xml",
+            "outline,format=sarif",
+            "check,x=1",
+            "check,ignorestatus=x",
+        ] {
             assert!(bad.parse::<CallArg>().is_err(), "{bad}");
         }
     }

@@ -36,7 +36,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use build::{BuildArgs, ContextMetadataArg, NetworkArg, ProgressArg, PullArg, SquashArg, VerifyArgs};
-pub use call::{CallArg, Format, Method, Status};
+pub use call::{AskArgs, CallArg, Format, Method, Status};
 pub use crypt::{DecryptArgs, EncryptArgs};
 pub use debug::DebugArgs;
 pub use deny::together as deny_together;
@@ -108,6 +108,10 @@ pub enum Command {
     /// Build an image from a Dockerfile (the default: `rbuild -f Dockerfile .`)
     #[command(visible_alias = "b")]
     Build(Box<BuildArgs>),
+    /// Check a Dockerfile and run nothing (`rbuild build --check`)
+    Check(Box<AskArgs>),
+    /// List the variables of each stage, their values, and where these come from
+    Args(Box<AskArgs>),
     /// Say why a step of the last build was not found in the cache
     Explain(ExplainArgs),
     /// Look around in the state of a failed step

@@ -21,7 +21,10 @@ use super::outputs;
 use super::places::{self, Places, Sources};
 use super::reproduce;
 use super::sign;
-use crate::args::{BuildArgs, Global, HostAddress, Method, NetworkArg, OutputArg, PullArg, SquashArg};
+use crate::args::{
+    AskArgs, BuildArgs, CallArg, Format, Global, HostAddress, Method, NetworkArg, OutputArg, PullArg,
+    SquashArg, Status,
+};
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::host;
@@ -32,13 +35,31 @@ use crate::report::{self, BuildFile, Colour};
 pub fn run(args: &BuildArgs, global: &Global, environment: &Environment) -> Result<(), Failure> {
     match args.call().method {
         Method::Build => build(args, global, environment),
-        Method::Check | Method::Outline | Method::Targets => ask(args, global, environment),
+        Method::Check | Method::Outline | Method::Targets | Method::Variables => {
+            ask(args.call(), args, global, environment)
+        }
     }
 }
 
+/// A command that asks one thing.
+pub fn ask_alone(
+    method: Method,
+    args: &AskArgs,
+    global: &Global,
+    environment: &Environment,
+) -> Result<(), Failure> {
+    let &AskArgs { format, ref build } = args;
+    if build.check || build.call.is_some() {
+        return Err(Failure::usage("--check and --call are for rbuild build"));
+    }
+    if format == Format::Sarif && method != Method::Check {
+        return Err(Failure::usage("--format sarif is for rbuild check"));
+    }
+    ask(CallArg { method, format, status: Status::Report }, build, global, environment)
+}
+
 /// Asks about the build. Only what is wrong is said besides the answer.
-fn ask(args: &BuildArgs, global: &Global, environment: &Environment) -> Result<(), Failure> {
-    let call = args.call();
+fn ask(call: CallArg, args: &BuildArgs, global: &Global, environment: &Environment) -> Result<(), Failure> {
     let sources = Sources::find(args)?;
     let mut options = options(args, environment)?;
     let mut outputs = outputs::parse(args)?;

@@ -40,7 +40,7 @@ mod verify;
 use std::fmt::Write as _;
 use std::io::Write as _;
 
-use crate::args::{Cli, Command};
+use crate::args::{Cli, Command, Method};
 use crate::environment::Environment;
 use crate::failure::Failure;
 
@@ -49,6 +49,8 @@ pub fn dispatch(cli: &Cli, environment: &Environment) -> Result<u8, Failure> {
     let global = &cli.global;
     match &cli.command {
         Command::Build(args) => build::run(args, global, environment)?,
+        Command::Check(args) => build::ask_alone(Method::Check, args, global, environment)?,
+        Command::Args(args) => build::ask_alone(Method::Variables, args, global, environment)?,
         Command::Explain(args) => history::explain(args, global, environment)?,
         Command::History(command) => history::run(command, global, environment)?,
         Command::Logs(args) => history::logs(args, global, environment)?,

@@ -1,11 +1,21 @@
-//! What a file offers to its callers: its targets, and the arguments, secrets and agents that a
-//! target takes.
+//! What a file offers to its callers: its targets, the arguments, secrets and agents that a target takes,
+//! and the variables of each stage.
 
 use graph::Span;
 
 use crate::instruction::{Instruction, InstructionKind};
 use crate::lower::mount_source;
 use crate::suggest::nearest;
+
+/// What lowering finds out besides the graph.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Survey {
+    /// What the target takes.
+    pub outline: Outline,
+    /// The variables of the stages that were lowered, in the order of the file. Of several platforms, those
+    /// of the first.
+    pub variables: Vec<StageVariables>,
+}
 
 /// What one target takes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,6 +56,47 @@ pub struct Taken {
     pub required: bool,
     /// The instruction that takes it.
     pub span: Span,
+}
+
+/// The variables of a stage at its end: declared arguments and the environment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StageVariables {
+    /// The stage; `None` for the arguments before the first `FROM`.
+    pub stage: Option<String>,
+    /// In the order in which they were first named.
+    pub variables: Vec<Variable>,
+}
+
+/// A variable, and who gave it its value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Variable {
+    /// Its name.
+    pub name: String,
+    /// Its value, unless an `ARG` declares it and nobody gives it one.
+    pub value: Option<String>,
+    /// Where the value comes from.
+    pub origin: VariableOrigin,
+    /// The instruction that set or declared it; a variable of the base image has none.
+    pub span: Option<Span>,
+}
+
+/// Where the value of a variable comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VariableOrigin {
+    /// `--build-arg`.
+    BuildArg,
+    /// The default of its `ARG`.
+    Default,
+    /// An `ARG` before the first `FROM`, which an `ARG` of the stage takes over.
+    Global,
+    /// The builder: platforms and the like, and `PATH` where the base image has none.
+    Predefined,
+    /// `ENV`.
+    Env,
+    /// The environment of the base image.
+    BaseImage,
+    /// Nowhere: it has no value.
+    Nowhere,
 }
 
 /// A stage as a target.

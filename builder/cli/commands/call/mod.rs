@@ -4,12 +4,13 @@ mod check;
 mod describe;
 mod place;
 mod sarif;
+mod variables;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use builder::BuildError;
 use builder::request::Frontend;
-use dockerfile::survey::{Outline, TargetInfo};
+use dockerfile::survey::{Survey, TargetInfo};
 use dockerfile::{Coverage, Options};
 use graph::Diagnostic;
 
@@ -20,7 +21,7 @@ use crate::report::{BuildFile, Colour, build_failure};
 /// What the frontend found out besides the graph.
 #[derive(Clone, Debug, Default)]
 pub struct Answers {
-    outline: Outline,
+    survey: Survey,
     targets: Vec<TargetInfo>,
 }
 
@@ -36,10 +37,18 @@ pub fn frontend(method: Method, options: Options, answers: Arc<Mutex<Answers>>) 
             Box::new(move |known| dockerfile::lower(&options, known))
         }
         Method::Outline => Box::new(move |known| {
-            let (step, outline) = dockerfile::lower_with_outline(&options, known)?;
-            keep(&|answers| answers.outline.clone_from(&outline));
+            let (step, survey) = dockerfile::lower_with_survey(&options, known)?;
+            keep(&|answers| answers.survey.clone_from(&survey));
             Ok(step)
         }),
+        Method::Variables => {
+            let options = Options { coverage: Coverage::Check, ..options };
+            Box::new(move |known| {
+                let (step, survey) = dockerfile::lower_with_survey(&options, known)?;
+                keep(&|answers| answers.survey.clone_from(&survey));
+                Ok(step)
+            })
+        }
         Method::Targets => Box::new(move |known| {
             let (step, targets) = dockerfile::targets(&options, known)?;
             keep(&|answers| answers.targets.clone_from(&targets));
@@ -58,17 +67,21 @@ pub fn answer(
     let json = |value: serde_json::Value| super::print(&format!("{value:#}\n"));
     match call.method {
         Method::Check => return check(call, result, file),
-        Method::Build | Method::Outline | Method::Targets => {}
+        Method::Build | Method::Outline | Method::Targets | Method::Variables => {}
     }
     result.map_err(|error| build_failure(&error, file, Colour::No))?;
     match (call.method, call.format) {
-        (Method::Outline, Format::Json) => json(describe::outline_json(&answers.outline, file)),
+        (Method::Outline, Format::Json) => json(describe::outline_json(&answers.survey.outline, file)),
         (Method::Outline, Format::Text | Format::Sarif) => {
-            super::print(&describe::outline_text(&answers.outline));
+            super::print(&describe::outline_text(&answers.survey.outline));
         }
         (Method::Targets, Format::Json) => json(describe::targets_json(&answers.targets, file)),
         (Method::Targets, Format::Text | Format::Sarif) => {
             super::print(&describe::targets_text(&answers.targets));
+        }
+        (Method::Variables, Format::Json) => json(variables::json(&answers.survey.variables, file)),
+        (Method::Variables, Format::Text | Format::Sarif) => {
+            super::print(&variables::text(&answers.survey.variables, file));
         }
         (Method::Build | Method::Check, _) => {}
     }

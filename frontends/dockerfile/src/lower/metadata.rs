@@ -12,6 +12,7 @@ use super::secret_names::looks_secret;
 use super::stage::StageBuilder;
 use super::{args, ports, signal};
 use crate::instruction::{ArgDecl, CommandForm, Healthcheck, Instruction, KeyValue};
+use crate::survey::VariableOrigin;
 use crate::syntax::Word;
 
 impl StageBuilder<'_, '_, '_> {
@@ -22,6 +23,7 @@ impl StageBuilder<'_, '_, '_> {
             self.refuse_secret("ENV", name);
             message += &format!(" {name}={value}");
             self.state.env.set(name, value);
+            self.world.variables.set(name, Some(value), VariableOrigin::Env, Some(self.here));
             env::set_in_list(self.state.image.config.env.get_or_insert_default(), name, value);
         }
         self.record(message, true);
@@ -73,11 +75,16 @@ impl StageBuilder<'_, '_, '_> {
             self.refuse_secret("ARG", name);
             let given = self.pass.arguments.get(name).cloned();
             let mut uses = BTreeSet::new();
-            let value = match (given, default) {
-                (Some(given), _) => Some(given),
-                (None, Some(default)) => Some(self.default_value(default, &mut uses)?),
-                (None, None) => self.pass.globals.get(name).map(str::to_owned),
+            let (value, origin) = match (given, default) {
+                (Some(given), _) => (Some(given), VariableOrigin::BuildArg),
+                (None, Some(default)) => {
+                    (Some(self.default_value(default, &mut uses)?), VariableOrigin::Default)
+                }
+                (None, None) => {
+                    (self.pass.globals.get(name).map(str::to_owned), self.pass.origin_of_global(name))
+                }
             };
+            self.world.variables.set(name, value.as_deref(), origin, Some(self.here));
             self.world.notes.declare(instruction, name, value.as_deref(), uses);
             if let Some(value) = value.as_deref().filter(|_| !args::NOT_IN_ENVIRONMENT.contains(&name)) {
                 self.state.env.set(name, value);

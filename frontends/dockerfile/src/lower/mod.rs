@@ -35,6 +35,7 @@ mod stage;
 mod stages;
 mod title;
 mod unconsumed;
+mod variables;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -47,12 +48,13 @@ use notes::Notes;
 use pass::{Pass, Scope, World};
 use source::Ignore;
 use stages::Stages;
+use variables::Variables;
 
 pub(crate) use mounts::source_name as mount_source;
 pub use options::{Coverage, Deny, NamedContext, NoCache, Options};
 
 use crate::instruction::{File, Instruction, InstructionKind};
-use crate::survey::{Outline, TargetInfo};
+use crate::survey::{Survey, TargetInfo};
 
 /// Facts to ask for, and the text that asks.
 type Needs = BTreeMap<Need, Option<Span>>;
@@ -63,20 +65,21 @@ type Needs = BTreeMap<Need, Option<Span>>;
 /// All errors that were found in the file (the grammar), or the first one (its meaning), after the
 /// warnings that came before.
 pub fn lower(options: &Options, known: &Known) -> Result<Step, Vec<Diagnostic>> {
-    lower_with_outline(options, known).map(|(step, _)| step)
+    lower_with_survey(options, known).map(|(step, _)| step)
 }
 
-/// As [`lower`], with what the target takes from its caller once the graph is there.
+/// As [`lower`], with what the target takes from its caller and the variables of its stages, once the graph
+/// is there.
 ///
 /// # Errors
 /// As [`lower`].
-pub fn lower_with_outline(options: &Options, known: &Known) -> Result<(Step, Outline), Vec<Diagnostic>> {
+pub fn lower_with_survey(options: &Options, known: &Known) -> Result<(Step, Survey), Vec<Diagnostic>> {
     let one = |error| vec![error];
     let mut needs = Needs::new();
     let text = source::dockerfile(options, known, &mut needs).map_err(one)?;
     let ignore = source::main_ignore(options, known, &mut needs).map_err(one)?;
     let (Some(text), Some(ignore)) = (text, ignore) else {
-        return Ok((Step::Need(needs), Outline::default()));
+        return Ok((Step::Need(needs), Survey::default()));
     };
     let (file, errors) = crate::parse_leniently(text);
     source::our_syntax(options, &file.directives).map_err(one)?;
@@ -91,13 +94,14 @@ pub fn lower_with_outline(options: &Options, known: &Known) -> Result<(Step, Out
         graph: Graph::new(),
         lint,
         notes: Notes::default(),
+        variables: Variables::default(),
         entitlements: BTreeSet::new(),
     };
     match lower_all(options, &file, &ignore, &mut world) {
         Err(error) => Err(world.lint.into_found().into_iter().chain([error]).collect()),
-        Ok(_) if !world.needs.is_empty() => Ok((Step::Need(world.needs), Outline::default())),
+        Ok(_) if !world.needs.is_empty() => Ok((Step::Need(world.needs), Survey::default())),
         Ok(targets) => {
-            let World { graph, entitlements, lint, notes, .. } = world;
+            let World { graph, entitlements, lint, notes, variables, .. } = world;
             let warnings = match options.coverage {
                 Coverage::Target => {
                     let unconsumed = unconsumed::remark(options, &file, &notes);
@@ -106,7 +110,8 @@ pub fn lower_with_outline(options: &Options, known: &Known) -> Result<(Step, Out
                 Coverage::Check => lint.into_found(),
             };
             let lowered = Lowered { graph, targets, warnings, entitlements };
-            Ok((Step::Done(Box::new(lowered)), notes.outline()))
+            let survey = Survey { outline: notes.outline(), variables: variables.finish() };
+            Ok((Step::Done(Box::new(lowered)), survey))
         }
     }
 }
@@ -197,6 +202,7 @@ fn lower_all(
         let request = Request { options, file, ignore, platform, show_platforms };
         targets.extend(request.lower(world)?);
         world.lint.mute();
+        world.variables.close();
     }
     Ok(targets)
 }
@@ -242,6 +248,7 @@ impl Request<'_> {
         stages.refuse_circles()?;
         stages.refuse_bad_names(options, &target_platform)?;
         world.notes.globals(&file.instructions, &globals);
+        world.variables.globals(&file.instructions, &globals, &arguments);
         world.notes.target(stages.0[target].name, stages.0[target].from);
         let named = options.target.as_deref().is_some_and(|name| !name.is_empty());
         let wanted = match options.coverage {

@@ -6,13 +6,16 @@ use graph::{Diagnostic, Graph, Known, ProxyEnv};
 use oci::Platform;
 
 use super::Needs;
+use super::args;
 use super::check::Lint;
 use super::env::Env;
 use super::notes::Notes;
 use super::options::Options;
 use super::source::Ignore;
+use super::variables::Variables;
 use crate::expand::Expanded;
 use crate::instruction::File;
+use crate::survey::VariableOrigin;
 use crate::syntax::{EscapeChar, Word};
 
 /// What is in scope of a `FROM`.
@@ -57,6 +60,16 @@ impl Pass<'_> {
     pub(crate) fn escape(&self) -> EscapeChar {
         self.file.directives.escape
     }
+
+    /// Where an `ARG` of a stage gets a value from that neither it nor the caller gives.
+    pub(crate) fn origin_of_global(&self, name: &str) -> VariableOrigin {
+        let declared = || args::leading(&self.file.instructions).any(|arg| arg.name.value == name);
+        match self.globals.get(name) {
+            None => VariableOrigin::Nowhere,
+            Some(_) if declared() => VariableOrigin::Global,
+            Some(_) => VariableOrigin::Predefined,
+        }
+    }
 }
 
 /// What grows while lowering.
@@ -66,6 +79,7 @@ pub(crate) struct World<'k> {
     pub(crate) graph: Graph,
     pub(crate) lint: Lint,
     pub(crate) notes: Notes,
+    pub(crate) variables: Variables,
     /// Entitlements that steps asked for and have.
     pub(crate) entitlements: BTreeSet<String>,
 }

@@ -13,6 +13,7 @@ use super::{args, paths};
 use crate::expand::{Escapes, Mode, Quotes, Unset, lex};
 use crate::instruction::{Instruction, InstructionKind};
 use crate::suggest::nearest;
+use crate::survey::VariableOrigin;
 use crate::syntax::Word;
 
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -83,14 +84,23 @@ impl StageBuilder<'_, '_, '_> {
 
     /// Takes over what the image config says.
     fn begin(&mut self) {
+        let stage = &self.stages.0[self.index];
+        let base = if let Origin::Stage(base) = &stage.base { Some(*base) } else { None };
+        self.world.variables.stage(self.index, stage.label(self.index), base);
         let state = &mut self.state;
         let list = state.image.config.env.iter().flatten();
-        if !list.clone().any(|entry| env::split(entry).0 == "PATH") && state.platform.os != "windows" {
+        let path_given = list.clone().any(|entry| env::split(entry).0 == "PATH");
+        if !path_given && state.platform.os != "windows" {
             state.image.config.env.get_or_insert_default().push(format!("PATH={DEFAULT_PATH}"));
         }
         for entry in state.image.config.env.iter().flatten() {
             let (name, value) = env::split(entry);
             state.env.set(name, value);
+            if base.is_none() {
+                let ours = name == "PATH" && !path_given;
+                let origin = if ours { VariableOrigin::Predefined } else { VariableOrigin::BaseImage };
+                self.world.variables.set(name, Some(value), origin, None);
+            }
         }
         if !state.image.config.working_dir.is_empty() {
             let directory = &state.image.config.working_dir;
