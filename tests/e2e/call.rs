@@ -151,3 +151,65 @@ fn build_arguments_that_nothing_takes_are_named() {
     let said = workspace.ok(&["build", "--check", "--build-arg=X=2", "context"]);
     assert_eq!(said.out, "Check complete, no warnings found.\n");
 }
+
+#[test]
+fn the_variables_of_each_stage_are_listed_with_where_they_come_from() {
+    let workspace = Workspace::with(
+        "ARG VERSION=1\nFROM scratch AS tools\nARG VERSION\nARG FLAGS=-O${VERSION}\nFROM tools\n\
+         ENV PATH=/bin MODE=\"a b\"\nARG NOTHING\nCOPY missing /\n",
+    );
+    let said = workspace.ok(&["args", "--build-arg=VERSION=2", "context"]);
+    let expected = "STAGE           VARIABLE   VALUE                                                            FROM
+(before FROM)   VERSION    \"2\"                                                              --build-arg, line 1
+tools           PATH       \"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\"   predefined
+tools           VERSION    \"2\"                                                              --build-arg, line 3
+tools           FLAGS      \"-O2\"                                                            default of ARG, line 4
+stage-1         PATH       \"/bin\"                                                           ENV, line 6
+stage-1         VERSION    \"2\"                                                              --build-arg, line 3
+stage-1         FLAGS      \"-O2\"                                                            default of ARG, line 4
+stage-1         MODE       \"a b\"                                                            ENV, line 6
+stage-1         NOTHING    -                                                                no value, line 7
+";
+    assert_eq!(said.out, expected);
+    let stages = json(&workspace.ok(&["args", "--format=json", "context"]).out);
+    assert_eq!(stages["stages"][0]["stage"], Value::Null);
+    assert_eq!(
+        stages["stages"][1]["variables"][1],
+        serde_json::json!({"name": "VERSION", "value": "1", "origin": "global", "line": 3})
+    );
+    let nothing = serde_json::json!({"name": "NOTHING", "value": null, "origin": "none", "line": 7});
+    assert_eq!(stages["stages"][2]["variables"][4], nothing);
+    for bad in ["--format=sarif", "--check", "--call=outline"] {
+        workspace.fails(2, &["args", bad, "context"]);
+    }
+}
+
+#[test]
+fn a_check_is_a_command_of_its_own() {
+    let workspace = Workspace::with(DOCKERFILE);
+    let build = workspace.fails(2, &["build", "--call=check,format=json", "context"]);
+    let check = workspace.fails(2, &["check", "--format=json", "context"]);
+    assert_eq!(check.out, build.out);
+    let said = workspace.fails(2, &["check", "context"]);
+    assert!(said.out.starts_with("Check complete, 4 warnings have been found!"), "{said:?}");
+    workspace.file("Dockerfile", "FROM scratch\nARG A\n");
+    assert_eq!(workspace.ok(&["check", "context"]).out, "Check complete, no warnings found.\n");
+    let said = workspace.fails(2, &["check", "--deny=UnusedArg", "--format=sarif", "context"]);
+    assert_eq!(json(&said.out)["runs"][0]["results"][0]["ruleId"], "UnusedArg");
+}
+
+#[test]
+fn a_strict_build_ends_before_any_step_when_anything_is_remarked() {
+    let goes_on = "FROM scratch\nRUN <<E\nfalse\ntrue\nE\n";
+    let strict = |text: &str| {
+        let workspace = Workspace::with(text);
+        workspace.fails(2, &["build", "--strict", "context"]).err
+    };
+    let said = strict(goes_on);
+    assert!(said.contains("lint violation found for rules: HeredocGoesOn"), "{said}");
+    let said = strict("FROM scratch\nWORKDIR a\n");
+    assert!(said.contains("lint violation found for rules: WorkdirRelativePath"), "{said}");
+    // What stands above an instruction allows it there.
+    let workspace = Workspace::with("FROM scratch\n# check=skip=WorkdirRelativePath\nWORKDIR a\n");
+    workspace.build(&["--strict"]);
+}

@@ -4,11 +4,12 @@ use std::path::PathBuf;
 
 use builder::cache::request::{CacheSource, CacheTarget};
 use clap::{Args, ValueEnum};
+use dockerfile::Deny;
 
 use super::annotation::AnnotationArg;
 use super::cache::{parse_source, parse_target};
 use super::call::CallArg;
-use super::deny::DenyArg;
+use super::deny::{DenyArg, STRICT, together};
 use super::limits::LimitArgs;
 use super::resolvers::ResolverArgs;
 use super::run::StepDeviceArg;
@@ -135,6 +136,9 @@ pub struct BuildArgs {
     /// Fail before any step when one of these rules warns, or when any does: RULE[,RULE…], or all
     #[arg(long, value_name = "RULE", value_delimiter = ',')]
     pub deny: Vec<DenyArg>,
+    /// Fail before any step when any rule warns, or when a script in a heredoc goes on after a failed command
+    #[arg(long)]
+    pub strict: bool,
     /// Ask about the build instead of running it: build|check|outline|targets[,format=text|json|sarif][,ignorestatus]
     #[arg(long, value_name = "METHOD[,OPTION]")]
     pub call: Option<CallArg>,
@@ -212,6 +216,12 @@ pub enum ProgressArg {
 }
 
 impl BuildArgs {
+    /// Which rules are fatal.
+    pub fn denied(&self) -> Deny {
+        let strict: &[DenyArg] = if self.strict { &STRICT } else { &[] };
+        together(self.deny.iter().chain(strict))
+    }
+
     /// What is asked of the build.
     pub fn call(&self) -> CallArg {
         let build = CallArg { method: super::Method::Build, ..CallArg::CHECK };

@@ -1,5 +1,6 @@
 //! `--deny`: which rules are fatal.
 
+use std::collections::BTreeSet;
 use std::str::FromStr;
 
 use dockerfile::Deny;
@@ -28,16 +29,20 @@ impl FromStr for DenyArg {
     }
 }
 
+/// What `--strict` says.
+pub const STRICT: [DenyArg; 2] = [DenyArg::All, DenyArg::Rule("HeredocGoesOn")];
+
 /// What several of them say together.
-pub fn together(given: &[DenyArg]) -> Deny {
-    let mut names = std::collections::BTreeSet::new();
+pub fn together<'a>(given: impl IntoIterator<Item = &'a DenyArg>) -> Deny {
+    let mut names = BTreeSet::new();
+    let mut all = false;
     for one in given {
         match one {
-            DenyArg::All => return Deny::All,
+            DenyArg::All => all = true,
             DenyArg::Rule(name) => drop(names.insert((*name).to_owned())),
         }
     }
-    Deny::Rules(names)
+    if all { Deny::All(names) } else { Deny::Rules(names) }
 }
 
 #[cfg(test)]
@@ -50,6 +55,9 @@ mod tests {
         assert_eq!("UnusedArg".parse(), Ok(DenyArg::Rule("UnusedArg")));
         let near = "UnusedArgs".parse::<DenyArg>().unwrap_err();
         assert!(near.contains("did you mean UnusedArg?"), "{near}");
-        assert_eq!(together(&[DenyArg::Rule("UnusedArg"), DenyArg::All]), Deny::All);
+        let unused = BTreeSet::from(["UnusedArg".to_owned()]);
+        assert_eq!(together(&[DenyArg::Rule("UnusedArg")]), Deny::Rules(unused.clone()));
+        assert_eq!(together(&[DenyArg::Rule("UnusedArg"), DenyArg::All]), Deny::All(unused));
+        assert!(STRICT.contains(&DenyArg::Rule(dockerfile::rule("HeredocGoesOn").expect("a rule").name)));
     }
 }

@@ -39,7 +39,6 @@ pub use build::{BuildArgs, ContextMetadataArg, NetworkArg, ProgressArg, PullArg,
 pub use call::{AskArgs, CallArg, Format, Method, Status};
 pub use crypt::{DecryptArgs, EncryptArgs};
 pub use debug::DebugArgs;
-pub use deny::together as deny_together;
 pub use edit::{AppendArgs, AttachArgs, DiscoverArgs, EditTarget, FlattenArgs, MutateArgs, RebaseArgs};
 pub use history::{ExplainArgs, HistoryCommand, HistoryLsArgs, HistoryShowArgs, LogsArgs};
 pub use kept::{KeptArgs, KeptCommand};

@@ -251,7 +251,7 @@ fn options(args: &BuildArgs, environment: &Environment) -> Result<Options, Failu
             .collect(),
         network: network(args.network),
         hostname: args.hostname.clone(),
-        deny: crate::args::deny_together(&args.deny),
+        deny: args.denied(),
         coverage: dockerfile::Coverage::Target,
         allow: allowed(args)?,
     })

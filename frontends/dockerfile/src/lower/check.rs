@@ -65,13 +65,12 @@ impl CheckOptions {
 
     /// Adds what the caller denies.
     pub(crate) fn denying(mut self, deny: &Deny) -> Self {
-        match deny {
-            Deny::All => self.deny.all = true,
-            Deny::Rules(names) => {
-                self.deny.names.clone_from(names);
-                self.experimental.names.extend(names.iter().cloned());
-            }
-        }
+        let (all, names) = match deny {
+            Deny::All(names) => (true, names),
+            Deny::Rules(names) => (false, names),
+        };
+        self.deny = Rules { all, names: names.clone() };
+        self.experimental.names.extend(names.iter().cloned());
         self
     }
 }
@@ -155,7 +154,9 @@ impl Lint {
         }
         let help = match error {
             true => "the check option error=true makes warnings fatal",
-            false => "--deny makes them fatal; `# check=skip=RULE` above an instruction allows it there",
+            false => {
+                "--deny or --strict makes them fatal; `# check=skip=RULE` above an instruction allows it there"
+            }
         };
         let names = fatal.into_iter().collect::<Vec<_>>().join(", ");
         let error =
@@ -183,18 +184,22 @@ mod tests {
     fn denied_rules_are_fatal_and_skipped_ones_are_not() {
         let denied = |deny: &Deny, check: &str| {
             let mut lint = Lint::new(CheckOptions::parse(check).expect("valid").denying(deny));
-            assert_eq!(lint.experimental("B"), matches!(deny, Deny::Rules(names) if names.contains("B")));
+            let (Deny::All(named) | Deny::Rules(named)) = deny;
+            assert_eq!(lint.experimental("B"), named.contains("B"));
             lint.warn("A", None, "one");
             lint.warn("B", None, "other");
             lint.finish().is_err()
         };
-        let rules = |names: &[&str]| Deny::Rules(names.iter().map(|&name| name.to_owned()).collect());
+        let set = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+        let rules = |names: &[&str]| Deny::Rules(set(names));
+        let all = |names: &[&str]| Deny::All(set(names));
         assert!(!denied(&rules(&[]), ""));
         assert!(denied(&rules(&["B"]), ""));
         assert!(!denied(&rules(&["B"]), "skip=B"));
         assert!(!denied(&rules(&["C"]), ""));
-        assert!(denied(&Deny::All, "skip=B"));
-        assert!(!denied(&Deny::All, "skip=all"));
+        assert!(denied(&all(&[]), "skip=B"));
+        assert!(denied(&all(&["B"]), "skip=A"));
+        assert!(!denied(&all(&[]), "skip=all"));
     }
 
     #[test]

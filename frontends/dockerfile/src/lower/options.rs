@@ -92,9 +92,9 @@ pub enum Coverage {
 /// Rules whose remarks end a build before any step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Deny {
-    /// Those of all rules that apply.
-    All,
-    /// Those of these rules, which apply then even if they are off by default.
+    /// Those of all rules that apply, and of these, which apply then even if they are off by default.
+    All(BTreeSet<String>),
+    /// Those of these rules alone, which apply then even if they are off by default.
     Rules(BTreeSet<String>),
 }
 

@@ -85,7 +85,11 @@ impl StageBuilder<'_, '_, '_> {
     /// Takes over what the image config says.
     fn begin(&mut self) {
         let stage = &self.stages.0[self.index];
-        let base = if let Origin::Stage(base) = &stage.base { Some(*base) } else { None };
+        let (base, given_by) = match &stage.base {
+            Origin::Stage(base) => (Some(*base), VariableOrigin::Env),
+            Origin::Scratch => (None, VariableOrigin::Predefined),
+            Origin::Named(_) => (None, VariableOrigin::BaseImage),
+        };
         self.world.variables.stage(self.index, stage.label(self.index), base);
         let state = &mut self.state;
         let list = state.image.config.env.iter().flatten();
@@ -98,7 +102,7 @@ impl StageBuilder<'_, '_, '_> {
             state.env.set(name, value);
             if base.is_none() {
                 let ours = name == "PATH" && !path_given;
-                let origin = if ours { VariableOrigin::Predefined } else { VariableOrigin::BaseImage };
+                let origin = if ours { VariableOrigin::Predefined } else { given_by };
                 self.world.variables.set(name, Some(value), origin, None);
             }
         }
