@@ -6,12 +6,14 @@ use std::time::Instant;
 
 use builder::error::{Categorised, Category};
 use builder::event::{Ending, Event, StepId};
-use builder::exec::{Snapshotter, WhyCopies};
+use builder::exec::{Snapshotter, StepIsolation, WhyCopies};
 use builder::{EventSink, HostFacts, Session};
 use layer_store::{IdRange, IdRanges, Mode, Mounting, OpenOptions, Store, mode_of_store};
-use runtime_exec::{Host, HostMode, HostOptions, IdMapping, Mounts, OutsideHelper, OverlaySupport};
+use runtime_exec::{
+    Host, HostMode, HostOptions, IdMapping, Isolation, Mounts, OutsideHelper, OverlaySupport,
+};
 
-use crate::args::{Global, SnapshotterArg};
+use crate::args::{Global, IsolationArg, SnapshotterArg};
 use crate::client::{self, Additions};
 use crate::commands;
 use crate::environment::Environment;
@@ -47,19 +49,23 @@ pub fn open_local_with(mounts: Mounts, global: &Global, environment: &Environmen
 
 fn enter(mounts: Mounts, global: &Global, environment: &Environment) -> Result<(Store, Host), Failure> {
     let root = store_root(global, environment)?;
-    let options = HostOptions { mounts, ..options(&root) };
+    let options = HostOptions { mounts, ..options(&root, global) };
     let host = Host::enter(&options).map_err(|error| Failure::from_error(Category::Host, &error))?;
     Ok((open_store(&root, &host)?, host))
 }
 
 /// How to enter for a store at `root`: one that was made with a single id stays so, also when others
 /// can be had by now.
-pub fn options(root: &std::path::Path) -> HostOptions {
+pub fn options(root: &std::path::Path, global: &Global) -> HostOptions {
     let ids = match mode_of_store(root) {
         Some(Mode::SingleId) => IdMapping::Single,
         Some(Mode::Root | Mode::Mapped) | None => IdMapping::Auto,
     };
-    HostOptions { ids, ..HostOptions::default() }
+    let isolation = match global.isolation {
+        IsolationArg::Default => Isolation::Namespaces,
+        IsolationArg::Chroot => Isolation::Chroot,
+    };
+    HostOptions { ids, isolation, ..HostOptions::default() }
 }
 
 /// Enters the host's namespaces and opens the store. To be called before any thread is started.
@@ -81,7 +87,7 @@ pub fn open_with(
     jobs: Option<usize>,
 ) -> Result<Open, Failure> {
     let (store, host) = enter(mounts, global, environment)?;
-    let facts = facts(&host, &store, global.snapshotter)?;
+    let facts = facts(&host, &store, global)?;
     let lease = store.lease().map_err(|error| Failure::from_error(Category::Local, &error))?;
     let client = client::open(global, environment, host.helper(), &Additions::default())
         .map_err(|error| Failure::from_error(Category::Usage, &error))?;
@@ -166,10 +172,18 @@ impl Open {
     }
 }
 
-fn facts(host: &Host, store: &Store, wanted: SnapshotterArg) -> Result<HostFacts, Failure> {
-    let snapshotter = snapshotter(store, wanted)?;
+fn facts(host: &Host, store: &Store, global: &Global) -> Result<HostFacts, Failure> {
+    let (isolation, snapshotter) = match (global.isolation, global.snapshotter) {
+        (IsolationArg::Default, wanted) => (StepIsolation::Namespaces, snapshotter(store, wanted)?),
+        (IsolationArg::Chroot, SnapshotterArg::Overlay) => {
+            return Err(Failure::usage("--isolation=chroot has no mounts, and so no --snapshotter=overlay"));
+        }
+        (IsolationArg::Chroot, SnapshotterArg::Auto | SnapshotterArg::Copy) => {
+            (StepIsolation::chroot(), Snapshotter::Copy(WhyCopies::Asked))
+        }
+    };
     let resolv_conf = std::fs::read("/etc/resolv.conf").unwrap_or_default().into();
-    Ok(HostFacts { mode: host.mode(), snapshotter, resolv_conf })
+    Ok(HostFacts { mode: host.mode(), isolation, snapshotter, resolv_conf })
 }
 
 /// Overlay mounts where the place of the store allows them, unless the user wants it otherwise.

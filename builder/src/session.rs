@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
 use crate::event::{Event, StepId};
-use crate::exec::Snapshotter;
+use crate::exec::{Snapshotter, StepIsolation};
 use crate::history::Recorder;
 use tail::Tails;
 
@@ -39,6 +39,8 @@ pub struct Session {
 pub struct HostFacts {
     /// Root, or a user namespace.
     pub mode: HostMode,
+    /// What keeps steps apart from the machine.
+    pub isolation: StepIsolation,
     /// How steps get a tree to write on.
     pub snapshotter: Snapshotter,
     /// Content of the host's `/etc/resolv.conf`.

@@ -37,6 +37,7 @@ fn place() -> Place {
         jobs: 2,
         host: HostFacts {
             mode: runtime_exec::HostMode::Root,
+            isolation: builder::exec::StepIsolation::Namespaces,
             snapshotter: builder::exec::Snapshotter::Overlay,
             resolv_conf: Bytes::new(),
         },

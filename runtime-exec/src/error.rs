@@ -35,6 +35,15 @@ pub enum HostError {
         /// What it said.
         message: String,
     },
+    /// Steps without namespaces take rights that this process does not have.
+    #[error("--isolation=chroot takes root with the capabilities of a usual container: {call} is refused")]
+    Chroot {
+        /// The call, and the capability that it takes.
+        call: &'static str,
+        /// What the kernel says.
+        #[source]
+        source: io::Error,
+    },
     /// The mount namespace could not be made.
     #[error("cannot make a mount namespace")]
     MountNamespace(#[source] io::Error),

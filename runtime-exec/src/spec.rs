@@ -66,6 +66,8 @@ pub struct ProcessSpec {
     pub terminal: Terminal,
     /// Who the users of the step are.
     pub identities: Identities,
+    /// What keeps it apart.
+    pub isolation: Isolation,
 }
 
 impl ProcessSpec {
@@ -93,8 +95,22 @@ impl ProcessSpec {
             root_access: ReadOnly::No,
             terminal: Terminal::None,
             identities: Identities::Kernel,
+            isolation: Isolation::Namespaces,
         }
     }
+}
+
+/// What keeps a step apart from the machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Isolation {
+    /// Namespaces of its own.
+    #[default]
+    Namespaces,
+    /// A root directory of its own, and nothing else: it shares processes, network, host name and devices with
+    /// the machine, has no `/proc`, and can leave its root directory. The root has to be a [`Root::Directory`]
+    /// whose parent directory is the step's own, too. For where no namespace can be had.
+    Chroot,
 }
 
 /// Who the users of a step are.

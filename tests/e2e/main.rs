@@ -38,6 +38,7 @@ mod login;
 mod look;
 mod metamorphic;
 mod mounted;
+mod nested;
 mod output_options;
 mod outputs;
 mod platforms;

@@ -89,6 +89,18 @@ pub struct Global {
     /// are kept; `auto` copies where overlayfs is refused
     #[arg(long, global = true, value_name = "HOW", value_enum, default_value = "auto")]
     pub snapshotter: SnapshotterArg,
+    /// What keeps steps apart from the machine; `chroot` isolates nothing, for containers that allow no namespaces
+    #[arg(long, global = true, value_name = "HOW", value_enum, default_value = "default")]
+    pub isolation: IsolationArg,
+}
+
+/// What keeps steps apart from the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum IsolationArg {
+    /// Namespaces
+    Default,
+    /// A root directory alone, which keeps nobody in: for where no namespace can be had
+    Chroot,
 }
 
 /// How steps get a tree to write on.
@@ -359,10 +371,10 @@ fn after_global_options(arguments: &[OsString]) -> usize {
     let mut position = 1;
     while let Some(word) = arguments.get(position).and_then(|word| word.to_str()) {
         match word {
-            "--root" | "--authfile" | "--snapshotter" => position += 2,
+            "--root" | "--authfile" | "--snapshotter" | "--isolation" => position += 2,
             "--tls-verify" => position += 1,
             _ if word.starts_with("--root=") => position += 1,
-            _ if ["--authfile=", "--tls-verify=", "--snapshotter="]
+            _ if ["--authfile=", "--tls-verify=", "--snapshotter=", "--isolation="]
                 .iter()
                 .any(|name| word.starts_with(name)) =>
             {

@@ -14,7 +14,7 @@ use crate::host;
 /// Looks and prints. The code is 0 where builds can run.
 pub fn run(args: &DoctorArgs, global: &Global, environment: &Environment) -> Result<u8, Failure> {
     let root = host::store_root(global, environment)?;
-    let diagnosis = Survey::take(&root, &host::options(&root)).diagnose();
+    let diagnosis = Survey::take(&root, &host::options(&root, global)).diagnose();
     super::print(&match args.format {
         ReportForm::Text => text(&diagnosis),
         ReportForm::Json => format!("{:#}\n", json(&diagnosis)),

@@ -89,8 +89,8 @@ pub fn failure(error: ToolError) -> Failure {
 /// Becomes a command in the namespaces that a build has. Returns only where that fails.
 pub fn unshare(args: &UnshareArgs, global: &Global, environment: &Environment) -> Result<(), Failure> {
     let root = host::store_root(global, environment)?;
-    let host =
-        Host::enter(&host::options(&root)).map_err(|error| Failure::from_error(Category::Host, &error))?;
+    let host = Host::enter(&host::options(&root, global))
+        .map_err(|error| Failure::from_error(Category::Host, &error))?;
     let shell = || vec![OsString::from(environment.non_empty("SHELL").unwrap_or("/bin/sh"))];
     let words = if args.command.is_empty() { shell() } else { args.command.clone() };
     let [program, arguments @ ..] = words.as_slice() else { return Ok(()) };

@@ -57,6 +57,14 @@ pub enum ExecError {
         /// What a write there is refused with.
         source: io::Error,
     },
+    /// What takes namespaces, where there are none.
+    #[error("{what} cannot be had with --isolation=chroot: {cause}")]
+    NotIsolated {
+        /// What the step wants.
+        what: String,
+        /// What it takes.
+        cause: &'static str,
+    },
     /// The sandbox or the program did not start.
     #[error(transparent)]
     Spawn(#[from] SpawnError),
@@ -155,7 +163,8 @@ impl ExecError {
             | ExecError::OutOfMemory { tail, .. }
             | ExecError::TooLong { tail, .. } => tail,
             ExecError::DiskFull { ended, .. } => ended.tail(),
-            ExecError::Spawn(_)
+            ExecError::NotIsolated { .. }
+            | ExecError::Spawn(_)
             | ExecError::Wait(_)
             | ExecError::User(_)
             | ExecError::Device(_)
@@ -183,7 +192,7 @@ impl Categorised for ExecError {
             | ExecError::TooLong { .. }
             | ExecError::User(_) => Category::Step,
             ExecError::Spawn(error) if error.stage() == Some(Stage::Exec) => Category::Step,
-            ExecError::Spawn(_) | ExecError::Wait(_) => Category::Host,
+            ExecError::NotIsolated { .. } | ExecError::Spawn(_) | ExecError::Wait(_) => Category::Host,
             ExecError::Device(error) => error.category(),
             ExecError::Limit(_)
             | ExecError::NoSecret { .. }

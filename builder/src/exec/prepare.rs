@@ -14,6 +14,7 @@ use super::environment::{self, Additions};
 use super::error::ExecError;
 use super::etc::{DEFAULT_HOSTNAME, hosts, resolv_conf};
 use super::identities::identities;
+use super::isolation;
 use super::mounts::{self, Mounts};
 use super::resources::StepResources;
 use super::snapshotter::{root_of, writable};
@@ -39,6 +40,7 @@ pub(crate) fn prepare(
     inputs: &[Option<Snapshot>],
     resources: &StepResources,
 ) -> Result<Prepared, ExecError> {
+    isolation::check(session, op)?;
     let base = inputs.first().cloned().flatten().unwrap_or_default();
     let mut user = account(&session.store, &base, &op.user)?;
     let mut devices = cdi::additions(&resources.device_directories, &wanted(op, resources))?;
@@ -82,7 +84,9 @@ pub(crate) fn prepare(
         root_access: ReadOnly::No,
         terminal: Terminal::None,
         identities: identities(session.host.mode, &layer, Some(layer.attributes_file()))?,
+        isolation: session.host.isolation.kind(),
     };
+    isolation::check_process(session, &spec)?;
     Ok(Prepared { spec, layer, _mounts: mounts })
 }
 

@@ -1,16 +1,14 @@
 //! What a step writes on: an overlay mount upon the layers, or a copy of their tree.
 
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use layer_store::{ActiveLayer, ActiveRoot, CopiedPart, Snapshot};
 use runtime_exec::{Failure, MountSource, ReadOnly, Root, SpawnError, Stage};
 
 use super::error::ExecError;
 use super::prepare::lower_dirs;
+use super::remark::Remark;
 use crate::Session;
-use crate::event::Event;
 
 /// What the kernel says of a path that leads to nothing.
 const NOT_THERE: i32 = rustix::io::Errno::NOENT.raw_os_error();
@@ -30,18 +28,14 @@ pub enum WhyCopies {
     /// The user wants it so.
     Asked,
     /// Overlayfs cannot be had; said once.
-    Refused {
-        /// What refuses it.
-        cause: String,
-        /// Whether the user has heard of it.
-        said: Arc<AtomicBool>,
-    },
+    Refused(Remark),
 }
 
 impl Snapshotter {
     /// Copies, since something refuses overlayfs.
     pub fn refused(cause: String) -> Self {
-        Self::Copy(WhyCopies::Refused { cause, said: Arc::default() })
+        let text = format!("steps run on copies of their trees, which is slower: {cause}");
+        Self::Copy(WhyCopies::Refused(Remark::new(text)))
     }
 }
 
@@ -50,11 +44,9 @@ pub(crate) fn writable(session: &Session, base: &Snapshot) -> Result<ActiveLayer
     match &session.host.snapshotter {
         Snapshotter::Overlay => Ok(session.lease.prepare(base)?),
         Snapshotter::Copy(why) => {
-            if let WhyCopies::Refused { cause, said } = why
-                && !said.swap(true, Ordering::Relaxed)
-            {
-                let text = format!("steps run on copies of their trees, which is slower: {cause}");
-                session.events.send_blocking(Event::Warning(text));
+            match why {
+                WhyCopies::Refused(remark) => remark.say(session),
+                WhyCopies::Asked => {}
             }
             Ok(session.lease.copy(base)?)
         }

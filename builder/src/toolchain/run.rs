@@ -14,8 +14,8 @@ use super::error::ToolError;
 use crate::Session;
 use crate::event::StepId;
 use crate::exec::{
-    DEFAULT_PATH, ExecError, KillSwitch, Wire, account, hosts, identities, resolv_conf, root_of,
-    set_default_variable, set_variable, split_environment, writable,
+    DEFAULT_PATH, ExecError, KillSwitch, Wire, account, check_process, hosts, identities, resolv_conf,
+    root_of, set_default_variable, set_variable, split_environment, writable,
 };
 use crate::image::{image_facts, pull_image};
 use crate::request::{PullPolicy, Resolvers};
@@ -127,6 +127,7 @@ pub async fn run(
     let exit = blocking(Permit::free(), move || {
         let layer = writable(&session, &snapshot)?;
         let spec = spec(&session, &name, &snapshot, &layer, &facts.config, &options)?;
+        check_process(&session, &spec)?;
         let exit = io.attend(&spec, &wire)?;
         drop(layer);
         Ok::<_, ToolError>(exit)
@@ -187,6 +188,7 @@ fn spec(
             None => Terminal::None,
         },
         identities: identities(session.host.mode, layer, None)?,
+        isolation: session.host.isolation.kind(),
     })
 }
 

@@ -44,6 +44,7 @@ pub fn place() -> Option<Place> {
         jobs: 2,
         host: HostFacts {
             mode: HostMode::Root,
+            isolation: builder::exec::StepIsolation::Namespaces,
             snapshotter: builder::exec::Snapshotter::Overlay,
             resolv_conf: bytes::Bytes::new(),
         },

@@ -22,7 +22,8 @@ pub struct IdRange {
 /// Whether to enter a user namespace, and with which ids.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum IdMapping {
-    /// None for root with the right to mount; else the user itself as root, and the ranges that
+    /// None for root with the right to mount; all ids as they are for root that may map them; else the
+    /// user itself as root, and the ranges that
     /// `/etc/subuid` and `/etc/subgid` give it; where there are none, or no program that maps them,
     /// the user alone.
     #[default]
@@ -90,6 +91,11 @@ pub(super) fn subordinate(text: &str, name: &str, id: u32) -> Vec<(u32, u32)> {
             ((owner == name || owner == number) && range.1 > 0).then_some(range)
         })
         .collect()
+}
+
+/// The ids of a namespace, for one inside it in which each stays what it is.
+pub(super) fn unchanged(ranges: &[IdRange]) -> Vec<IdRange> {
+    ranges.iter().map(|range| IdRange { outside: range.inside, ..*range }).collect()
 }
 
 /// The user itself as 0, and its subordinate ranges one after the other from 1.

@@ -18,11 +18,12 @@ use serde::{Deserialize, Serialize};
 
 pub use helper::{OutsideCommand, OutsideHelper, OutsideOutput};
 pub use id_map::{IdMapping, IdRange};
-pub(crate) use user_namespace::{map_alone, refusing_settings, subordinate_ranges, user_name};
+pub(crate) use user_namespace::{map_alone, may_map_all, refusing_settings, subordinate_ranges, user_name};
 
 use crate::error::HostError;
 use crate::overlay::{self, OverlaySupport};
 use crate::reexec;
+use crate::spec::Isolation;
 use crate::sys::clone::unshare;
 
 /// How to enter.
@@ -32,6 +33,8 @@ pub struct HostOptions {
     pub ids: IdMapping,
     /// Where mounts are made.
     pub mounts: Mounts,
+    /// What is to keep steps apart: without namespaces none is entered.
+    pub isolation: Isolation,
 }
 
 /// Who sees the mounts that this process makes.
@@ -77,6 +80,7 @@ impl Host {
         match (options.mounts, stay) {
             (Mounts::Shared, true) => {}
             (Mounts::Shared, false) => return Err(HostError::MayNotMount),
+            (Mounts::Own, _) if options.isolation == Isolation::Chroot => may_chroot()?,
             (Mounts::Own, true) => own_mounts().map_err(HostError::MountNamespace)?,
             (Mounts::Own, false) => {
                 user_namespace::enter(&options.ids, &helper)?;
@@ -132,6 +136,23 @@ fn own_mounts() -> io::Result<()> {
     unshare(UnshareFlags::NEWNS)?;
     let follow = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
     Ok(rustix::mount::mount_change("/", follow)?)
+}
+
+/// Without namespaces a step has nothing but the rights of this process.
+pub(crate) fn may_chroot() -> Result<(), HostError> {
+    let sets = rustix::thread::capabilities(None)
+        .map_err(|source| HostError::Chroot { call: "capget", source: source.into() })?;
+    let may = |capability| sets.effective.contains(capability);
+    let denied =
+        |call| Err(HostError::Chroot { call, source: std::io::Error::from_raw_os_error(libc::EPERM) });
+    match () {
+        () if !may(CapabilitySet::SYS_CHROOT) => denied("chroot (CAP_SYS_CHROOT)"),
+        () if !may(CapabilitySet::MKNOD) => denied("mknod (CAP_MKNOD)"),
+        () if !may(CapabilitySet::CHOWN) => denied("chown (CAP_CHOWN)"),
+        () if !may(CapabilitySet::SETUID) => denied("setuid (CAP_SETUID)"),
+        () if !may(CapabilitySet::SETGID) => denied("setgid (CAP_SETGID)"),
+        () => Ok(()),
+    }
 }
 
 /// Uid 0 inside a container often lacks this right.

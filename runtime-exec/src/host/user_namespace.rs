@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use rustix::process::{getegid, geteuid, getpid};
-use rustix::thread::UnshareFlags;
+use rustix::thread::{CapabilitySet, UnshareFlags, capabilities};
 
 use super::helper::{MapBy, MapProblem, OutsideHelper, Request};
 use super::id_map::{self, IdMapping, IdRange};
@@ -20,6 +20,11 @@ pub(super) fn enter(ids: &IdMapping, helper: &OutsideHelper) -> Result<(), HostE
     let own = (geteuid().as_raw(), getegid().as_raw());
     let ranges = match ids {
         IdMapping::Given { uids, gids } => Some((MapBy::Privilege, uids.clone(), gids.clone())),
+        // Who may be anybody needs nobody's help: root of a container that may not mount.
+        IdMapping::Auto if may_map_all() => {
+            let (uids, gids) = id_map::own_maps()?;
+            Some((MapBy::Privilege, id_map::unchanged(&uids), id_map::unchanged(&gids)))
+        }
         IdMapping::Auto => own_ranges(own)?.map(|(uids, gids)| (MapBy::Programs, uids, gids)),
         IdMapping::Single => None,
     };
@@ -31,6 +36,7 @@ pub(super) fn enter(ids: &IdMapping, helper: &OutsideHelper) -> Result<(), HostE
     answer.or_else(|problem| match by {
         // The own id needs nobody's help, unless one of the two maps was written already.
         MapBy::Programs => map_alone(own).map_err(|_| HostError::from(problem)),
+        MapBy::Privilege if *ids == IdMapping::Auto => map_alone(own).map_err(|_| HostError::from(problem)),
         MapBy::Privilege => Err(HostError::from(problem)),
     })?;
     become_root()
@@ -91,6 +97,12 @@ pub(crate) fn subordinate_ranges(file: &Path, uid: u32) -> io::Result<Vec<(u32, 
     Ok(id_map::subordinate(&text, &name, uid))
 }
 
+/// Whether this process may map every id that it has: root with the capabilities that the kernel asks for.
+pub(crate) fn may_map_all() -> bool {
+    let needed = CapabilitySet::SETUID | CapabilitySet::SETGID | CapabilitySet::SETFCAP;
+    geteuid().is_root() && capabilities(None).is_ok_and(|sets| sets.effective.contains(needed))
+}
+
 /// The name of a user in `/etc/passwd`.
 pub(crate) fn user_name(uid: u32) -> Option<String> {
     let text = fs::read_to_string("/etc/passwd").ok()?;
@@ -108,7 +120,11 @@ pub(super) fn refused(source: io::Error) -> HostError {
         None if source.raw_os_error() == Some(libc::EINVAL) => "this process already has threads".to_owned(),
         None => "no sysctl says so; a container's system call filter may".to_owned(),
     };
-    HostError::UserNamespace { reason, source }
+    let hint = match super::may_chroot() {
+        Ok(()) => "; `rbuild doctor` says what to change, --isolation=chroot builds without any isolation",
+        Err(_) => "; `rbuild doctor` says what to change",
+    };
+    HostError::UserNamespace { reason: format!("{reason}{hint}"), source }
 }
 
 /// The settings of this kernel that refuse user namespaces, with the value that does.

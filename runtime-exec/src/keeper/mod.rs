@@ -4,9 +4,11 @@
 //! signals, kills the step when the connection to the main process ends, and tidies the root when
 //! the step is gone.
 
+mod furnish;
 mod group;
 mod hierarchies;
 mod oom;
+mod orphans;
 mod pasta;
 mod stubs;
 
@@ -17,10 +19,11 @@ use std::path::PathBuf;
 
 use defence::Defence;
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fs::CWD;
+use rustix::fs::{CWD, Mode, OFlags};
 use rustix::mount::{OpenTreeFlags, open_tree};
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 
+use self::furnish::Furnished;
 use self::group::Group;
 use self::pasta::{Pasta, Way};
 use crate::channel::{Channel, retry};
@@ -28,7 +31,7 @@ use crate::emulation::Supervision;
 use crate::error::{Failure, Stage};
 use crate::overlay::{self, Namespace, Stack};
 use crate::running::{Exit, Order, Word};
-use crate::spec::{Identities, NetworkMode, ProcessSpec, Root};
+use crate::spec::{Identities, Isolation, NetworkMode, ProcessSpec, Root};
 use crate::step::resolve::Stub;
 use crate::step::{self, At, Report, Start, StepFds};
 use crate::sys::clone::{Forked, fork_into};
@@ -73,6 +76,8 @@ struct Kept {
     group: Option<Group>,
     /// Kept for the supervisor, where there will be one.
     spec: Option<ProcessSpec>,
+    /// What a step without mounts has in its root directory.
+    furnished: Option<Furnished>,
     supervision: Option<Supervision>,
 }
 
@@ -89,8 +94,16 @@ struct Heard {
 fn start(channel: &Channel) -> Result<Kept, Failure> {
     let (spec, fds) = receive(channel).map_err(|error| Failure::new(Stage::Spec, "specification", &error))?;
     let namespaces = |error| Failure::new(Stage::Namespaces, "keeper", &error);
-    let root = mount_root(&spec.root)
+    let root = open_root(&spec)
         .map_err(|(path, error)| Failure::new(Stage::Root, path.to_string_lossy(), &error))?;
+    let furnished = match spec.isolation {
+        Isolation::Namespaces => None,
+        Isolation::Chroot => {
+            step::chroot::check(&spec)?;
+            orphans::adopt().map_err(namespaces)?;
+            Some(Furnished::make(&root, &spec)?)
+        }
+    };
     let (report, reporter) = Channel::pair().map_err(namespaces)?;
     let oom_kills = oom::kills();
     let group = (!spec.limits.is_empty()).then(|| Group::make(&spec.limits));
@@ -113,6 +126,7 @@ fn start(channel: &Channel) -> Result<Kept, Failure> {
                 way,
                 group,
                 spec,
+                furnished,
                 supervision: None,
             };
             kept.confine().at(Stage::Limits, "control group")?;
@@ -136,6 +150,10 @@ fn receive(channel: &Channel) -> io::Result<(ProcessSpec, StepFds)> {
 }
 
 fn namespaces_of(spec: &ProcessSpec) -> u64 {
+    match spec.isolation {
+        Isolation::Chroot => return 0,
+        Isolation::Namespaces => {}
+    }
     let only_if = |defence, flag| if defence::stands(defence) { flag } else { 0 };
     let flags = libc::CLONE_NEWNS
         | libc::CLONE_NEWUTS
@@ -147,6 +165,16 @@ fn namespaces_of(spec: &ProcessSpec) -> u64 {
         NetworkMode::Host => 0,
     };
     (flags | network) as u64
+}
+
+fn open_root(spec: &ProcessSpec) -> Result<OwnedFd, (PathBuf, io::Error)> {
+    match (spec.isolation, &spec.root) {
+        (Isolation::Chroot, Root::Directory(dir)) => {
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            rustix::fs::open(dir, flags, Mode::empty()).map_err(|errno| (dir.clone(), errno.into()))
+        }
+        (Isolation::Namespaces, _) | (Isolation::Chroot, Root::Overlay { .. }) => mount_root(&spec.root),
+    }
 }
 
 fn mount_root(root: &Root) -> Result<OwnedFd, (PathBuf, io::Error)> {
@@ -282,6 +310,11 @@ impl Kept {
     /// Takes the step's end, tidies the root and lets go of it.
     fn finish(self) -> Result<Exit, Failure> {
         let status = retry(|| waitid(WaitId::PidFd(self.step.as_fd()), WaitIdOptions::EXITED));
+        if let Some(furnished) = self.furnished {
+            // Elsewhere the end of the first process is the end of all.
+            orphans::end_all().at(Stage::Namespaces, "processes that the step left")?;
+            drop(furnished);
+        }
         drop(self.network);
         let recorded = self.supervision.map_or(Ok(()), Supervision::finish);
         stubs::remove(self.root.as_fd(), &self.heard.stubs);

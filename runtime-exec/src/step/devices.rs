@@ -18,7 +18,7 @@ use crate::overlay::in_user_namespace;
 use crate::spec::{Confinement, ProcessSpec};
 
 /// What every sandbox has, all mode 0666.
-const NODES: [(&str, u32, u32); 6] =
+pub(crate) const NODES: [(&str, u32, u32); 6] =
     [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)];
 
 const LINKS: [(&str, &str); 6] = [

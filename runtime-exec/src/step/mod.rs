@@ -4,7 +4,8 @@
 //! root while both trees are reachable, makes the root its own, gives up what a step may not have
 //! and executes the program.
 
-mod devices;
+pub(crate) mod chroot;
+pub(crate) mod devices;
 mod hall;
 mod identity;
 mod limits;
@@ -29,7 +30,7 @@ use crate::emulation;
 use crate::error::{Failure, Stage};
 use crate::seccomp;
 use crate::security::SystemCalls;
-use crate::spec::{Confinement, Identities, NetworkMode, ProcessSpec, ReadOnly};
+use crate::spec::{Confinement, Identities, Isolation, NetworkMode, ProcessSpec, ReadOnly};
 use crate::sys::{self, mount_attr};
 use hall::Hall;
 use resolve::{RootDir, Stub};
@@ -70,6 +71,10 @@ pub(crate) enum Report {
 /// Becomes the step.
 pub(crate) fn run(start: Start) -> ! {
     let Start { spec, root, mut fds, reporter } = start;
+    let set_up = match spec.isolation {
+        Isolation::Namespaces => set_up,
+        Isolation::Chroot => chroot::set_up,
+    };
     let failure = match set_up(&spec, root, &mut fds, &reporter) {
         Ok(never) => match never {},
         Err(failure) => failure,
@@ -131,15 +136,32 @@ fn set_up(
     }
     enter(&root).at(Stage::Pivot, "/")?;
     drop((root, hall));
-    work_in(&cwd, &spec.cwd).at(Stage::Cwd, &spec.cwd)?;
-    terminal::install(fds, user.uid).at(Stage::Terminal, "descriptors")?;
+    become_program(spec, fds, reporter, &cwd, console)
+}
+
+/// Gives up what the step may not have, and executes its program in its root directory.
+fn become_program(
+    spec: &ProcessSpec,
+    fds: &mut StepFds,
+    reporter: &Channel,
+    cwd: &OwnedFd,
+    console: Option<OwnedFd>,
+) -> Result<std::convert::Infallible, Failure> {
+    work_in(cwd, &spec.cwd).at(Stage::Cwd, &spec.cwd)?;
+    terminal::install(fds, spec.user.uid).at(Stage::Terminal, "descriptors")?;
     let program = program::prepare(spec)?;
     match spec.network {
         NetworkMode::Private => await_keeper(reporter).at(Stage::Network, "keeper")?,
         NetworkMode::None | NetworkMode::Host => {}
     }
     if let Some(filter) = filter(spec) {
-        sys::seccomp::install(&filter).at(Stage::Seccomp, "filter")?;
+        match (sys::seccomp::install(&filter), spec.isolation) {
+            // It takes CAP_SYS_ADMIN, or no_new_privs, which would keep sudo from working.
+            (Err(error), Isolation::Chroot) if error.raw_os_error() == Some(libc::EACCES) => {}
+            (installed, Isolation::Chroot | Isolation::Namespaces) => {
+                installed.at(Stage::Seccomp, "filter")?
+            }
+        }
     }
     match spec.identities {
         Identities::Kernel => {}

@@ -25,7 +25,9 @@ const INERT: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOSUID
 
 /// Mounts everything; returns the pseudo terminals' file system.
 pub(super) fn make(spec: &ProcessSpec, root: &mut RootDir, hall: &mut Hall) -> Result<OwnedFd, Failure> {
-    fresh(root, "/proc", "proc", &[], INERT)?;
+    // The kernel refuses a new one in a user namespace while parts of the one around are covered, as they are in
+    // a container. Then that one is shown with its covers: the processes in it are those of the container around.
+    own_or_around(root, "/proc", "proc", INERT)?;
     let pts = devices::make(spec, root, hall)?;
     let system = match spec.confinement {
         Confinement::Default if defence::stands(Defence::SystemReadOnly) => {
@@ -33,7 +35,8 @@ pub(super) fn make(spec: &ProcessSpec, root: &mut RootDir, hall: &mut Hall) -> R
         }
         Confinement::Default | Confinement::Insecure => INERT,
     };
-    sys(root, system)?;
+    // It belongs to the network namespace: in a user namespace with the host's network the host's is shown.
+    own_or_around(root, "/sys", "sysfs", system)?;
     control_groups(root, system)?;
     for (target, bytes) in [("/etc/hosts", &spec.etc.hosts), ("/etc/resolv.conf", &spec.etc.resolv_conf)] {
         if let Some(bytes) = bytes {
@@ -102,19 +105,23 @@ fn same(root: &RootDir, point: &OwnedFd) -> rustix::io::Result<bool> {
     Ok((a.st_dev, a.st_ino) == (b.st_dev, b.st_ino))
 }
 
-/// `/sys` belongs to the network namespace: in a user namespace with the host's network the host's
-/// is shown instead.
-fn sys(root: &mut RootDir, attributes: MountAttrFlags) -> Result<(), Failure> {
-    let mount = match tree::new("sysfs", &[], attributes) {
+/// A new file system that tells of the kernel, or where that is refused the one around.
+fn own_or_around(
+    root: &mut RootDir,
+    target: &str,
+    kind: &str,
+    attributes: MountAttrFlags,
+) -> Result<(), Failure> {
+    let mount = match tree::new(kind, &[], attributes) {
         Err(Errno::PERM) => {
-            let tree = open_host("/sys".as_ref()).at(Stage::Mount, "/sys")?;
+            let tree = open_host(target.as_ref()).at(Stage::Mount, target)?;
             mount_attr::set(tree.as_fd(), u64::from(attributes.bits()), mount_attr::Tree)
-                .at(Stage::Mount, "/sys")?;
+                .at(Stage::Mount, target)?;
             tree
         }
-        other => other.at(Stage::Mount, "/sys")?,
+        other => other.at(Stage::Mount, target)?,
     };
-    put_standing(root, "/sys", &mount)
+    put_standing(root, target, &mount)
 }
 
 /// The step's own part of the control groups, where the host has the second version alone and lets

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{Refusal, Survey, Trial};
 use crate::host::HostMode;
+use crate::spec::Isolation;
 
 /// What the facts mean.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -64,6 +65,7 @@ pub enum Topic {
     PrivateNetwork,
     Fuse,
     OtherMachines,
+    WithoutNamespaces,
 }
 
 impl fmt::Display for Topic {
@@ -85,6 +87,7 @@ impl fmt::Display for Topic {
             Topic::PrivateNetwork => "private network",
             Topic::Fuse => "/dev/fuse",
             Topic::OtherMachines => "other machines",
+            Topic::WithoutNamespaces => "chroot isolation",
         })
     }
 }
@@ -105,6 +108,34 @@ impl Finding {
         Finding::new(topic, Severity::Good, found)
     }
 
+    /// What is refused matters to nobody who does without.
+    fn need_no_namespaces(&mut self) {
+        let concerned = match self.topic {
+            Topic::UserNamespace
+            | Topic::IdMaps
+            | Topic::Namespaces
+            | Topic::Mounts
+            | Topic::Proc
+            | Topic::SystemCallFilter
+            | Topic::Overlay
+            | Topic::PrivateNetwork => true,
+            Topic::Kernel
+            | Topic::User
+            | Topic::Surroundings
+            | Topic::Landlock
+            | Topic::Store
+            | Topic::ControlGroups
+            | Topic::Fuse
+            | Topic::OtherMachines
+            | Topic::WithoutNamespaces => false,
+        };
+        if concerned && self.severity != Severity::Good {
+            self.severity = Severity::Good;
+            self.found = "not to be had, and not needed".to_owned();
+            self.advice = None;
+        }
+    }
+
     fn refused(mut self, refusal: &Refusal) -> Finding {
         self.refused = Some(refusal.clone());
         self
@@ -117,7 +148,7 @@ impl Finding {
 }
 
 pub(super) fn diagnose(survey: &Survey) -> Diagnosis {
-    let findings = [
+    let mut findings = [
         kernel(survey),
         user(survey),
         surroundings(survey),
@@ -134,9 +165,44 @@ pub(super) fn diagnose(survey: &Survey) -> Diagnosis {
         private_network(survey),
         fuse(survey),
         other_machines(survey),
+        without_namespaces(survey),
     ];
+    match survey.isolation {
+        Isolation::Namespaces => {}
+        Isolation::Chroot => findings.iter_mut().for_each(Finding::need_no_namespaces),
+    }
     Diagnosis { mode: survey.entered.as_ref().ok().copied(), findings: findings.to_vec() }
 }
+
+/// The last resort, never taken unasked.
+fn without_namespaces(survey: &Survey) -> Finding {
+    let topic = Topic::WithoutNamespaces;
+    let blocked = survey.entered.is_err();
+    match (&survey.chroot, survey.isolation) {
+        (Trial::Refused(refusal), Isolation::Chroot) => {
+            Finding::new(topic, Severity::Blocking, "refused").refused(refusal).advice(NO_CHROOT)
+        }
+        (Trial::Refused(refusal), Isolation::Namespaces) => {
+            let finding = Finding::good(topic, "not to be had").refused(refusal);
+            if blocked { finding.advice(NO_CHROOT) } else { finding }
+        }
+        (Trial::Works(_) | Trial::Untried, Isolation::Chroot) => Finding::new(
+            topic,
+            Severity::Limited,
+            "steps are not isolated: they run as root, without namespaces",
+        ),
+        (Trial::Works(_) | Trial::Untried, Isolation::Namespaces) if blocked => {
+            Finding::good(topic, "possible").advice("--isolation=chroot builds here, without any isolation")
+        }
+        (Trial::Works(_) | Trial::Untried, Isolation::Namespaces) => {
+            Finding::good(topic, "possible, not needed")
+        }
+    }
+}
+
+/// Why somebody else than root has nothing without namespaces.
+const NO_CHROOT: &str = "without a namespace only root can change the root directory and give files to others: \
+     start rbuild as root with the capabilities of a usual container, or allow user namespaces";
 
 fn kernel(survey: &Survey) -> Finding {
     const OLDEST: (u32, u32) = (5, 12);
@@ -220,6 +286,9 @@ fn id_maps(survey: &Survey) -> Finding {
     let topic = Topic::IdMaps;
     if survey.user.may_mount {
         return Finding::good(topic, "not needed");
+    }
+    if survey.user.may_map && survey.entered == Ok(HostMode::Mapped) {
+        return Finding::good(topic, "all that this user has, by its own right");
     }
     let missing: Vec<&str> = survey
         .map_programs
@@ -315,13 +384,18 @@ fn mounts(survey: &Survey) -> Finding {
     )
 }
 
+/// Where the kernel refuses a new one, the one around is shown.
 fn proc(survey: &Survey) -> Finding {
-    needed(
-        Topic::Proc,
-        &survey.proc,
-        "parts of /proc are masked by the container around this: run it with --security-opt \
-         systempaths=unconfined (docker, podman), or procMount: Unmasked (Kubernetes)",
-    )
+    const ADVICE: &str = "parts of /proc are masked by the container around this: run it with --security-opt \
+         systempaths=unconfined (docker, podman), or procMount: Unmasked (Kubernetes)";
+    match &survey.proc {
+        Trial::Refused(refusal) if refusal.errno == libc::EPERM && survey.around.masked_proc => {
+            Finding::new(Topic::Proc, Severity::Limited, "refused; steps see that of the container around")
+                .refused(refusal)
+                .advice(ADVICE)
+        }
+        trial => needed(Topic::Proc, trial, ADVICE),
+    }
 }
 
 fn filter(survey: &Survey) -> Finding {

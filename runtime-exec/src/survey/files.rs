@@ -6,14 +6,20 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::{Asker, Refusal, StorePlace, Surroundings, Trial};
-use crate::host::{may_mount, refusing_settings, subordinate_ranges, user_name};
+use crate::host::{may_map_all, may_mount, refusing_settings, subordinate_ranges, user_name};
 use crate::keeper::controllers as group_controllers;
 use crate::overlay::in_user_namespace;
 use crate::spec::DEFAULT_PATH;
 
 pub(super) fn asker() -> Asker {
     let uid = rustix::process::geteuid().as_raw();
-    Asker { uid, name: user_name(uid), may_mount: may_mount(), namespaced: in_user_namespace() }
+    Asker {
+        uid,
+        name: user_name(uid),
+        may_mount: may_mount(),
+        may_map: may_map_all(),
+        namespaced: in_user_namespace(),
+    }
 }
 
 pub(super) fn surroundings() -> Surroundings {

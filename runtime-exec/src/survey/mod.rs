@@ -17,8 +17,9 @@ use serde::{Deserialize, Serialize};
 pub use diagnosis::{Diagnosis, Finding, Severity, Topic};
 
 use crate::error::HostError;
-use crate::host::{Host, HostMode, HostOptions};
+use crate::host::{Host, HostMode, HostOptions, may_chroot};
 use crate::overlay::OverlaySupport;
+use crate::spec::Isolation;
 use crate::sys;
 
 /// What was found out about a host.
@@ -48,6 +49,10 @@ pub struct Survey {
     pub subordinate: [Vec<(u32, u32)>; 2],
     /// What became of entering as commands do: the mode, or what was refused.
     pub entered: Result<HostMode, Refusal>,
+    /// What is to keep steps apart.
+    pub isolation: Isolation,
+    /// Steps without namespaces.
+    pub chroot: Trial,
     /// Overlayfs where the store is.
     pub overlay: Trial,
     /// Where the store is.
@@ -73,6 +78,8 @@ pub struct Asker {
     pub name: Option<String>,
     /// Whether it has `CAP_SYS_ADMIN`.
     pub may_mount: bool,
+    /// Whether it may map all its ids into a user namespace, without help.
+    pub may_map: bool,
     /// Whether it is in a user namespace already.
     pub namespaced: bool,
 }
@@ -179,6 +186,11 @@ impl Survey {
                 .to_vec(),
             subordinate,
             entered,
+            isolation: options.isolation,
+            chroot: match may_chroot() {
+                Ok(()) => Trial::works(),
+                Err(error) => Trial::Refused(refusal(&error)),
+            },
             overlay,
             store,
             controllers,
@@ -223,6 +235,7 @@ fn refusal(error: &HostError) -> Refusal {
     let (call, source) = match error {
         HostError::Helper(source) => ("execve(/proc/self/exe)".to_owned(), Some(source)),
         HostError::UserNamespace { source, .. } => ("unshare(CLONE_NEWUSER)".to_owned(), Some(source)),
+        HostError::Chroot { call, source } => ((*call).to_owned(), Some(source)),
         HostError::MountNamespace(source) => ("unshare(CLONE_NEWNS)".to_owned(), Some(source)),
         HostError::MayNotMount => ("mount".to_owned(), None),
         HostError::Read { path, source } => (format!("open({})", path.display()), Some(source)),

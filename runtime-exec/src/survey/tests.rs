@@ -12,7 +12,13 @@ fn good() -> Survey {
     let works = |name: &str| (name.to_owned(), Trial::works());
     Survey {
         kernel: "6.1.0-9-amd64".to_owned(),
-        user: Asker { uid: 1000, name: Some("ann".to_owned()), may_mount: false, namespaced: false },
+        user: Asker {
+            uid: 1000,
+            name: Some("ann".to_owned()),
+            may_mount: false,
+            may_map: false,
+            namespaced: false,
+        },
         around: Surroundings::default(),
         user_namespace: Trial::works(),
         namespaces: vec![works("CLONE_NEWNS"), works("CLONE_NEWPID")],
@@ -25,6 +31,8 @@ fn good() -> Survey {
             .to_vec(),
         subordinate: [vec![(100_000, 65536)], vec![(100_000, 65536)]],
         entered: Ok(HostMode::Mapped),
+        isolation: Isolation::Namespaces,
+        chroot: refused("chroot (CAP_SYS_CHROOT)", libc::EPERM),
         overlay: Trial::works(),
         store: StorePlace {
             directory: "/home/ann".into(),
@@ -115,6 +123,10 @@ fn what_is_merely_absent_does_not_keep_from_building() {
         survey.controllers.push(("pids".to_owned(), refused("mkdir", libc::EACCES)));
     });
     limited(Topic::Overlay, "--root", |survey| survey.overlay = refused("mounting overlay", libc::EINVAL));
+    limited(Topic::Proc, "systempaths=unconfined", |survey| {
+        survey.around.masked_proc = true;
+        survey.proc = refused("fsmount(proc)", libc::EPERM);
+    });
     limited(Topic::Store, "room", |survey| survey.store.free = 5 << 20);
     limited(Topic::OtherMachines, "qemu-user-static", |survey| survey.interpreters = None);
     let good = |topic, change: fn(&mut Survey)| expect(topic, Severity::Good, "", change);
@@ -125,7 +137,8 @@ fn what_is_merely_absent_does_not_keep_from_building() {
 #[test]
 fn root_that_may_mount_needs_no_user_namespace() {
     let mut survey = good();
-    survey.user = Asker { uid: 0, name: Some("root".to_owned()), may_mount: true, namespaced: false };
+    survey.user =
+        Asker { uid: 0, name: Some("root".to_owned()), may_mount: true, may_map: true, namespaced: false };
     survey.user_namespace = refused("clone3(CLONE_NEWUSER)", libc::ENOSPC);
     survey.subordinate = [Vec::new(), Vec::new()];
     survey.map_programs = vec![("newuidmap".to_owned(), None)];
@@ -141,4 +154,27 @@ fn masks_over_proc_are_seen() {
     assert!(covers_proc(&line("/proc/kcore")));
     assert!(!covers_proc(&line("/proc")));
     assert!(!covers_proc(&line("/proc/sys/fs/binfmt_misc")));
+}
+
+#[test]
+fn what_namespaces_need_is_not_needed_without_them() {
+    let mut survey = good();
+    survey.user_namespace = refused("clone(CLONE_NEWUSER)", libc::EPERM);
+    survey.namespaces = vec![("CLONE_NEWNS".to_owned(), Trial::Untried)];
+    survey.entered = Err(Refusal { call: "unshare".to_owned(), errno: libc::EPERM, words: String::new() });
+    survey.overlay = Trial::Untried;
+    (survey.mount, survey.proc, survey.filter) = (Trial::Untried, Trial::Untried, Trial::Untried);
+    let about = |survey: &Survey| {
+        let findings = survey.diagnose().findings;
+        findings.into_iter().find(|finding| finding.topic == Topic::WithoutNamespaces).unwrap()
+    };
+    assert!(about(&survey).advice.unwrap().contains("only root"));
+    survey.chroot = Trial::works();
+    assert!(about(&survey).advice.unwrap().contains("--isolation=chroot") && !survey.diagnose().can_build());
+    survey.isolation = Isolation::Chroot;
+    survey.entered = Ok(HostMode::Root);
+    assert!(survey.diagnose().can_build(), "{:#?}", survey.diagnose());
+    assert_eq!(about(&survey).severity, Severity::Limited);
+    survey.chroot = refused("chroot (CAP_SYS_CHROOT)", libc::EPERM);
+    assert!(!survey.diagnose().can_build());
 }

@@ -38,7 +38,7 @@ const NAMESPACES: [(&str, UnshareFlags); 5] = [
 
 /// Whether a user namespace can be had, whoever asks.
 pub(super) fn user_namespace() -> Trial {
-    Trial::of("clone3(CLONE_NEWUSER)", in_child(libc::CLONE_NEWUSER as u64, || Some(())))
+    Trial::of("clone(CLONE_NEWUSER)", in_child(libc::CLONE_NEWUSER as u64, || Some(())))
 }
 
 /// Tries the rest: as it is where the asker may mount, else as root of a user namespace with one id.

@@ -41,6 +41,11 @@ pub(crate) fn fork_into(namespaces: u64) -> io::Result<Forked> {
     // copy of this stack and memory. The process has one thread, so no lock can be held by a thread
     // that the child lacks. `arguments` and `pidfd` are valid for the call.
     let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw mut arguments, size_of::<libc::clone_args>()) };
+    let pid = match (pid, io::Error::last_os_error().raw_os_error()) {
+        // The filters of containers cannot look into its arguments, and say that it does not exist.
+        (-1, Some(libc::ENOSYS)) => clone_by_flags(namespaces, &mut pidfd),
+        (pid, _) => pid,
+    };
     match pid {
         -1 => Err(io::Error::last_os_error()),
         0 => Ok(Forked::Child),
@@ -50,6 +55,15 @@ pub(crate) fn fork_into(namespaces: u64) -> io::Result<Forked> {
             Ok(Forked::Parent { pidfd })
         }
     }
+}
+
+/// The same by the older call.
+fn clone_by_flags(namespaces: u64, pidfd: &mut libc::c_int) -> libc::c_long {
+    let flags = namespaces | libc::CLONE_PIDFD as u64 | libc::SIGCHLD as u64;
+    let none = std::ptr::null_mut::<libc::c_void>();
+    // SAFETY: as above; the third argument is where the kernel stores the descriptor, valid for the call. The last
+    // two, whose order differs between machines, are not read without the flags that they belong to.
+    unsafe { libc::syscall(libc::SYS_clone, flags, none, std::ptr::from_mut(pidfd), none, none) }
 }
 
 /// Moves this process (or thread) into new namespaces. Descriptor tables are never unshared.
