@@ -394,7 +394,7 @@ fn proc(survey: &Survey) -> Finding {
                 .refused(refusal)
                 .advice(ADVICE)
         }
-        trial => needed(Topic::Proc, trial, ADVICE),
+        trial @ (Trial::Works(_) | Trial::Untried | Trial::Refused(_)) => needed(Topic::Proc, trial, ADVICE),
     }
 }
 
