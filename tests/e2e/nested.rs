@@ -181,7 +181,25 @@ fn what_takes_namespaces_is_refused_by_name_without_them() {
         let said = without_mounts(&workspace, &["build", context]);
         assert!(said.code == Some(4) && said.err.contains(what), "{step}: {said:?}");
     }
-    for option in ["--network=private", "--read-only", "--volume=/tmp:/t"] {
+    let profile = workspace.path().join("allow.json");
+    std::fs::write(&profile, r#"{"defaultAction":"SCMP_ACT_ALLOW"}"#).unwrap();
+    let said = without_mounts(
+        &workspace,
+        &["run", &format!("--security-opt=seccomp={}", profile.display()), "app:1", "true"],
+    );
+    assert!(said.code == Some(125) && said.err.contains("filter"), "{said:?}");
+    for option in [
+        "--network=private",
+        "--read-only",
+        "--volume=/tmp:/t",
+        "--tmpfs=/t",
+        "--mount=type=bind,source=/tmp,target=/t",
+        "--hostname=other",
+        "--shm-size=1m",
+        "--security-opt=mask=/proc/cpuinfo",
+        "--security-opt=apparmor=mine",
+        "--device=/dev/fuse",
+    ] {
         let said = without_mounts(&workspace, &["run", option, "app:1", "true"]);
         assert!(said.code == Some(125) && said.err.contains("--isolation=chroot"), "{option}: {said:?}");
     }

@@ -1,7 +1,9 @@
 //! What keeps steps apart, and what a step cannot have where nothing does.
 
 use graph::{ExecOp, MountKind, Network, Security};
-use runtime_exec::{Isolation, NetworkMode, ProcessSpec, ReadOnly, Terminal};
+use runtime_exec::{
+    DEFAULT_SHM_SIZE, Isolation, NetworkMode, ProcessSpec, ReadOnly, SecurityOptions, Terminal,
+};
 
 use super::error::ExecError;
 use super::remark::Remark;
@@ -48,6 +50,7 @@ pub(super) fn check(session: &Session, op: &ExecOp) -> Result<(), ExecError> {
         };
         return refused(format!("--mount=type={kind},target={}", mount.target), MOUNTS);
     }
+    check_hostname(session, op.hostname.as_deref())?;
     if op.security == Security::Insecure {
         return refused("--security=insecure".to_owned(), "it is about mounts and devices of a sandbox");
     }
@@ -64,12 +67,37 @@ pub(crate) fn check_process(session: &Session, spec: &ProcessSpec) -> Result<(),
     if let Some(mount) = spec.mounts.first() {
         return refused(format!("a mount at {}", mount.target), MOUNTS);
     }
+    if spec.shm_size != DEFAULT_SHM_SIZE {
+        return refused("--shm-size".to_owned(), MOUNTS);
+    }
+    check_security(&spec.security)?;
     match (spec.network, spec.root_access, spec.terminal) {
         (NetworkMode::None, _, _) => refused("--network=none".to_owned(), NETWORKS),
         (NetworkMode::Private, _, _) => refused("--network=private".to_owned(), NETWORKS),
         (NetworkMode::Host, ReadOnly::Yes, _) => refused("--read-only".to_owned(), MOUNTS),
         (NetworkMode::Host, ReadOnly::No, Terminal::New { .. }) => refused("--tty".to_owned(), MOUNTS),
         (NetworkMode::Host, ReadOnly::No, Terminal::None) => Ok(()),
+    }
+}
+
+/// The same for a host name that was asked for.
+pub(crate) fn check_hostname(session: &Session, asked: Option<&str>) -> Result<(), ExecError> {
+    match (&session.host.isolation, asked) {
+        (StepIsolation::Chroot(_), Some(name)) => {
+            refused(format!("the host name {name}"), "it takes a namespace of names")
+        }
+        (StepIsolation::Chroot(_), None) | (StepIsolation::Namespaces, _) => Ok(()),
+    }
+}
+
+/// A tighter confinement than the usual one must not be left out in silence. A looser one there is already.
+fn check_security(security: &SecurityOptions) -> Result<(), ExecError> {
+    if let Some(path) = security.system_paths.more.first() {
+        return refused(format!("--security-opt mask={path}"), MOUNTS);
+    }
+    match &security.apparmor {
+        Some(name) => refused(format!("--security-opt apparmor={name}"), "there is no /proc to ask for it"),
+        None => Ok(()),
     }
 }
 

@@ -36,7 +36,7 @@ pub use error::ExecError;
 pub use etc::{DEFAULT_HOSTNAME, hosts, resolv_conf};
 pub(crate) use identities::identities;
 pub use isolation::StepIsolation;
-pub(crate) use isolation::check_process;
+pub(crate) use isolation::{check_hostname, check_process};
 pub(crate) use kill::{KillSwitch, Wire};
 pub(crate) use prepare::{account, prepare};
 pub use remark::Remark;

@@ -14,8 +14,8 @@ use super::error::ToolError;
 use crate::Session;
 use crate::event::StepId;
 use crate::exec::{
-    DEFAULT_PATH, ExecError, KillSwitch, Wire, account, check_process, hosts, identities, resolv_conf,
-    root_of, set_default_variable, set_variable, split_environment, writable,
+    DEFAULT_PATH, ExecError, KillSwitch, Wire, account, check_hostname, check_process, hosts, identities,
+    resolv_conf, root_of, set_default_variable, set_variable, split_environment, writable,
 };
 use crate::image::{image_facts, pull_image};
 use crate::request::{PullPolicy, Resolvers};
@@ -116,6 +116,7 @@ pub async fn run(
     io: RunIo,
     step: StepId,
 ) -> Result<Exit, ToolError> {
+    check_hostname(session, options.hostname.as_deref())?;
     let _named = options.name.as_deref().map(|name| claim(session, name)).transpose()?;
     let facts = image_facts(session, name, platform, PullPolicy::Missing).await?;
     let source =
