@@ -47,6 +47,7 @@ fn enter(args: &DebugArgs, global: &Global, environment: &Environment) -> Result
     };
     let signals = run::Signals::default();
     let receive = signals.receiver();
+    io.on_starting = Some(signals.starting());
     io.on_started = Some(Box::new(move |running| receive(running.killer())));
     let open = host::open(global, environment, Form::Quiet, None)?;
     let (session, runtime) = (open.session.clone(), &open.runtime);

@@ -39,7 +39,7 @@ pub use place::{
 };
 pub use pull::{PulledImage, pull, pull_decrypted};
 pub use push::push;
-pub use run::{OnStarted, RunIo, RunOptions, run};
+pub use run::{OnStarted, OnStarting, RunIo, RunOptions, run};
 pub use sign::{SignOptions, SignatureForm, SignedParts, UnsignedError, sign, verify_signature};
 pub use tags::{Deletion, TagsOf, delete, tags};
 pub use terminal::attach as attach_terminal;

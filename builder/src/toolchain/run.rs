@@ -73,6 +73,9 @@ pub struct RunOptions {
 /// Sees a process that runs now.
 pub type OnStarted = Box<dyn FnOnce(&Running) + Send>;
 
+/// Hears that a process is about to be started.
+pub type OnStarting = Box<dyn FnOnce() + Send>;
+
 /// What the process is connected to.
 pub struct RunIo {
     /// Its input; `None` is `/dev/null`.
@@ -84,6 +87,8 @@ pub struct RunIo {
     /// Gets our side of the terminal, where one was asked for, in the thread that waits; it should
     /// hand it to a thread of its own and return.
     pub on_terminal: Option<Box<dyn FnOnce(OwnedFd) + Send>>,
+    /// Hears of the start before it: from then on the program may run already.
+    pub on_starting: Option<OnStarting>,
     /// Sees the process, once it runs: what passes signals to it, and which limits it does not have.
     pub on_started: Option<OnStarted>,
 }
@@ -95,6 +100,9 @@ impl RunIo {
             return Ok(Exit::Signal(rustix::process::Signal::KILL.as_raw()));
         }
         let io = StepIo { stdin: self.stdin, stdout: self.stdout, stderr: self.stderr };
+        if let Some(tell) = self.on_starting {
+            tell();
+        }
         let mut running = runtime_exec::spawn(spec, io)?;
         wire.connect(running.killer());
         if let Some(take) = self.on_started {

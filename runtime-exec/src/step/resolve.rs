@@ -19,6 +19,9 @@ use crate::spec::Identities;
 /// Links that one path may cross.
 const MAX_LINKS: usize = 40;
 
+/// Times that others may make what one path lacks, between our look and our own making.
+const MAX_LOST: usize = 100;
+
 /// What a mount point has to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Kind {
@@ -106,7 +109,7 @@ impl RootDir {
     fn walk(&mut self, path: &str, purpose: Purpose) -> io::Result<OwnedFd> {
         let mut ahead: VecDeque<String> = components(path).collect();
         let mut real = PathBuf::new();
-        let mut links = 0;
+        let (mut links, mut lost) = (0, 0);
         while let Some(name) = ahead.pop_front() {
             if name == ".." {
                 real.pop();
@@ -128,8 +131,20 @@ impl RootDir {
                 }
                 Ok(_) => real = next,
                 Err(Errno::NOENT) => {
-                    self.make(&real, &name, purpose, ahead.is_empty())?;
-                    real = next;
+                    match self.make(&real, &name, purpose, ahead.is_empty()) {
+                        // Another step with the same directory mounted was faster.
+                        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                            lost += 1;
+                            if lost > MAX_LOST {
+                                return Err(error);
+                            }
+                            ahead.push_front(name);
+                        }
+                        made => {
+                            made?;
+                            real = next;
+                        }
+                    }
                 }
                 Err(errno) => return Err(errno.into()),
             }
@@ -246,4 +261,27 @@ pub(crate) fn set_times(directory: BorrowedFd<'_>, before: &Stat) -> rustix::io:
         last_modification: Timespec { tv_sec: before.st_mtime, tv_nsec: before.st_mtime_nsec as _ },
     };
     utimensat(directory, ".", &times, AtFlags::empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::fs::CWD;
+
+    use super::*;
+
+    #[test]
+    fn steps_that_share_a_directory_may_make_the_same_mount_point_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let make = || {
+            let fd = openat(CWD, dir.path(), OFlags::DIRECTORY, Mode::empty()).unwrap();
+            let mut root = RootDir::new(fd).unwrap();
+            let made = (0..200).map(|nth| root.mount_point(&format!("/{nth}"), Kind::Directory));
+            made.filter_map(Result::err).map(|error| error.to_string()).collect::<Vec<_>>()
+        };
+        let failed = std::thread::scope(|scope| {
+            let steps = [(); 4].map(|()| scope.spawn(make));
+            steps.map(|thread| thread.join().unwrap()).concat()
+        });
+        assert_eq!(failed, Vec::<String>::new());
+    }
 }

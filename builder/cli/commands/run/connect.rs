@@ -32,6 +32,7 @@ pub fn io(attached: Attached) -> Result<RunIo, Failure> {
         stdout: own(std::io::stdout().as_fd())?,
         stderr: own(std::io::stderr().as_fd())?,
         on_terminal: attached.terminal.then_some(attach),
+        on_starting: None,
         on_started: None,
     })
 }

@@ -42,11 +42,12 @@ fn start(args: &RunArgs, global: &Global, environment: &Environment) -> Result<u
     );
     let signals = Signals::default();
     let receive = signals.receiver();
+    io.on_starting = Some(signals.starting());
     io.on_started = Some(Box::new(move |running| {
+        receive(running.killer());
         for reason in running.unmet_limits() {
             super::say(&format!("warning: {reason}\n"));
         }
-        receive(running.killer());
     }));
     let open = host::open(global, environment, Form::Quiet, None)?;
     let session = open.session.clone();
