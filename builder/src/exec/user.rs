@@ -102,16 +102,24 @@ fn group_id(text: &str, file: &str) -> Result<u32, UserError> {
         .ok_or_else(|| UserError::UnknownGroup { name: text.to_owned() })
 }
 
-/// `Some` for a number in range, `None` for a name.
+/// The largest id that a step may have, as with Docker.
+const LARGEST: u32 = i32::MAX.cast_unsigned();
+
+/// `Some` for a number in range, `None` for a name. A number may have a sign, as with Docker; negative ones
+/// are nobody's.
 fn number(text: &str) -> Result<Option<u32>, UserError> {
-    if !text.bytes().all(|byte| byte.is_ascii_digit()) {
+    let text = text.strip_prefix('+').unwrap_or(text);
+    if text.strip_prefix('-').is_some_and(|rest| rest.parse() == Ok(0_u32)) {
+        return Ok(Some(0));
+    }
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Ok(None);
     }
     if !defence::stands(Defence::UserNumbersExact) {
         return Ok(text.parse::<u64>().ok().map(|id| id as u32));
     }
     match text.parse::<u32>() {
-        Ok(id) if id != u32::MAX => Ok(Some(id)),
+        Ok(id) if id <= LARGEST => Ok(Some(id)),
         Ok(_) | Err(_) => Err(UserError::TooLarge { text: text.to_owned() }),
     }
 }
@@ -160,6 +168,9 @@ mod tests {
         check("12345:6", 12345, 6, &[6], "/");
         check("bob", 7, 8, &[8], "/");
         check(":10", 0, 10, &[10], "/root");
+        check("+1000:+5", 1000, 5, &[5], "/home/ann");
+        check("-0", 0, 0, &[0, 10], "/root");
+        check("2147483647", 2_147_483_647, 0, &[0], "/");
     }
 
     #[test]
@@ -173,9 +184,12 @@ mod tests {
     fn names_that_are_absent_and_numbers_that_are_no_ids() {
         assert_eq!(resolve("eve", PASSWD, GROUP), Err(UserError::UnknownUser { name: "eve".into() }));
         assert_eq!(resolve("ann:eve", PASSWD, GROUP), Err(UserError::UnknownGroup { name: "eve".into() }));
-        assert_eq!(
-            resolve("4294967295", PASSWD, GROUP),
-            Err(UserError::TooLarge { text: "4294967295".into() })
-        );
+        for name in ["-1", "+", "-", "++1", "1_0"] {
+            assert!(resolve(name, PASSWD, GROUP).is_err(), "{name}");
+        }
+        for text in ["2147483648", "4294967295", "4294967296", "99999999999999999999"] {
+            let expected = Err(UserError::TooLarge { text: text.into() });
+            assert_eq!(resolve(text, PASSWD, GROUP), expected);
+        }
     }
 }

@@ -41,10 +41,13 @@ pub(super) fn owner(dest: &mut Dest, spec: &OwnerSpec, unknown: Unknown) -> Resu
     Ok((uid, gid))
 }
 
+/// A number may have a sign, as in BuildKit: -1 leaves what is copied to root, and other negative numbers
+/// count down from the largest id.
 fn number(text: &str) -> Option<u32> {
-    match text {
-        "" | "root" => Some(0),
-        _ => text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten(),
+    match (text, text.parse::<i32>()) {
+        ("" | "root", _) | (_, Ok(-1)) => Some(0),
+        (_, Ok(id)) => Some(id.cast_unsigned()),
+        (_, Err(_)) => text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten(),
     }
 }
 

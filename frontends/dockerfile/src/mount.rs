@@ -28,7 +28,7 @@ pub struct MountSpec {
     pub sharing: Option<CacheSharing>,
     /// `required`, of a secret or an ssh socket.
     pub required: bool,
-    /// `env`, of a secret: the variable that holds it; empty means the usual name.
+    /// `env`, of a secret: the variable that holds it.
     pub env: Option<String>,
     /// `mode`
     pub mode: Option<u32>,
@@ -220,6 +220,8 @@ fn secret_options(spec: &MountSpec) -> Result<(), String> {
         "invalid secret mount. one of source, target required"
     } else if spec.source.is_some() && spec.id.is_some() {
         "both source and id can't be set"
+    } else if spec.env.as_deref().is_some_and(|name| name.is_empty() || name.contains('=')) {
+        "invalid value for env: the name of a variable is neither empty nor has it an ="
     } else {
         return Ok(());
     };

@@ -55,6 +55,14 @@ fn refusals() {
         ("type=cache,sharing=lock", "unsupported sharing value \"lock\" (did you mean locked?)"),
         ("type=cache,mode=9", "invalid value 9 for mode"),
         ("type=cache,uid=-1", "invalid value -1 for uid"),
+        (
+            "type=secret,id=a,env=",
+            "invalid value for env: the name of a variable is neither empty nor has it an =",
+        ),
+        (
+            "type=secret,id=a,env==",
+            "invalid value for env: the name of a variable is neither empty nor has it an =",
+        ),
         ("ro=maybe", "invalid value for ro: maybe"),
         ("mode=1", "mode not allowed for \"bind\" type mounts"),
         ("type=tmpfs,gid=1", "gid not allowed for \"tmpfs\" type mounts"),

@@ -52,6 +52,12 @@ impl Glob {
         Ok(Self(tokens))
     }
 
+    /// Whether a class has a range that runs backwards, which nothing is in.
+    pub(crate) fn has_backward_range(&self) -> bool {
+        let backward = |class: &Class| class.ranges.iter().any(|(low, high)| low > high);
+        self.0.iter().any(|token| matches!(token, Token::Class(class) if backward(class)))
+    }
+
     /// Whether the whole name matches. A byte that is no UTF-8 counts as one U+FFFD.
     pub fn matches(&self, name: &[u8]) -> bool {
         let name: Vec<char> = decode(name).collect();

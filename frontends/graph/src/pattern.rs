@@ -78,7 +78,12 @@ impl Patterns {
                 Some(rest) => (true, rest),
                 None => (false, cleaned.as_str()),
             };
-            Glob::new(text).map_err(|_| error("bracket or backslash without its end"))?;
+            let glob = Glob::new(text).map_err(|_| error("bracket or backslash without its end"))?;
+            // An exception that nothing stands before can change nothing, and is not looked at.
+            let idle = exception && rules.iter().all(|rule: &Rule| rule.exception);
+            if glob.has_backward_range() && !idle {
+                return Err(error("a range that runs backwards"));
+            }
             rules.push(Rule { exception, pattern: Compiled::new(text) });
             if exception {
                 texts.push(text.to_owned());

@@ -61,9 +61,11 @@ fn reading_ignore_files() {
 
 #[test]
 fn bad_patterns_are_refused() {
-    for bad in ["!", "a[", "[-x]", "x\\"] {
+    for bad in ["!", "a[", "[-x]", "x\\", "[g-a]*", "a/[b-a]"] {
         assert!(Patterns::new([bad]).is_err(), "{bad}");
     }
+    assert!(Patterns::new(["*", "![g-a]"]).is_err());
+    assert!(Patterns::new(["![g-a]", "a"]).is_ok(), "an exception to nothing is not looked at");
     assert!(Patterns::new(["", "  "]).expect("blank ones are skipped").is_empty());
 }
 

@@ -295,6 +295,13 @@ fn owners_that_no_file_says() {
         (&base, "none", Some("staff"), "0:50"),
         (&base, "app", Some("none"), "41:42"),
         (&empty, "none", Some("none"), "0:0"),
+        // A number may have a sign; -1 is no change, and what is copied belongs to root.
+        (&empty, "+1", None, "1:1"),
+        (&empty, "1", Some("+2"), "1:2"),
+        (&empty, "-0", None, "0:0"),
+        (&empty, "-1", Some("5"), "0:5"),
+        (&empty, "5", Some("-1"), "5:0"),
+        (&empty, "-2", None, "4294967294:4294967294"),
     ] {
         assert_eq!(made_for(base, user, group), [format!("dir d 0755 {expected}")], "{user}:{group:?}");
     }

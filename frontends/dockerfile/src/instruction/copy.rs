@@ -133,7 +133,7 @@ fn inline_file(statement: &Statement, name: String, span: Span) -> InlineFile {
     }
 }
 
-/// `<< EOF` and `<<- EOF` are two words here, and one heredoc.
+/// `<< EOF` is two words here, and one heredoc.
 fn joined(words: &[Word]) -> Vec<Word> {
     let mut joined: Vec<Word> = Vec::with_capacity(words.len());
     for word in words {

@@ -95,6 +95,9 @@ fn security(value: &Word) -> Result<RunSecurity, Diagnostic> {
 
 fn device(value: &Word) -> Result<Device, Diagnostic> {
     let error = |message: String| Diagnostic::error(message, value.span);
+    if value.value.is_empty() {
+        return Err(error("invalid device: its name is empty".to_owned()));
+    }
     let mut device = Device { name: String::new(), required: false, span: value.span };
     for field in csv_fields(&value.value).map_err(|fault| error(fault.to_string()))? {
         match field.split_once('=').map(|(key, text)| (key.to_lowercase(), text)) {

@@ -142,7 +142,7 @@ fn inline_files() {
         let wanted_files = wanted["SourceContents"].as_array().cloned().unwrap_or_default();
         assert_eq!(files, wanted_files, "{text}");
     }
-    let InstructionKind::Copy(copy) = kind("COPY <<- EOF << B /x/\n\ta\n\tEOF\nb\nB") else {
+    let InstructionKind::Copy(copy) = kind("COPY <<-EOF << B /x/\n\ta\n\tEOF\nb\nB") else {
         panic!();
     };
     let files: Vec<_> = copy.files.iter().map(|f| (f.name.as_str(), f.content.as_str())).collect();
@@ -261,6 +261,7 @@ fn devices() {
         assert_eq!(run.devices[0].name, wanted["Name"].as_str().unwrap());
         assert_eq!(run.devices[0].required, wanted["Required"].as_bool().unwrap());
     }
+    assert!(parse(b"FROM a\nRUN --device= x").is_err());
 }
 
 #[test]

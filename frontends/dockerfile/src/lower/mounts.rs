@@ -22,6 +22,18 @@ pub(crate) fn source_name(written: &Word) -> Result<Option<String>, Diagnostic> 
     Ok(from.filter(|from| !from.is_empty()))
 }
 
+/// Refuses a path in a mount that begins empty.
+fn begins_empty(spec: &MountSpec) -> Result<(), Diagnostic> {
+    match spec.source.as_deref().map(rooted) {
+        Some(source) if source != "/" => {
+            let message = format!("{} mount: source {source} not found: it begins empty", spec.kind.name());
+            Err(Diagnostic::error(message, spec.span)
+                .with_help("a source= is a path in the stage or image that from= names"))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
 impl StageBuilder<'_, '_, '_> {
     pub(crate) fn mount(
         &mut self,
@@ -37,7 +49,12 @@ impl StageBuilder<'_, '_, '_> {
                 let target = self.mount_target(spec)?;
                 let kind = match spec.kind {
                     MountType::Cache => self.cache(spec, written, inputs)?,
-                    MountType::Tmpfs => MountKind::Tmpfs { size: spec.size },
+                    MountType::Tmpfs => {
+                        if spec.from.is_none() {
+                            begins_empty(spec)?;
+                        }
+                        MountKind::Tmpfs { size: spec.size }
+                    }
                     MountType::Bind | MountType::Secret | MountType::Ssh => {
                         self.bind(spec, written, inputs)?
                     }
@@ -91,6 +108,9 @@ impl StageBuilder<'_, '_, '_> {
         self.world.notes.take(Taking::Cache, &id, false, self.here);
         let source = rooted(spec.source.as_deref().unwrap_or_default());
         let seed = self.mount_source(written)?.flatten();
+        if seed.is_none() {
+            begins_empty(spec)?;
+        }
         let seed = seed.map(|root| (inputs.place(Some(root)), source));
         Ok(MountKind::Cache {
             id,
@@ -129,8 +149,8 @@ impl StageBuilder<'_, '_, '_> {
             (None, Some(_)) => None,
         };
         if let Some(variable) = &spec.env {
-            let variable = if variable.is_empty() { id.clone() } else { variable.clone() };
-            mounts.secret_env.push(SecretEnv { id: id.clone(), variable, required: spec.required });
+            let (id, variable) = (id.clone(), variable.clone());
+            mounts.secret_env.push(SecretEnv { id, variable, required: spec.required });
         }
         if let Some(target) = target {
             let kind = MountKind::Secret {

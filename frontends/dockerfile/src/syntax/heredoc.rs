@@ -82,15 +82,8 @@ pub(super) fn announced(line: &str) -> Result<Vec<(HeredocWord, Range<usize>)>, 
         return Ok(Vec::new());
     };
     let mut found = Vec::new();
-    let mut words = lexed.words.into_iter().peekable();
-    while let Some(mut word) = words.next() {
-        // `<<- WORD`: the blank after `<<-` ends a word here, unlike the one after `<<`.
-        if is_open(&word.text)
-            && let Some(name) = words.next()
-        {
-            word.text.push_str(&name.text);
-            word.place.end = name.place.end;
-        }
+    for word in lexed.words {
+        // A blank after `<<` does not end a word, but one after `<<-` does: `<<- WORD` announces nothing.
         if let Some(heredoc) = parse_heredoc(&word.text)? {
             found.push((heredoc, word.place));
         }
@@ -98,9 +91,9 @@ pub(super) fn announced(line: &str) -> Result<Vec<(HeredocWord, Range<usize>)>, 
     Ok(found)
 }
 
-/// Whether a word is `<<` or `<<-` after optional digits, and nothing more.
+/// Whether a word is `<<` after optional digits, and nothing more.
 pub(crate) fn is_open(word: &str) -> bool {
-    matches!(word.trim_start_matches(|c: char| c.is_ascii_digit()), "<<" | "<<-")
+    word.trim_start_matches(|c: char| c.is_ascii_digit()) == "<<"
 }
 
 /// Reads the bodies. `Err` is the heredoc that does not end.
