@@ -81,12 +81,40 @@ fn expand(tree: &Tree, source: &str, last: Last) -> Result<Vec<PathBuf>, FileErr
     if tree.lookup(&start)?.is_none() {
         return Err(not_found(tree, source));
     }
-    let mut found = vec![start];
-    for pattern in &components[plain..] {
-        let pattern = Glob::new(pattern).map_err(|_| FileError::Glob(source.to_owned()))?;
-        found = matching(tree, &found, &pattern)?;
+    let components = &components[plain..];
+    let whole = Glob::new(&components.join("/")).map_err(|_| FileError::Glob(source.to_owned()))?;
+    let parts: Result<Vec<Glob>, _> = components.iter().map(|part| Glob::new(part)).collect();
+    match (whole.slashes_with_classes(), parts) {
+        (None, Ok(parts)) => parts.iter().try_fold(vec![start], |found, part| matching(tree, &found, part)),
+        // A class that has a `/` or matches one: the pattern is one, and no list of names.
+        (slashes, _) => {
+            let mut found = Vec::new();
+            let levels = slashes.unwrap_or(components.len());
+            search(tree, (&start, &start), &whole, levels, &mut found)?;
+            Ok(found)
+        }
     }
-    Ok(found)
+}
+
+/// All paths below a directory that a pattern matches as a whole, so many levels down; not those below one
+/// that it matches.
+fn search(
+    tree: &Tree,
+    (start, directory): (&Path, &Path),
+    pattern: &Glob,
+    levels: usize,
+    found: &mut Vec<PathBuf>,
+) -> Result<(), FileError> {
+    for (name, entry) in tree.read_dir(directory)? {
+        let path = directory.join(name);
+        let below = path.strip_prefix(start).unwrap_or(&path);
+        if pattern.matches(below.as_os_str().as_bytes()) {
+            found.push(path);
+        } else if levels > 0 && entry.attributes.kind == Kind::Directory {
+            search(tree, (start, &path), pattern, levels - 1, found)?;
+        }
+    }
+    Ok(())
 }
 
 fn matching(tree: &Tree, directories: &[PathBuf], pattern: &Glob) -> Result<Vec<PathBuf>, FileError> {

@@ -58,6 +58,15 @@ impl Glob {
         self.0.iter().any(|token| matches!(token, Token::Class(class) if backward(class)))
     }
 
+    /// When a class may match a `/`, as a star or a question mark never does: how many `/` a name that the
+    /// pattern matches has at most.
+    pub fn slashes_with_classes(&self) -> Option<usize> {
+        let crossing = |token: &&Token| matches!(token, Token::Class(class) if class.contains('/'));
+        let classes = self.0.iter().filter(crossing).count();
+        let plain = self.0.iter().filter(|token| **token == Token::Literal('/')).count();
+        (classes > 0).then_some(classes + plain)
+    }
+
     /// Whether the whole name matches. A byte that is no UTF-8 counts as one U+FFFD.
     pub fn matches(&self, name: &[u8]) -> bool {
         let name: Vec<char> = decode(name).collect();
