@@ -1,11 +1,12 @@
 //! The registry client, set up from the environment and the usual files.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use registry_client::{
     AuthFile, Client, ClientOptions, Credential, Credentials, HelperName, HelperOutput, HelperRunner, Hosts,
-    Proxies, RegistryError, Verify,
+    Proxies, RegistryError, RetryPolicy, Verify,
 };
 use runtime_exec::{OutsideCommand, OutsideHelper};
 
@@ -19,14 +20,19 @@ const SYSTEM_CONF: &str = "/etc/containers/registries.conf";
 pub struct Additions {
     /// Hosts (with their ports) for which options say whose word counts.
     pub trust: Vec<(String, Verify)>,
-    /// Credentials that win over all others, by host or repository.
-    pub logins: Vec<(String, Credential)>,
+    /// Credentials that win over all others, by host or repository; `None`: nothing is shown there.
+    pub logins: Vec<(String, Option<Credential>)>,
+    /// Credentials files that count for a repository alone.
+    pub files: Vec<(String, PathBuf)>,
+    /// Directories with certificates of hosts (with their ports).
+    pub certificates: Vec<(String, PathBuf)>,
 }
 
 impl Additions {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.trust.is_empty() && self.logins.is_empty()
+        let Self { trust, logins, files, certificates } = self;
+        trust.is_empty() && logins.is_empty() && files.is_empty() && certificates.is_empty()
     }
 }
 
@@ -38,19 +44,48 @@ pub fn open(
     additions: &Additions,
 ) -> Result<Client, RegistryError> {
     let credentials = credentials(global, environment)?.with_helpers(runner(helper));
-    let given = additions.logins.iter().cloned();
-    let credentials = given.fold(credentials, |all, (host, credential)| all.with(&host, credential));
-    let hosts = certificates(hosts(environment)?, environment).verifying(verify(global.tls_verify));
-    let trust = additions.trust.iter();
     let options = ClientOptions {
-        hosts: trust.fold(hosts, |all, (host, verify)| all.verifying_at(host, *verify)),
-        credentials,
+        hosts: added_hosts(hosts(environment)?, global, environment, additions),
+        credentials: added_credentials(credentials, additions)?,
         ca_bundles: environment.path("SSL_CERT_FILE").into_iter().collect(),
         proxies: proxies(environment),
         upload_notes: upload_notes(environment),
+        retry: retries(global.retry_times),
         ..ClientOptions::default()
     };
     Client::new(options)
+}
+
+fn added_credentials(
+    mut credentials: Credentials,
+    additions: &Additions,
+) -> Result<Credentials, RegistryError> {
+    for (key, credential) in &additions.logins {
+        credentials = match credential {
+            Some(credential) => credentials.with(key, credential.clone()),
+            None => credentials.without(key),
+        };
+    }
+    for (key, path) in &additions.files {
+        let missing = || RegistryError::File { path: path.clone(), source: ErrorKind::NotFound.into() };
+        credentials = credentials.with_file_at(key, AuthFile::read(path)?.ok_or_else(missing)?);
+    }
+    Ok(credentials)
+}
+
+fn added_hosts(hosts: Hosts, global: &Global, environment: &Environment, additions: &Additions) -> Hosts {
+    let hosts = certificates(hosts, environment).verifying(verify(global.tls_verify));
+    let hosts = global.registry_ca.iter().fold(hosts, Hosts::with_authorities);
+    let trust = additions.trust.iter();
+    let hosts = trust.fold(hosts, |all, (host, verify)| all.verifying_at(host, *verify));
+    let certificates = additions.certificates.iter();
+    certificates.fold(hosts, |all, (host, directory)| all.with_certificates_at(host, directory))
+}
+
+/// Tries, as `--retry-times` says.
+fn retries(again: Option<u32>) -> RetryPolicy {
+    let usual = RetryPolicy::default();
+    RetryPolicy { attempts: again.map_or(usual.attempts, |again| again.saturating_add(1)), ..usual }
 }
 
 /// Whose word counts, as `--tls-verify` and its like say.

@@ -123,6 +123,49 @@ fn docker_types_survive_every_place() {
     }
 }
 
+/// Both ways, with every config and layer as it was; skopeo reads and unpacks what comes of it.
+#[test]
+fn media_types_are_those_that_were_asked_for_and_blobs_stay() {
+    if !ready() {
+        return;
+    }
+    let (registry, workspace) = with_images();
+    let name = |path: &str| format!("docker://{}", registry.name(path));
+    let blobs = |place: &str| {
+        let document: serde_json::Value = serde_json::from_slice(&raw(place)).unwrap();
+        let layers = document["layers"].as_array().unwrap().iter();
+        let all = layers.chain([&document["config"]]);
+        all.map(|blob| blob["digest"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let types = |place: &str| String::from_utf8(raw(place)).unwrap();
+    workspace.ok(&["copy", "--format=oci", &name("docker:1"), &name("oci:1")]);
+    assert_eq!(blobs(&name("docker:1")), blobs(&name("oci:1")));
+    assert!(!types(&name("oci:1")).contains("docker") && types(&name("oci:1")).contains("image.manifest.v1"));
+    workspace.ok(&["copy", "-f", "v2s2", &name("oci:1"), &name("back:1")]);
+    assert_eq!(raw(&name("back:1")), raw(&name("docker:1")));
+    // Indexes and what is below them; what has the types already stays byte for byte.
+    workspace.ok(&["copy", "--format=v2s2", &name("index:1"), &name("made:1")]);
+    assert!(!types(&name("made:1")).contains("vnd.oci"), "{}", types(&name("made:1")));
+    workspace.ok(&["copy", "--format=v2s2", &name("list:1"), &name("same:1")]);
+    assert_eq!(raw(&name("same:1")), raw(&name("list:1")));
+    workspace.ok(&["copy", "--format=oci", &name("made:1"), "store:again:1"]);
+    workspace.ok(&["push", "-q", "--format=v2s2", "again:1", &registry.name("again:1")]);
+    assert_eq!(raw(&name("again:1")), raw(&name("made:1")));
+    for place in ["oci:1", "back:1", "made:1"] {
+        let to = format!("dir:{}", workspace.path().join(place.replace(':', "-")).display());
+        skopeo(&["copy", "-q", "--src-tls-verify=false", &name(place), &to]);
+        workspace.ok(&["validate", &name(place)]);
+    }
+    let said = workspace.fails(2, &["copy", "--format=v2s1", &name("oci:1"), &name("x:1")]);
+    assert!(said.err.contains("schema 1"), "{said:?}");
+    workspace.fails(2, &["copy", "--format=oci", "--referrers", &name("docker:1"), &name("x:1")]);
+    let zstd = name("zstd:1");
+    workspace
+        .build(&["-o", &format!("type=image,name={},push=true,compression=zstd", registry.name("zstd:1"))]);
+    let said = workspace.fails(5, &["copy", "--format=v2s2", &zstd, &name("x:1")]);
+    assert!(said.err.contains("zstd"), "{said:?}");
+}
+
 #[test]
 fn one_platform_is_copied_alone_and_is_skopeos_choice() {
     if !ready() {

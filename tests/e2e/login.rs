@@ -88,8 +88,60 @@ fn each_side_of_a_copy_has_its_own_password_and_trust() {
         &["--src-tls-verify", "--dest-tls-verify=false", &docker_to, &docker_to],
     ] {
         let said = workspace.fails(2, &[&["copy"], words].concat());
-        assert!(said.err.contains("-creds") || said.err.contains("-tls-verify"), "{words:?}: {said:?}");
+        let reasons = ["-creds", "is in no registry", "different credentials", "different trust"];
+        assert!(reasons.iter().any(|reason| said.err.contains(reason)), "{words:?}: {said:?}");
     }
+}
+
+/// Every way of skopeo's options to say who we are and whom we trust.
+#[test]
+fn options_of_one_command_say_who_we_are_and_whom_we_trust() {
+    if !has("docker-registry") || !has("openssl") {
+        return;
+    }
+    let htpasswd = "user:$2b$05$vcYM4D9N3ucDkf3g76PUiOLG/gseSv8P7Ig5KfQNavQxb5Cl.aKH.\n";
+    let registry = Registry::speaking(Wire::OwnCertificate, Access::Basic { htpasswd });
+    let (name, host) = (registry.name("app:1"), registry.name("").trim_end_matches('/').to_owned());
+    let remote = format!("docker://{name}");
+    let workspace = Workspace::with("FROM scratch\nCOPY Dockerfile /\n");
+    workspace.build(&["-t", "app:1"]);
+    let authority = registry.certificate();
+    let at = |name: &str| workspace.path().join(name).display().to_string();
+    workspace.file("../certs/ca.crt", std::fs::read(&authority).unwrap());
+    let (certs, authority) = (at("certs"), authority.display().to_string());
+    workspace.file("../auth.json", format!("{{\"auths\":{{\"{host}\":{{\"auth\":\"dXNlcjpzZWNyZXQ=\"}}}}}}"));
+    let auth = at("auth.json");
+    workspace.ok(&["copy", "store:app:1", &remote, "--dest-authfile", &auth, "--dest-cert-dir", &certs]);
+    for words in [
+        &["--registry-ca", &authority, "--authfile", &auth, "digest", &remote][..],
+        &["digest", &remote, "--creds=user:secret", "--cert-dir", &certs],
+        &["tags", &registry.name("app"), "--username=user", "--password=secret", "--cert-dir", &certs],
+        &["catalog", &host, "--creds=user:secret", "--cert-dir", &certs],
+        &[
+            "copy",
+            &remote,
+            "store:b:1",
+            "--src-username=user",
+            "--src-password=secret",
+            "--src-cert-dir",
+            &certs,
+        ],
+    ] {
+        workspace.ok(words);
+    }
+    for (words, code) in [
+        (&["digest", &remote, "--creds=user:secret"][..], 3),
+        (&["digest", &remote, "--cert-dir", &certs, "--authfile", &auth, "--no-creds"], 3),
+        (&["digest", &remote, "--cert-dir", &certs, "--registry-token=secret"], 3),
+        (&["digest", &remote, "--cert-dir", &auth], 5),
+        (&["digest", &remote, "--cert-dir", &certs, "--username=user"], 2),
+        (&["digest", "store:app:1", "--no-creds"], 2),
+        (&["copy", &remote, "store:b:1", "--src-authfile", "/absent"], 2),
+    ] {
+        let said = workspace.fails(code, words);
+        assert!(!said.err.contains("secret"), "{words:?}: {said:?}");
+    }
+    workspace.ok(&["delete", &remote, "--creds=user:secret", "--cert-dir", &certs]);
 }
 
 #[test]

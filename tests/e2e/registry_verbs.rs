@@ -51,6 +51,13 @@ fn tags_are_listed_and_deleted() {
         tags
     };
     assert_eq!(tags(&registry.name("index")), ["1", "2", "3", "other"]);
+    let chosen = |words: &[&str]| workspace.ok(words).out.lines().count();
+    let index = registry.name("index");
+    assert_eq!(chosen(&["tags", &index, "--include=^[0-9]$", "--exclude=2"]), 2);
+    assert_eq!(chosen(&["tags", &index, "--include=^1", "--include=^o"]), 2);
+    let host = registry.name("").trim_end_matches('/').to_owned();
+    assert_eq!(workspace.ok(&["catalog", &host, "--exclude=^list$"]).out, "docker\nindex\n");
+    workspace.fails(2, &["tags", &index, "--include=("]);
     workspace.ok(&["delete", "--tag-only", &name("3")]);
     assert_eq!(tags(&format!("docker://{}", registry.name("index"))), ["1", "2", "other"]);
     // The manifest goes with all of its tags.

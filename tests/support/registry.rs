@@ -111,6 +111,11 @@ impl Registry {
         })
     }
 
+    /// The certificate of a registry that has one of its own.
+    pub fn certificate(&self) -> PathBuf {
+        self.dir.path().join("cert.pem")
+    }
+
     /// The directory the registry keeps its data in.
     pub fn data(&self) -> PathBuf {
         self.dir.path().join("data")

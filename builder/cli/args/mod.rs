@@ -1,5 +1,6 @@
 //! The command line: its grammar and its types. Nothing here touches the world.
 
+mod access;
 mod annotation;
 mod attest;
 mod build;
@@ -18,6 +19,7 @@ mod login;
 mod manifest;
 mod mount;
 mod output;
+mod pattern;
 mod registry;
 mod resolvers;
 mod run;
@@ -27,6 +29,7 @@ mod serve;
 mod sign;
 mod store;
 mod sync;
+mod types;
 mod values;
 mod volume;
 
@@ -35,6 +38,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use access::{AccessArg, CredsArg, RegistryAccess};
 pub use build::{BuildArgs, ContextMetadataArg, NetworkArg, ProgressArg, PullArg, SquashArg, VerifyArgs};
 pub use call::{AskArgs, CallArg, Format, Method, Status};
 pub use crypt::{DecryptArgs, EncryptArgs};
@@ -51,7 +55,8 @@ pub use manifest::{
 };
 pub use mount::{MountArgs, UnmountArgs, UnshareArgs};
 pub use output::{OutputArg, Trust, parse_output};
-pub use registry::{CopyArgs, DeleteArgs, DigestArgs, InspectArgs, TagsArgs};
+pub use pattern::Pattern;
+pub use registry::{CatalogArgs, CopyArgs, DeleteArgs, DigestArgs, InspectArgs, TagsArgs};
 pub use resolvers::ResolverArgs;
 pub use run::{RunArgs, RunNetwork, StepDeviceArg};
 pub use save::{LoadArgs, SaveArgs, SaveForm};
@@ -60,6 +65,7 @@ pub use serve::{RegistryCommand, ServeArgs};
 pub use sign::{SignArgs, SignatureFormArg, VerifySignatureArgs};
 pub use store::{CatArgs, CheckArgs, DiffArgs, DuArgs, LookArgs, PruneArgs, StoreCommand};
 pub use sync::{SyncArgs, SyncFrom, SyncTo};
+pub use types::{FamilyArg, TypesArgs};
 pub use values::{HostAddress, HostArg, LabelArg, SecretArg, SecretFrom, UlimitArg};
 pub use volume::{MountArg, TmpfsArg};
 
@@ -85,6 +91,12 @@ pub struct Global {
     /// Credentials file (containers auth.json or Docker config.json)
     #[arg(long, global = true, value_name = "FILE")]
     pub authfile: Option<PathBuf>,
+    /// Trust the authorities of this PEM file for registries, beside the usual ones; may be repeated
+    #[arg(long, global = true, value_name = "FILE")]
+    pub registry_ca: Vec<PathBuf>,
+    /// How many times something is tried again with a registry, while nothing comes of it [default: 7]
+    #[arg(long, global = true, value_name = "N")]
+    pub retry_times: Option<u32>,
     /// What steps write on: an overlay mount upon the layers, or a copy of their tree, of which the changes
     /// are kept; `auto` copies where overlayfs is refused
     #[arg(long, global = true, value_name = "HOW", value_enum, default_value = "auto")]
@@ -153,6 +165,8 @@ pub enum Command {
     /// List the tags of a repository, layout or archive
     #[command(visible_alias = "ls-tags")]
     Tags(TagsArgs),
+    /// List the repositories of a registry
+    Catalog(CatalogArgs),
     /// Delete an image from a registry or layout
     Delete(DeleteArgs),
     /// Make and change indexes: images for several platforms under one name
@@ -233,9 +247,8 @@ pub enum Command {
 pub struct PullArgs {
     /// Name of the image
     pub image: String,
-    /// Credentials for the repository; they show in lists of processes, so `rbuild login` is better
-    #[arg(long, value_name = "USER:PASSWORD")]
-    pub creds: Option<String>,
+    #[command(flatten)]
+    pub access: RegistryAccess,
     /// Platform to pull, of an image for several
     #[arg(long, value_name = "OS/ARCH")]
     pub platform: Option<String>,
@@ -252,12 +265,13 @@ pub struct PushArgs {
     pub image: String,
     /// Name at the registry
     pub target: Option<String>,
-    /// Credentials for the repository; they show in lists of processes, so `rbuild login` is better
-    #[arg(long, value_name = "USER:PASSWORD")]
-    pub creds: Option<String>,
+    #[command(flatten)]
+    pub access: RegistryAccess,
     /// How layers that have no packed form yet are packed
     #[arg(long, value_enum, default_value_t = PackForm::Gzip)]
     pub compression: PackForm,
+    #[command(flatten)]
+    pub types: TypesArgs,
     #[command(flatten)]
     pub encrypt: EncryptArgs,
     /// Write the pushed digest to FILE
@@ -375,6 +389,10 @@ fn after_global_options(arguments: &[OsString]) -> usize {
             "--tls-verify" => position += 1,
             _ if word.starts_with("--root=") => position += 1,
             _ if ["--authfile=", "--tls-verify=", "--snapshotter=", "--isolation="]
+            "--root" | "--authfile" | "--snapshotter" | "--registry-ca" | "--retry-times" => position += 2,
+            "--tls-verify" => position += 1,
+            _ if word.starts_with("--root=") => position += 1,
+            _ if ["--authfile=", "--tls-verify=", "--snapshotter=", "--registry-ca=", "--retry-times="]
                 .iter()
                 .any(|name| word.starts_with(name)) =>
             {
@@ -412,6 +430,10 @@ mod tests {
             ("rbuild --root=D images", "rbuild --root=D images"),
             ("rbuild pull alpine", "rbuild pull alpine"),
             ("rbuild b .", "rbuild b ."),
+            (
+                "rbuild --registry-ca c.pem --retry-times 3 .",
+                "rbuild --registry-ca c.pem --retry-times 3 build .",
+            ),
             ("rbuild --version", "rbuild --version"),
         ] {
             assert_eq!(with_verb(words(given)), words(expected), "{given}");

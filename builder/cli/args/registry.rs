@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::PackForm;
+use super::access::{RegistryAccess, SourceAccess, TargetAccess};
 use super::crypt::{DecryptArgs, EncryptArgs};
+use super::types::TypesArgs;
+use super::{PackForm, Pattern};
 
 #[derive(Debug, Args)]
 #[command(after_help = PLACES)]
@@ -29,21 +31,12 @@ pub struct CopyArgs {
     pub encrypt: EncryptArgs,
     #[command(flatten)]
     pub decrypt: DecryptArgs,
-    /// Accepted for compatibility: digests are always preserved
-    #[arg(long)]
-    pub preserve_digests: bool,
-    /// Credentials for the repository that is read; they show in lists of processes, so `rbuild login` is better
-    #[arg(long, value_name = "USER:PASSWORD")]
-    pub src_creds: Option<String>,
-    /// Credentials for the repository that is written
-    #[arg(long, value_name = "USER:PASSWORD")]
-    pub dest_creds: Option<String>,
-    /// What --tls-verify says, for the host that is read alone
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    pub src_tls_verify: Option<bool>,
-    /// What --tls-verify says, for the host that is written alone
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    pub dest_tls_verify: Option<bool>,
+    #[command(flatten)]
+    pub types: TypesArgs,
+    #[command(flatten)]
+    pub from: SourceAccess,
+    #[command(flatten)]
+    pub to: TargetAccess,
     /// How layers of the store that have no packed form yet are packed
     #[arg(long, value_enum, default_value_t = PackForm::Gzip)]
     pub compression: PackForm,
@@ -67,9 +60,8 @@ pub struct InspectArgs {
     /// Print the config; with --raw byte for byte
     #[arg(long)]
     pub config: bool,
-    /// Credentials for the repository; they show in lists of processes, so `rbuild login` is better
-    #[arg(long, value_name = "USER:PASSWORD")]
-    pub creds: Option<String>,
+    #[command(flatten)]
+    pub access: RegistryAccess,
     /// Platform, of an image for several
     #[arg(long, value_name = "OS/ARCH")]
     pub platform: Option<String>,
@@ -81,9 +73,8 @@ pub struct DigestArgs {
     /// The image
     #[arg(value_name = "PLACE")]
     pub image: String,
-    /// Credentials for the repository; they show in lists of processes, so `rbuild login` is better
-    #[arg(long, value_name = "USER:PASSWORD")]
-    pub creds: Option<String>,
+    #[command(flatten)]
+    pub access: RegistryAccess,
     /// The manifest for a platform, of an image for several
     #[arg(long, value_name = "OS/ARCH")]
     pub platform: Option<String>,
@@ -94,6 +85,37 @@ pub struct TagsArgs {
     /// [docker://]REPOSITORY, store:REPOSITORY, oci:DIR, oci-archive:FILE or docker-archive:FILE
     #[arg(value_name = "PLACE")]
     pub repository: String,
+    /// List only tags that this regular expression finds; may be repeated, and one is enough
+    #[arg(long, value_name = "REGEX")]
+    pub include: Vec<Pattern>,
+    /// Leave out tags that this regular expression finds; may be repeated
+    #[arg(long, value_name = "REGEX")]
+    pub exclude: Vec<Pattern>,
+    #[command(flatten)]
+    pub access: RegistryAccess,
+}
+
+#[derive(Debug, Args)]
+pub struct CatalogArgs {
+    /// The registry, with its port
+    #[arg(value_name = "REGISTRY", value_parser = registry)]
+    pub registry: String,
+    /// List only repositories that this regular expression finds; may be repeated, and one is enough
+    #[arg(long, value_name = "REGEX")]
+    pub include: Vec<Pattern>,
+    /// Leave out repositories that this regular expression finds; may be repeated
+    #[arg(long, value_name = "REGEX")]
+    pub exclude: Vec<Pattern>,
+    #[command(flatten)]
+    pub access: RegistryAccess,
+}
+
+fn registry(text: &str) -> Result<String, String> {
+    let bare = text.strip_prefix("docker://").unwrap_or(text);
+    match bare.contains('/') {
+        true => Err("it is a host, with its port where it has one".to_owned()),
+        false => Ok(bare.to_owned()),
+    }
 }
 
 #[derive(Debug, Args)]
@@ -104,6 +126,8 @@ pub struct DeleteArgs {
     /// Delete the tag and leave its manifest and that one's other tags
     #[arg(long)]
     pub tag_only: bool,
+    #[command(flatten)]
+    pub access: RegistryAccess,
 }
 
 /// What a place may be.

@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::access::{SourceAccess, TargetAccess};
+use super::types::TypesArgs;
+
 #[derive(Debug, Args)]
 pub struct SyncArgs {
     /// Where the images are: a repository or image for docker, a directory with directories of images
@@ -34,9 +37,12 @@ pub struct SyncArgs {
     /// Accepted for compatibility: all platforms are copied unless --platform names one
     #[arg(short, long, conflicts_with = "platform")]
     pub all: bool,
-    /// Accepted for compatibility: digests are always preserved
-    #[arg(long)]
-    pub preserve_digests: bool,
+    #[command(flatten)]
+    pub types: TypesArgs,
+    #[command(flatten)]
+    pub from: SourceAccess,
+    #[command(flatten)]
+    pub to: TargetAccess,
     /// Copy what refers to the images as well (signatures, attestations, SBOMs)
     #[arg(long)]
     pub referrers: bool,

@@ -1,64 +1,93 @@
 //! Credentials and trust that options give for one repository, as skopeo's options do.
 
+use builder::error::Category;
 use builder::toolchain::Place;
 use oci::{Reference, Repository};
-use registry_client::{Credential, Secret};
+use registry_client::Credential;
 
-use crate::args::CopyArgs;
+use crate::args::{AccessArg, CredsArg, RegistryAccess};
 use crate::client::{self, Additions};
 use crate::failure::Failure;
 
-/// What `--creds` says for a repository.
-pub fn creds(text: Option<&str>, repository: &Repository) -> Result<Additions, Failure> {
+/// What options say for a registry or repository. The key is a host, or a path below one.
+pub fn at(key: &str, said: &AccessArg<'_>) -> Result<Additions, Failure> {
     let mut additions = Additions::default();
-    if let Some(text) = text {
-        additions.logins.push((repository.to_string(), credential("--creds", text)?));
+    let prefix = said.prefix;
+    let login = match (said.creds, said.username, said.password, said.token) {
+        (Some(CredsArg::Login { username, password }), ..) => {
+            Some(Credential::Basic { username: username.clone(), password: password.clone() })
+        }
+        (Some(CredsArg::Malformed), ..) => {
+            return Err(Failure::usage(format!("--{prefix}creds: it is not USER:PASSWORD")));
+        }
+        (None, Some(username), Some(password), _) => {
+            Some(Credential::Basic { username: username.to_owned(), password: password.clone() })
+        }
+        (None, _, _, Some(token)) => Some(Credential::Bearer(token.clone())),
+        (None, _, _, None) => None,
+    };
+    if login.is_some() || said.anonymous {
+        additions.logins.push((key.to_owned(), login));
+    }
+    if let Some(file) = said.authfile {
+        additions.files.push((key.to_owned(), file.clone()));
+    }
+    let host = key.split('/').next().unwrap_or(key);
+    if said.tls_verify.is_some() {
+        additions.trust.push((host.to_owned(), client::verify(said.tls_verify)));
+    }
+    if let Some(directory) = said.cert_dir {
+        if !directory.is_dir() {
+            let text = format!("--{prefix}cert-dir: {} is no directory", directory.display());
+            return Err(Failure::new(Category::Local, text));
+        }
+        additions.certificates.push((host.to_owned(), directory.clone()));
     }
     Ok(additions)
 }
 
-/// What `--creds` says for the repository of a place.
-pub fn creds_of(text: Option<&str>, place: &Place) -> Result<Additions, Failure> {
-    match (text, name(place)) {
-        (None, _) => Ok(Additions::default()),
-        (Some(_), None) => Err(Failure::usage(format!("--creds: {place} is in no registry"))),
-        (text, Some(name)) => creds(text, name.repository()),
+/// What options say for a repository.
+pub fn of(access: &RegistryAccess, repository: &Repository) -> Result<Additions, Failure> {
+    at(&repository.to_string(), &access.said())
+}
+
+/// What options say for the repository of a place; refused where that is in no registry.
+pub fn of_place(said: &AccessArg<'_>, place: &Place) -> Result<Additions, Failure> {
+    match name(place) {
+        Some(name) => at(&name.repository().to_string(), said),
+        None => match at("nowhere", said)?.is_empty() {
+            true => Ok(Additions::default()),
+            false => Err(Failure::usage(format!("options about a registry, but {place} is in no registry"))),
+        },
     }
 }
 
-/// What the options of `copy` say for each side.
-pub fn sides(args: &CopyArgs, from: &Place, to: &Place) -> Result<Additions, Failure> {
-    let mut additions = Additions::default();
-    let sides = [
-        (from, ("--src-creds", &args.src_creds), ("--src-tls-verify", args.src_tls_verify)),
-        (to, ("--dest-creds", &args.dest_creds), ("--dest-tls-verify", args.dest_tls_verify)),
-    ];
-    for (place, (creds, text), (tls, verify)) in sides {
-        let repository = |flag: &str| {
-            let name = name(place).map(Reference::repository);
-            name.ok_or_else(|| Failure::usage(format!("{flag}: {place} is in no registry")))
-        };
-        if let Some(text) = text {
-            let key = repository(creds)?.to_string();
-            if let Some((same, _)) = additions.logins.iter().find(|(known, _)| *known == key)
-                && args.src_creds != args.dest_creds
-            {
-                return Err(Failure::usage(format!("--src-creds and --dest-creds differ for {same}")));
-            }
-            additions.logins.push((key, credential(creds, text)?));
-        }
-        if verify.is_some() {
-            let host = repository(tls)?.registry.clone();
-            let word = client::verify(verify);
-            if additions.trust.iter().any(|(known, other)| *known == host && *other != word) {
-                return Err(Failure::usage(format!(
-                    "--src-tls-verify and --dest-tls-verify differ for {host}"
-                )));
-            }
-            additions.trust.push((host, word));
+/// What the options of two sides say; they must not differ for one repository or host.
+pub fn both(from: Additions, to: Additions) -> Result<Additions, Failure> {
+    let differ = |what: &str, key: &str| {
+        Err(Failure::usage(format!("the --src- and --dest- options say different {what} for {key}")))
+    };
+    for (key, login) in &to.logins {
+        if from.logins.iter().any(|(known, other)| known == key && other != login) {
+            return differ("credentials", key);
         }
     }
-    Ok(additions)
+    for (key, file) in &to.files {
+        if from.files.iter().any(|(known, other)| known == key && other != file) {
+            return differ("credentials", key);
+        }
+    }
+    for (host, word) in &to.trust {
+        if from.trust.iter().any(|(known, other)| known == host && other != word) {
+            return differ("trust", host);
+        }
+    }
+    let mut all = from;
+    all.logins.extend(to.logins);
+    all.files.extend(to.files);
+    all.trust.extend(to.trust);
+    all.certificates.extend(to.certificates);
+    Ok(all)
 }
 
 /// The name under which a registry may have it.
@@ -70,15 +99,5 @@ fn name(place: &Place) -> Option<&Reference> {
         | Place::LayoutArchive { .. }
         | Place::DockerArchive { .. }
         | Place::Directory(_) => None,
-    }
-}
-
-/// `USER:PASSWORD`. What is wrong is told without the text, which holds a password.
-fn credential(flag: &str, text: &str) -> Result<Credential, Failure> {
-    match text.split_once(':') {
-        Some((user, password)) if !user.is_empty() => {
-            Ok(Credential::Basic { username: user.to_owned(), password: Secret::new(password) })
-        }
-        Some(_) | None => Err(Failure::usage(format!("{flag}: it is not USER:PASSWORD"))),
     }
 }

@@ -11,7 +11,10 @@ use crate::progress;
 /// Copies an image and prints its digest.
 pub fn run(args: &CopyArgs, global: &Global, environment: &Environment) -> Result<(), Failure> {
     let (from, to) = (super::place(&args.source)?, target(&args.target)?);
-    let additions = super::access::sides(args, &from, &to)?;
+    let additions = super::access::both(
+        super::access::of_place(&args.from.said(), &from)?,
+        super::access::of_place(&args.to.said(), &to)?,
+    )?;
     let options = CopyOptions {
         platform: args.platform.as_deref().map(|text| super::platform(Some(text))).transpose()?,
         referrers: if args.referrers { Referrers::Follow } else { Referrers::Leave },
@@ -20,6 +23,7 @@ pub fn run(args: &CopyArgs, global: &Global, environment: &Environment) -> Resul
             (LayerCrypt::Keep, crypt) | (crypt, LayerCrypt::Keep) => crypt,
             (_, _) => return Err(Failure::usage("layers are either encrypted or decrypted, not both")),
         },
+        types: super::transfer::types(args.types),
     };
     let form = progress::choose(args.quiet, None, environment).map_err(Failure::usage)?;
     let mut open = host::open(global, environment, form, None)?;

@@ -21,7 +21,7 @@ pub fn run(args: &InspectArgs, global: &Global, environment: &Environment) -> Re
     }
     let platform = super::platform(args.platform.as_deref())?;
     let mut open = host::open(global, environment, Form::Quiet, None)?;
-    open.add(&super::access::creds_of(args.creds.as_deref(), &place)?, global, environment)?;
+    open.add(&super::access::of_place(&args.access.said(), &place)?, global, environment)?;
     let session = open.session.clone();
     let wanted = place.clone();
     let found = open.work(async move { toolchain::inspect(&session, &wanted, &platform).await })?;
@@ -34,7 +34,7 @@ pub fn run(args: &InspectArgs, global: &Global, environment: &Environment) -> Re
 fn raw(args: &InspectArgs, place: &Place, global: &Global, environment: &Environment) -> Result<(), Failure> {
     let platform = args.platform.as_deref().map(|text| super::platform(Some(text))).transpose()?;
     let mut open = host::open(global, environment, Form::Quiet, None)?;
-    open.add(&super::access::creds_of(args.creds.as_deref(), place)?, global, environment)?;
+    open.add(&super::access::of_place(&args.access.said(), place)?, global, environment)?;
     let (session, place) = (open.session.clone(), place.clone());
     let (_, bytes) =
         open.work(async move { toolchain::document(&session, &place, platform.as_ref()).await })?;
@@ -47,7 +47,7 @@ pub fn digest(args: &DigestArgs, global: &Global, environment: &Environment) -> 
     let place = super::place(&args.image)?;
     let platform = args.platform.as_deref().map(|text| super::platform(Some(text))).transpose()?;
     let mut open = host::open(global, environment, Form::Quiet, None)?;
-    open.add(&super::access::creds_of(args.creds.as_deref(), &place)?, global, environment)?;
+    open.add(&super::access::of_place(&args.access.said(), &place)?, global, environment)?;
     let session = open.session.clone();
     let found = open.work(async move { toolchain::digest(&session, &place, platform.as_ref()).await })?;
     super::print(&format!("{}\n", found.digest));

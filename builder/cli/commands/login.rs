@@ -40,7 +40,7 @@ pub fn login(args: &LoginArgs, global: &Global, environment: &Environment) -> Re
     let helper = open.session.helper.clone();
     let helper = helper.ok_or_else(|| Failure::new(Category::Host, "credential helpers cannot be run"))?;
     let login =
-        Additions { logins: vec![(args.registry.clone(), credential.clone())], ..Additions::default() };
+        Additions { logins: vec![(args.registry.clone(), Some(credential.clone()))], ..Additions::default() };
     let client = client::open(global, environment, helper.clone(), &login).map_err(remote)?;
     let registry = args.registry.clone();
     let kept = open.work(async move {

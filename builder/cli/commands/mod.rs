@@ -67,6 +67,7 @@ pub fn dispatch(cli: &Cli, environment: &Environment) -> Result<u8, Failure> {
         Command::Inspect(args) => inspect::run(args, global, environment)?,
         Command::Digest(args) => inspect::digest(args, global, environment)?,
         Command::Tags(args) => tags::list(args, global, environment)?,
+        Command::Catalog(args) => tags::catalog(args, global, environment)?,
         Command::Delete(args) => tags::delete(args, global, environment)?,
         Command::Manifest(command) => manifest::run(command, global, environment)?,
         Command::Append(args) => edit::append(args, global, environment)?,

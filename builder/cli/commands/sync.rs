@@ -10,6 +10,7 @@ use builder::{Categorised, Session};
 use oci::{Digest, Reference, Repository};
 use registry_client::{Credential, Verify};
 
+use super::access;
 use crate::args::{Global, SyncArgs, SyncFrom, SyncTo};
 use crate::client::Additions;
 use crate::environment::Environment;
@@ -23,13 +24,18 @@ pub fn run(args: &SyncArgs, global: &Global, environment: &Environment) -> Resul
     let options = CopyOptions {
         platform: args.platform.as_deref().map(|text| super::platform(Some(text))).transpose()?,
         referrers: if args.referrers { Referrers::Follow } else { Referrers::Leave },
+        types: super::transfer::types(args.types),
         ..CopyOptions::default()
     };
     let form = progress::choose(args.quiet, None, environment).map_err(Failure::usage)?;
     let mut open = host::open(global, environment, form, None)?;
+    let mut all = access(args, &source)?;
     if let SyncSource::List(list) = &source {
-        open.add(&additions(list), global, environment)?;
+        let listed = additions(list);
+        all.logins.extend(listed.logins);
+        all.trust.extend(listed.trust);
     }
+    open.add(&all, global, environment)?;
     let session = open.session.clone();
     let scope = if args.scoped { Scope::Full } else { Scope::Base };
     let done = open.work(async move {
@@ -153,6 +159,29 @@ fn target(args: &SyncArgs) -> Result<SyncTarget, Failure> {
     }
 }
 
+/// What options say of the registries of both sides.
+fn access(args: &SyncArgs, source: &SyncSource) -> Result<Additions, Failure> {
+    let refused = |side: &str, what: &str| {
+        Failure::usage(format!("--{side}- options about a registry, but the images {what}"))
+    };
+    let from = match source {
+        SyncSource::Image(name) => access::at(&name.repository().to_string(), &args.from.said())?,
+        SyncSource::Repository(repository) => access::at(&repository.to_string(), &args.from.said())?,
+        SyncSource::Directory(_) => access::at("nowhere", &args.from.said())?,
+        // Its own words are for each of its registries.
+        SyncSource::List(_) => access::at("nowhere", &args.from.said())?,
+    };
+    let to = access::at(args.destination.trim_end_matches('/'), &args.to.said())?;
+    match (source, args.dest) {
+        (SyncSource::Directory(_), _) if !from.is_empty() => Err(refused("src", "are in a directory")),
+        (SyncSource::List(_), _) if !from.is_empty() => {
+            Err(refused("src", "are in a list, which has its own credentials and tls-verify"))
+        }
+        (_, SyncTo::Dir) if !to.is_empty() => Err(refused("dest", "go to a directory")),
+        (_, SyncTo::Docker | SyncTo::Dir) => access::both(from, to),
+    }
+}
+
 fn additions(list: &SyncList) -> Additions {
     let mut additions = Additions::default();
     for listed in &list.registries {
@@ -161,7 +190,7 @@ fn additions(list: &SyncList) -> Additions {
         }
         if let Some((username, password)) = &listed.login {
             let credential = Credential::Basic { username: username.clone(), password: password.clone() };
-            additions.logins.push((listed.host.clone(), credential));
+            additions.logins.push((listed.host.clone(), Some(credential)));
         }
     }
     additions

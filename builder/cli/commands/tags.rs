@@ -3,7 +3,9 @@
 use builder::toolchain::{self, Deletion, Place, TagsOf};
 use oci::Repository;
 
-use crate::args::{DeleteArgs, Global, TagsArgs};
+use super::access;
+use crate::args::{CatalogArgs, DeleteArgs, Global, Pattern, TagsArgs};
+use crate::client::Additions;
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::host;
@@ -12,11 +14,37 @@ use crate::progress::Form;
 /// Prints tags, one a line.
 pub fn list(args: &TagsArgs, global: &Global, environment: &Environment) -> Result<(), Failure> {
     let of = tags_of(&args.repository)?;
-    let open = host::open(global, environment, Form::Quiet, None)?;
+    let mut open = host::open(global, environment, Form::Quiet, None)?;
+    open.add(&access_of(args, &of)?, global, environment)?;
     let session = open.session.clone();
     let tags = open.work(async move { toolchain::tags(&session, &of).await })?;
-    super::print(&tags.iter().map(|tag| format!("{tag}\n")).collect::<String>());
+    print_chosen(&tags, &args.include, &args.exclude);
     Ok(())
+}
+
+fn access_of(args: &TagsArgs, of: &TagsOf) -> Result<Additions, Failure> {
+    match of {
+        TagsOf::Registry(repository) => access::of(&args.access, repository),
+        TagsOf::Store(_) | TagsOf::Files(_) => match access::at("nowhere", &args.access.said())?.is_empty() {
+            true => Ok(Additions::default()),
+            false => Err(Failure::usage(format!("{} is in no registry", args.repository))),
+        },
+    }
+}
+
+/// Prints the repositories of a registry, one a line.
+pub fn catalog(args: &CatalogArgs, global: &Global, environment: &Environment) -> Result<(), Failure> {
+    let mut open = host::open(global, environment, Form::Quiet, None)?;
+    open.add(&access::at(&args.registry, &args.access.said())?, global, environment)?;
+    let (session, registry) = (open.session.clone(), args.registry.clone());
+    let names = open.work(async move { toolchain::catalog(&session, &registry).await })?;
+    print_chosen(&names, &args.include, &args.exclude);
+    Ok(())
+}
+
+fn print_chosen(names: &[String], include: &[Pattern], exclude: &[Pattern]) {
+    let chosen = names.iter().filter(|name| Pattern::lets_through(include, exclude, name));
+    super::print(&chosen.map(|name| format!("{name}\n")).collect::<String>());
 }
 
 /// A repository has no tag in its name, so it is not quite a place.
@@ -43,7 +71,12 @@ fn tags_of(text: &str) -> Result<TagsOf, Failure> {
 pub fn delete(args: &DeleteArgs, global: &Global, environment: &Environment) -> Result<(), Failure> {
     let places = args.images.iter().map(|text| super::copy::target(text)).collect::<Result<Vec<_>, _>>()?;
     let what = if args.tag_only { Deletion::Tag } else { Deletion::Manifest };
-    let open = host::open(global, environment, Form::Quiet, None)?;
+    let mut open = host::open(global, environment, Form::Quiet, None)?;
+    let mut all = Additions::default();
+    for place in &places {
+        all = access::both(all, access::of_place(&args.access.said(), place)?)?;
+    }
+    open.add(&all, global, environment)?;
     let session = open.session.clone();
     open.work(async move {
         for place in &places {

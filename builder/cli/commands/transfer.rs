@@ -1,10 +1,11 @@
 //! `rbuild pull` and `rbuild push`.
 
+use builder::export::Family;
 use builder::request::CompressionChoice;
-use builder::toolchain::{self, CopyOptions, LayerCrypt};
+use builder::toolchain::{self, CopyOptions, LayerCrypt, Types};
 use oci::Compression;
 
-use crate::args::{Global, PackForm, PullArgs, PushArgs};
+use crate::args::{FamilyArg, Global, PackForm, PullArgs, PushArgs, TypesArgs};
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::host;
@@ -17,7 +18,7 @@ pub fn pull(args: &PullArgs, global: &Global, environment: &Environment) -> Resu
     let crypt = super::crypt::decrypting(&args.decrypt)?;
     let form = progress::choose(args.quiet, None, environment).map_err(Failure::usage)?;
     let mut open = host::open(global, environment, form, None)?;
-    open.add(&super::access::creds(args.creds.as_deref(), name.repository())?, global, environment)?;
+    open.add(&super::access::of(&args.access, name.repository())?, global, environment)?;
     let session = open.session.clone();
     let title = format!("pull {}", name.familiar());
     let id = open.step(&title, |step| async move {
@@ -38,12 +39,13 @@ pub fn push(args: &PushArgs, global: &Global, environment: &Environment) -> Resu
     let target = args.target.as_deref().map(super::name).transpose()?.unwrap_or_else(|| name.clone());
     let form = progress::choose(args.quiet, None, environment).map_err(Failure::usage)?;
     let mut open = host::open(global, environment, form, None)?;
-    open.add(&super::access::creds(args.creds.as_deref(), target.repository())?, global, environment)?;
+    open.add(&super::access::of(&args.access, target.repository())?, global, environment)?;
     let session = open.session.clone();
     let title = format!("push {}", target.familiar());
     let options = CopyOptions {
         compression: compression(args.compression),
         crypt: super::crypt::encrypting(&args.encrypt)?,
+        types: types(args.types),
         ..CopyOptions::default()
     };
     let pushed =
@@ -56,6 +58,15 @@ pub fn push(args: &PushArgs, global: &Global, environment: &Environment) -> Resu
     }
     super::print(&format!("{}\n", pushed.digest));
     Ok(())
+}
+
+/// The media types of what is sent.
+pub fn types(args: TypesArgs) -> Types {
+    match args.format {
+        None => Types::Keep,
+        Some(FamilyArg::Oci) => Types::Of(Family::Oci),
+        Some(FamilyArg::V2s2) => Types::Of(Family::Docker),
+    }
 }
 
 /// How layers are packed.

@@ -35,13 +35,13 @@ pub use opened::{OpenImage, open_image};
 pub(crate) use place::{Content, MadeSource, Source, stored_image, stored_referrers};
 pub use place::{
     Copied, CopyOptions, InLayout, LayerChoice, LayerCrypt, LoadOptions, LoadSource, Place, PlaceError,
-    PlaceNameError, Referrers, SaveOptions, SaveTarget, Sink, copy, load, save,
+    PlaceNameError, Referrers, SaveOptions, SaveTarget, Sink, Types, copy, load, save,
 };
 pub use pull::{PulledImage, pull, pull_decrypted};
 pub use push::push;
 pub use run::{OnStarted, OnStarting, RunIo, RunOptions, run};
 pub use sign::{SignOptions, SignatureForm, SignedParts, UnsignedError, sign, verify_signature};
-pub use tags::{Deletion, TagsOf, delete, tags};
+pub use tags::{Deletion, TagsOf, catalog, delete, tags};
 pub use terminal::attach as attach_terminal;
 pub use validate::{Depth, Validation, validate};
 pub use wasted::HiddenFile;

@@ -37,6 +37,11 @@ pub async fn tags(session: &Session, of: &TagsOf) -> Result<Vec<String>, ToolErr
     }
 }
 
+/// The repositories of a registry, as far as it tells them.
+pub async fn catalog(session: &Session, registry: &str) -> Result<Vec<String>, ToolError> {
+    Ok(session.client.catalog(registry).await.map_err(PlaceError::from)?)
+}
+
 /// What is deleted at a registry under a name with a tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deletion {

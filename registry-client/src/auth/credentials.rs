@@ -27,8 +27,11 @@ pub enum Credential {
 /// All credentials there are: given ones first, then files in order.
 #[derive(Clone, Default)]
 pub struct Credentials {
-    given: Vec<(String, Credential)>,
+    /// By host or path; `None`: nothing is shown there.
+    given: Vec<(String, Option<Credential>)>,
     files: Vec<Arc<AuthFile>>,
+    /// Files for one host or path, which count there alone.
+    files_at: Vec<(String, Arc<AuthFile>)>,
     runner: Option<HelperRunner>,
 }
 
@@ -80,7 +83,21 @@ impl Credentials {
     /// Adds one for a host, or for a path below a host; it wins over files.
     #[must_use]
     pub fn with(mut self, key: &str, credential: Credential) -> Self {
-        self.given.push((normal_key(key), credential));
+        self.given.push((normal_key(key), Some(credential)));
+        self
+    }
+
+    /// Shows nothing to a host, or to a path below a host, whatever files and helpers have.
+    #[must_use]
+    pub fn without(mut self, key: &str) -> Self {
+        self.given.push((normal_key(key), None));
+        self
+    }
+
+    /// Adds a file for a host, or for a path below a host; no other file counts there.
+    #[must_use]
+    pub fn with_file_at(mut self, key: &str, file: AuthFile) -> Self {
+        self.files_at.push((normal_key(key), Arc::new(file)));
         self
     }
 
@@ -101,10 +118,11 @@ impl Credentials {
     /// The credential for a repository.
     pub(crate) async fn find(&self, host: &str, path: &str) -> Result<Option<Found>, RegistryError> {
         if let Some((key, credential)) = self.given(host, path) {
-            let (credential, source) = (credential.clone(), CredentialSource::Given(key.clone()));
-            return Ok(Some(Found { credential, source }));
+            let source = CredentialSource::Given(key.clone());
+            return Ok(credential.clone().map(|credential| Found { credential, source }));
         }
-        for file in &self.files {
+        let own = fitting(&self.files_at, host, path).map(|(_, file)| std::slice::from_ref(file));
+        for file in own.unwrap_or(&self.files) {
             let path_of_file = || file.path().to_owned();
             if let (Some(runner), Some(name)) = (&self.runner, file.helper(host))
                 && let Some(credential) = helper::ask(runner, name, server_name(host)).await?
@@ -120,12 +138,17 @@ impl Credentials {
         Ok(None)
     }
 
-    fn given(&self, host: &str, path: &str) -> Option<&(String, Credential)> {
-        let full = format!("{host}/{path}");
-        let fits =
-            |key: &str| full.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        self.given.iter().filter(|(key, _)| fits(key)).max_by_key(|(key, _)| key.len())
+    fn given(&self, host: &str, path: &str) -> Option<&(String, Option<Credential>)> {
+        fitting(&self.given, host, path)
     }
+}
+
+/// The one with the longest key that a repository is or lies below; of equal keys the last.
+fn fitting<'a, T>(all: &'a [(String, T)], host: &str, path: &str) -> Option<&'a (String, T)> {
+    let full = format!("{host}/{path}");
+    let fits =
+        |key: &str| full.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    all.iter().filter(|(key, _)| fits(key)).max_by_key(|(key, _)| key.len())
 }
 
 /// What helpers call a host.

@@ -30,10 +30,18 @@ impl Certificates {
     }
 }
 
-/// Collects what is there for a host (with its port). All directories count; the first certificate of
+/// Collects what is there for a host (with its port), in directories of its own and in its folders. All directories count; the first certificate of
 /// ours is the one that is shown.
-pub(super) fn find(directories: &[PathBuf], host: &str) -> Result<Certificates, RegistryError> {
+pub(super) fn find<'a>(
+    own: impl Iterator<Item = &'a Path>,
+    directories: &[PathBuf],
+    host: &str,
+) -> Result<Certificates, RegistryError> {
     let mut found = Certificates::default();
+    for directory in own {
+        found.consulted.push(directory.to_owned());
+        read(directory, &mut found)?;
+    }
     for directory in directories {
         for name in names(host) {
             let own = directory.join(name);

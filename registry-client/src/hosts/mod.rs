@@ -26,6 +26,10 @@ pub struct Hosts {
     /// Words on single hosts; the last one counts.
     by_host: Vec<(String, Verify)>,
     directories: Vec<PathBuf>,
+    /// Directories with the certificates of one host.
+    certificates_at: Vec<(String, PathBuf)>,
+    /// PEM files of authorities for all hosts, beside the usual ones.
+    authorities: Vec<PathBuf>,
     extent: Extent,
 }
 
@@ -105,6 +109,8 @@ impl Hosts {
         self.verify = later.verify;
         self.by_host.extend(later.by_host);
         self.directories.extend(later.directories);
+        self.certificates_at.extend(later.certificates_at);
+        self.authorities.extend(later.authorities);
         if later.extent == Extent::Nowhere {
             self.extent = later.extent;
         }
@@ -120,7 +126,26 @@ impl Hosts {
 
     /// The certificates kept for a host.
     pub(crate) fn certificates(&self, host: &str) -> Result<Certificates, RegistryError> {
-        certificates::find(&self.directories, host)
+        let own = self.certificates_at.iter().rev().filter(|(named, _)| named == host);
+        let own = own.map(|(_, directory)| directory.as_path());
+        let mut found = certificates::find(own, &self.directories, host)?;
+        found.authorities.extend(self.authorities.iter().cloned());
+        found.consulted.extend(self.authorities.iter().cloned());
+        Ok(found)
+    }
+
+    /// Takes the certificates of one host (with its port) from this directory, before all others.
+    #[must_use]
+    pub fn with_certificates_at(mut self, host: impl Into<String>, directory: impl Into<PathBuf>) -> Self {
+        self.certificates_at.push((host.into(), directory.into()));
+        self
+    }
+
+    /// Trusts the authorities of a PEM file for all registries, beside the usual ones.
+    #[must_use]
+    pub fn with_authorities(mut self, file: impl Into<PathBuf>) -> Self {
+        self.authorities.push(file.into());
+        self
     }
 
     /// The same places, with this word on how much is asked of them.

@@ -138,7 +138,7 @@ impl Transport {
         let system = super::tls::system_bundle().filter(|_| self.options.ca_bundles.is_empty());
         let bundles = named.chain(system).map(|path| path.display().to_string());
         let found = self.options.hosts.certificates(host).unwrap_or_default();
-        let directories = found.consulted.iter().map(|directory| match directory.is_dir() {
+        let directories = found.consulted.iter().map(|directory| match directory.exists() {
             true => directory.display().to_string(),
             false => format!("{} (absent)", directory.display()),
         });

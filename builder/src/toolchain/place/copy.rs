@@ -8,6 +8,7 @@ use super::crypt::{LayerCrypt, changed};
 use super::error::PlaceError;
 use super::name::Place;
 use super::source::Source;
+use super::types::{Types, converted};
 use super::{to_archive, to_directory, to_layout, to_registry, to_store};
 use crate::Session;
 use crate::event::StepId;
@@ -34,6 +35,8 @@ pub struct CopyOptions {
     pub compression: CompressionChoice,
     /// Whether layers are encrypted or decrypted. What refers to the image cannot come along then.
     pub crypt: LayerCrypt,
+    /// The media types of its documents; the same is true of these.
+    pub types: Types,
 }
 
 /// What was copied.
@@ -58,10 +61,9 @@ pub async fn copy(
     step: StepId,
 ) -> Result<Copied, PlaceError> {
     judge(to, options)?;
-    if let (LayerCrypt::Encrypt(..) | LayerCrypt::Decrypt(_), Referrers::Follow) =
-        (&options.crypt, options.referrers)
-    {
-        let reason = "what refers to an image does not refer to it any longer when its layers change";
+    let (keeps, types) = (matches!(options.crypt, LayerCrypt::Keep), options.types);
+    if options.referrers == Referrers::Follow && (!keeps || types != Types::Keep) {
+        let reason = "what refers to an image does not refer to it any longer when its documents change";
         return Err(PlaceError::NoRoom { place: to.to_string(), reason });
     }
     let source = Source::open(session, from, options.compression).await?;
@@ -75,6 +77,10 @@ pub async fn copy(
         crypt @ (LayerCrypt::Encrypt(..) | LayerCrypt::Decrypt(_)) => {
             changed(session, &source, content, crypt, step).await?
         }
+    };
+    let (source, content) = match options.types {
+        Types::Keep => (source, content),
+        Types::Of(family) => converted(source, content, family).await?,
     };
     let content = match options.referrers {
         Referrers::Leave => content,

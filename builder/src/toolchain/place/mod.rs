@@ -6,9 +6,11 @@
 //! - `copy`: from a source to any place, byte for byte; one file for each kind of target;
 //! - `beside`: what stands under tags that are made of an image's digest;
 //! - `save` and `load`: several images at once, between the store and one file;
-//! - `crypt`: layers that are encrypted or decrypted on their way.
+//! - `crypt`: layers that are encrypted or decrypted on their way;
+//! - `types`: documents in the other family of media types.
 //!
-//! Invariants: documents are never written anew, but where layers are encrypted or decrypted;
+//! Invariants: documents are never written anew, but where layers are encrypted or decrypted, or other
+//! media types are asked for;
 //! every blob is held against digest and size on its way; what makes an image visible is written last.
 
 mod beside;
@@ -33,6 +35,7 @@ mod to_directory;
 mod to_layout;
 mod to_registry;
 mod to_store;
+mod types;
 mod verified;
 
 pub(crate) use beside::{beside, open_if_there, tag_of};
@@ -52,3 +55,4 @@ pub(crate) use source::Source;
 pub(crate) use stored::referrers as stored_referrers;
 pub use to_archive::Sink;
 pub(crate) use to_store::{named as stored_image, take_in};
+pub use types::Types;
