@@ -380,24 +380,21 @@ fn with_verb(mut arguments: Vec<OsString>) -> Vec<OsString> {
     arguments
 }
 
+/// Global options with a value after `=`.
+const VALUES: [&str; 6] =
+    ["--authfile=", "--tls-verify=", "--snapshotter=", "--isolation=", "--registry-ca=", "--retry-times="];
+
 /// The position of the first word that is no global option.
 fn after_global_options(arguments: &[OsString]) -> usize {
     let mut position = 1;
     while let Some(word) = arguments.get(position).and_then(|word| word.to_str()) {
         match word {
-            "--root" | "--authfile" | "--snapshotter" | "--isolation" => position += 2,
-            "--tls-verify" => position += 1,
-            _ if word.starts_with("--root=") => position += 1,
-            _ if ["--authfile=", "--tls-verify=", "--snapshotter=", "--isolation="]
-            "--root" | "--authfile" | "--snapshotter" | "--registry-ca" | "--retry-times" => position += 2,
-            "--tls-verify" => position += 1,
-            _ if word.starts_with("--root=") => position += 1,
-            _ if ["--authfile=", "--tls-verify=", "--snapshotter=", "--registry-ca=", "--retry-times="]
-                .iter()
-                .any(|name| word.starts_with(name)) =>
-            {
-                position += 1;
+            "--root" | "--authfile" | "--snapshotter" | "--isolation" | "--registry-ca" | "--retry-times" => {
+                position += 2;
             }
+            "--tls-verify" => position += 1,
+            _ if word.starts_with("--root=") => position += 1,
+            _ if VALUES.iter().any(|name| word.starts_with(name)) => position += 1,
             _ => break,
         }
     }
