@@ -21,6 +21,7 @@ impl Certificates {
     pub(crate) fn and(mut self, other: &Self) -> Self {
         self.authorities.extend(other.authorities.iter().cloned());
         self.client = self.client.or_else(|| other.client.clone());
+        self.consulted.extend(other.consulted.iter().cloned());
         self
     }
 
@@ -30,18 +31,17 @@ impl Certificates {
     }
 }
 
-/// Collects what is there for a host (with its port), in directories of its own and in its folders. All directories count; the first certificate of
+/// What a directory for one host holds.
+pub(super) fn of(directory: &Path) -> Result<Certificates, RegistryError> {
+    let mut found = Certificates { consulted: vec![directory.to_owned()], ..Certificates::default() };
+    read(directory, &mut found)?;
+    Ok(found)
+}
+
+/// Collects what is there for a host (with its port). All directories count; the first certificate of
 /// ours is the one that is shown.
-pub(super) fn find<'a>(
-    own: impl Iterator<Item = &'a Path>,
-    directories: &[PathBuf],
-    host: &str,
-) -> Result<Certificates, RegistryError> {
+pub(super) fn find(directories: &[PathBuf], host: &str) -> Result<Certificates, RegistryError> {
     let mut found = Certificates::default();
-    for directory in own {
-        found.consulted.push(directory.to_owned());
-        read(directory, &mut found)?;
-    }
     for directory in directories {
         for name in names(host) {
             let own = directory.join(name);

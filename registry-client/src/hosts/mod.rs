@@ -126,9 +126,11 @@ impl Hosts {
 
     /// The certificates kept for a host.
     pub(crate) fn certificates(&self, host: &str) -> Result<Certificates, RegistryError> {
-        let own = self.certificates_at.iter().rev().filter(|(named, _)| named == host);
-        let own = own.map(|(_, directory)| directory.as_path());
-        let mut found = certificates::find(own, &self.directories, host)?;
+        let mut found = Certificates::default();
+        for (_, directory) in self.certificates_at.iter().rev().filter(|(named, _)| named == host) {
+            found = found.and(&certificates::of(directory)?);
+        }
+        found = found.and(&certificates::find(&self.directories, host)?);
         found.authorities.extend(self.authorities.iter().cloned());
         found.consulted.extend(self.authorities.iter().cloned());
         Ok(found)
