@@ -1,6 +1,7 @@
 //! One build, from request to outcome.
 
 mod attempts;
+mod leave;
 mod squash;
 
 use std::sync::Arc;
@@ -31,7 +32,8 @@ pub async fn build(session: &Session, request: BuildRequest) -> Result<BuildOutc
     let recorder = Recorder::begin(session, request.asked.clone(), request.no_cache);
     session.events.record(Some(recorder.clone()));
     let profile = request.profile.clone();
-    let result = recorded(session, request, &recorder).await;
+    let pushed = leave::pushed(&request);
+    let result = leave::unless_refused(session, &pushed, recorded(session, request, &recorder)).await;
     if result.is_err() {
         // The steps that went well serve the next build, after a power cut too.
         drop(seal(session).await);

@@ -1,7 +1,7 @@
 //! `rbuild login`, `logout` and `auth check` at a registry with passwords.
 
 use std::io::Write;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use crate::support::has;
 use crate::support::registry::{Access, Registry, Wire};
@@ -91,6 +91,25 @@ fn each_side_of_a_copy_has_its_own_password_and_trust() {
         let reasons = ["-creds", "is in no registry", "different credentials", "different trust"];
         assert!(reasons.iter().any(|reason| said.err.contains(reason)), "{words:?}: {said:?}");
     }
+}
+
+/// The step would take a minute; the registry's word comes first, and nothing is built.
+#[test]
+fn a_build_that_may_not_push_ends_while_its_steps_run() {
+    if !has("docker-registry") || !has("busybox") {
+        return;
+    }
+    let htpasswd = "user:$2b$05$vcYM4D9N3ucDkf3g76PUiOLG/gseSv8P7Ig5KfQNavQxb5Cl.aKH.\n";
+    let registry = Registry::start(Access::Basic { htpasswd });
+    let name = registry.name("app:1");
+    let workspace =
+        Workspace::with("FROM scratch\nCOPY busybox /busybox\nRUN [\"/busybox\", \"sleep\", \"600\"]\n");
+    let busybox = Command::new("sh").args(["-c", "cat \"$(command -v busybox)\""]).output().unwrap().stdout;
+    workspace.file("busybox", busybox);
+    workspace.mode("busybox", 0o755);
+    let context = workspace.context().display().to_string();
+    let said = workspace.fails(3, &["build", "--push", "-t", &name, &context]);
+    assert!(said.err.contains("access to"), "{said:?}");
 }
 
 /// Every way of skopeo's options to say who we are and whom we trust.
