@@ -9,6 +9,7 @@ mod failure;
 mod host;
 mod progress;
 mod report;
+mod template;
 
 use std::io::Write;
 use std::process::ExitCode;

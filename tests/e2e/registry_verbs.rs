@@ -68,6 +68,65 @@ fn tags_are_listed_and_deleted() {
     workspace.fails(2, &["tags", &registry.name("index:1")]);
 }
 
+/// Templates and overrides as skopeo has them, with skopeo's answers.
+#[test]
+fn templates_and_overrides_answer_as_skopeo_does() {
+    if !ready() {
+        return;
+    }
+    let (registry, workspace) = with_images();
+    let name = format!("docker://{}", registry.name("index:1"));
+    let theirs = |more: &[&str], template: &str| {
+        let words = [more, &["inspect", "--tls-verify=false", "--format", template, &name]].concat();
+        String::from_utf8(skopeo(&words)).unwrap()
+    };
+    for template in [
+        "Name: {{.Name}} Digest: {{.Digest}}",
+        "{{.Os}}/{{.Architecture}} {{.Layers}} {{.Env}}",
+        "{{range .Layers}}{{.}}\\n{{end}}{{len .RepoTags}} {{.RepoTags}}",
+        "{{if .Labels}}some{{else}}none{{end}}",
+    ] {
+        assert_eq!(
+            workspace.ok(&["inspect", "--format", template, &name]).out,
+            theirs(&[], template),
+            "{template}"
+        );
+        let ours =
+            workspace.ok(&["inspect", "--override-arch=arm64", "-f", template, "--no-tags", &name]).out;
+        assert_eq!(ours, theirs(&["--override-arch=arm64"], template), "{template}");
+    }
+    let of_buildx = "{{.Manifest.Digest}} {{len .Manifest.Manifests}} {{index .Image.Config.Cmd 0}}";
+    let digest = workspace.ok(&["digest", &name]).out;
+    assert_eq!(
+        workspace.ok(&["inspect", "--format", of_buildx, &name]).out,
+        format!("{} 2 /a\n", digest.trim())
+    );
+    let json = workspace.ok(&["inspect", "--format={{json .Layers}}", &name]).out;
+    assert!(json.starts_with("[\"sha256:"), "{json}");
+    let os = ["inspect", "--config", "--format", "{{.OS}} {{.RootFS.Type}}", &name];
+    assert_eq!(workspace.ok(&os).out, "linux layers\n");
+    let arm = workspace.ok(&["digest", "--platform=linux/arm64", &name]).out;
+    assert_eq!(workspace.ok(&["digest", "--override-os=linux", "--override-arch=arm64", &name]).out, arm);
+    workspace.ok(&["copy", "--override-arch=arm64", &name, "store:arm:1"]);
+    assert_eq!(workspace.ok(&["digest", "store:arm:1"]).out, arm);
+    workspace.ok(&["copy", "--multi-arch=system", "--remove-signatures", &name, "store:own:1"]);
+    assert!(workspace.ok(&["inspect", "--raw", "store:own:1"]).out.contains("layers"));
+    for (words, reason) in [
+        (&["inspect", "--format={{.Nam}}", &name][..], "there is no field Nam"),
+        (&["inspect", "--format={{template}}", &name], "is not known"),
+        (&["copy", "--multi-arch=index-only", &name, "store:x:1"], "without its images"),
+        (&["copy", "--dest-compress", &name, "store:x:1"], "byte for byte"),
+        (&["copy", "--dest-daemon-host=x", &name, "store:x:1"], "rbuild save"),
+        (&["copy", "--sign-by=x", &name, "store:x:1"], "rbuild sign"),
+        (&["copy", "--additional-tag=x", &name, "store:x:1"], "rbuild save"),
+        (&["copy", "--dest-shared-blob-dir=x", &name, "store:x:1"], "layout"),
+        (&["digest", "--platform=linux/arm64", "--override-os=linux", &name], "cannot be used with"),
+    ] {
+        let said = workspace.fails(2, words);
+        assert!(said.err.contains(reason), "{words:?}: {said:?}");
+    }
+}
+
 #[test]
 fn a_layout_lists_and_loses_images_as_skopeo_sees_it() {
     if !ready() {

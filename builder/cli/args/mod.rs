@@ -20,6 +20,8 @@ mod manifest;
 mod mount;
 mod output;
 mod pattern;
+mod platform;
+mod refused;
 mod registry;
 mod resolvers;
 mod run;
@@ -56,6 +58,7 @@ pub use manifest::{
 pub use mount::{MountArgs, UnmountArgs, UnshareArgs};
 pub use output::{OutputArg, Trust, parse_output};
 pub use pattern::Pattern;
+pub use platform::{MultiArch, PlatformArgs};
 pub use registry::{CatalogArgs, CopyArgs, DeleteArgs, DigestArgs, InspectArgs, TagsArgs};
 pub use resolvers::ResolverArgs;
 pub use run::{RunArgs, RunNetwork, StepDeviceArg};
@@ -249,9 +252,8 @@ pub struct PullArgs {
     pub image: String,
     #[command(flatten)]
     pub access: RegistryAccess,
-    /// Platform to pull, of an image for several
-    #[arg(long, value_name = "OS/ARCH")]
-    pub platform: Option<String>,
+    #[command(flatten)]
+    pub platform: PlatformArgs,
     #[command(flatten)]
     pub decrypt: DecryptArgs,
     /// Print only the image's id
@@ -443,6 +445,11 @@ mod tests {
             let cli = parse(words(line)).unwrap();
             assert_eq!(cli.global.root, Some(PathBuf::from("D")), "{line}");
         }
+    }
+
+    #[test]
+    fn the_options_of_every_command_fit_together() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
     }
 
     #[test]

@@ -6,8 +6,11 @@ use clap::Args;
 
 use super::access::{RegistryAccess, SourceAccess, TargetAccess};
 use super::crypt::{DecryptArgs, EncryptArgs};
+use super::platform::{MultiArch, PlatformArgs, multi_arch};
+use super::refused::RefusedCopyArgs;
 use super::types::TypesArgs;
 use super::{PackForm, Pattern};
+use crate::template::Template;
 
 #[derive(Debug, Args)]
 #[command(after_help = PLACES)]
@@ -18,12 +21,23 @@ pub struct CopyArgs {
     /// Where it goes
     #[arg(value_name = "DST")]
     pub target: String,
-    /// Copy one platform of an index alone [default: all of them]
-    #[arg(long, value_name = "OS/ARCH")]
-    pub platform: Option<String>,
-    /// Accepted for compatibility: all platforms are copied unless --platform names one
-    #[arg(short, long, conflicts_with = "platform")]
+    #[command(flatten)]
+    pub platform: PlatformArgs,
+    /// Accepted for compatibility: all platforms are copied unless one is named
+    #[arg(short, long, conflicts_with_all = ["platform", "override_os", "override_arch", "override_variant"])]
     pub all: bool,
+    /// Accepted for compatibility: signatures are copied with --referrers alone
+    #[arg(long, conflicts_with = "referrers")]
+    pub remove_signatures: bool,
+    /// All platforms of an index, or this machine's
+    #[arg(long, value_name = "all|system", value_parser = multi_arch,
+        conflicts_with_all = ["all", "platform", "override_os", "override_arch", "override_variant"])]
+    pub multi_arch: Option<MultiArch>,
+    /// Accepted for compatibility: what the registry has is never sent
+    #[arg(long)]
+    pub dest_precompute_digests: bool,
+    #[command(flatten)]
+    pub refused: RefusedCopyArgs,
     /// Copy what refers to the image as well (signatures, attestations, SBOMs)
     #[arg(long, conflicts_with_all = ["encryption_keys", "decryption_keys"])]
     pub referrers: bool,
@@ -62,9 +76,21 @@ pub struct InspectArgs {
     pub config: bool,
     #[command(flatten)]
     pub access: RegistryAccess,
-    /// Platform, of an image for several
-    #[arg(long, value_name = "OS/ARCH")]
-    pub platform: Option<String>,
+    #[command(flatten)]
+    pub platform: PlatformArgs,
+    /// Print what this Go template makes of the image: skopeo's fields, and buildx's .Manifest and .Image
+    #[arg(short, long, value_name = "TEMPLATE", conflicts_with = "raw", value_parser = Template::parse)]
+    pub format: Option<Template>,
+    /// Accepted for compatibility: tags are asked for only where the template names .RepoTags
+    #[arg(short, long)]
+    pub no_tags: bool,
+}
+
+impl InspectArgs {
+    /// Whether the tags of the repository are wanted.
+    pub fn asks_for_tags(&self) -> bool {
+        !self.config && self.format.as_ref().is_some_and(|template| template.names("RepoTags"))
+    }
 }
 
 #[derive(Debug, Args)]
@@ -75,9 +101,8 @@ pub struct DigestArgs {
     pub image: String,
     #[command(flatten)]
     pub access: RegistryAccess,
-    /// The manifest for a platform, of an image for several
-    #[arg(long, value_name = "OS/ARCH")]
-    pub platform: Option<String>,
+    #[command(flatten)]
+    pub platform: PlatformArgs,
 }
 
 #[derive(Debug, Args)]

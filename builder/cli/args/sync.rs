@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::access::{SourceAccess, TargetAccess};
+use super::platform::PlatformArgs;
+use super::refused::RefusedSignArgs;
 use super::types::TypesArgs;
 
 #[derive(Debug, Args)]
@@ -31,12 +33,16 @@ pub struct SyncArgs {
     /// Go on with the other images when one fails; the failures come last
     #[arg(long)]
     pub keep_going: bool,
-    /// Copy one platform of each index alone [default: all of them]
-    #[arg(long, value_name = "OS/ARCH")]
-    pub platform: Option<String>,
-    /// Accepted for compatibility: all platforms are copied unless --platform names one
-    #[arg(short, long, conflicts_with = "platform")]
+    #[command(flatten)]
+    pub platform: PlatformArgs,
+    /// Accepted for compatibility: all platforms are copied unless one is named
+    #[arg(short, long, conflicts_with_all = ["platform", "override_os", "override_arch", "override_variant"])]
     pub all: bool,
+    /// Accepted for compatibility: signatures are copied with --referrers alone
+    #[arg(long, conflicts_with = "referrers")]
+    pub remove_signatures: bool,
+    #[command(flatten)]
+    pub refused: RefusedSignArgs,
     #[command(flatten)]
     pub types: TypesArgs,
     #[command(flatten)]

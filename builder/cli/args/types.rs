@@ -11,7 +11,7 @@ pub struct TypesArgs {
         short,
         long,
         value_name = "oci|v2s2",
-        conflicts_with_all = ["preserve_digests", "encryption_keys"],
+        conflicts_with = "preserve_digests",
         value_parser = family
     )]
     pub format: Option<FamilyArg>,

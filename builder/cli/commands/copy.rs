@@ -2,7 +2,7 @@
 
 use builder::toolchain::{self, CopyOptions, LayerCrypt, Place, Referrers};
 
-use crate::args::{CopyArgs, Global};
+use crate::args::{CopyArgs, Global, MultiArch};
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::host;
@@ -16,7 +16,10 @@ pub fn run(args: &CopyArgs, global: &Global, environment: &Environment) -> Resul
         super::access::of_place(&args.to.said(), &to)?,
     )?;
     let options = CopyOptions {
-        platform: args.platform.as_deref().map(|text| super::platform(Some(text))).transpose()?,
+        platform: match args.multi_arch {
+            Some(MultiArch::System) => Some(oci::Platform::host()),
+            Some(MultiArch::All) | None => super::chosen(&args.platform)?,
+        },
         referrers: if args.referrers { Referrers::Follow } else { Referrers::Leave },
         compression: super::transfer::compression(args.compression),
         crypt: match (super::crypt::encrypting(&args.encrypt)?, super::crypt::decrypting(&args.decrypt)?) {

@@ -1,9 +1,12 @@
 //! `rbuild inspect` and `rbuild digest`.
 
+mod fields;
+
 use std::io::Write;
 
-use builder::toolchain::{self, Inspected, InspectedConfig, Place};
+use builder::toolchain::{self, Inspected, InspectedConfig, Place, TagsOf, ToolError};
 use bytes::Bytes;
+use oci::Repository;
 use serde::Serialize;
 use serde_json::json;
 
@@ -19,20 +22,46 @@ pub fn run(args: &InspectArgs, global: &Global, environment: &Environment) -> Re
     if args.raw && !args.config {
         return raw(args, &place, global, environment);
     }
-    let platform = super::platform(args.platform.as_deref())?;
+    let platform = super::chosen(&args.platform)?.unwrap_or_else(oci::Platform::host);
     let mut open = host::open(global, environment, Form::Quiet, None)?;
     open.add(&super::access::of_place(&args.access.said(), &place)?, global, environment)?;
     let session = open.session.clone();
     let wanted = place.clone();
-    let found = open.work(async move { toolchain::inspect(&session, &wanted, &platform).await })?;
+    let repository = repository(&place).filter(|_| args.asks_for_tags()).cloned().map(TagsOf::Registry);
+    let (found, tags) = open.work(async move {
+        let found = toolchain::inspect(&session, &wanted, &platform).await?;
+        let tags = match repository {
+            Some(repository) => toolchain::tags(&session, &repository).await?,
+            None => Vec::new(),
+        };
+        Ok::<_, ToolError>((found, tags))
+    })?;
+    if let Some(template) = &args.format {
+        let text = template.fill(&fields::of(&place, &found, &tags, args.config));
+        let text = text.map_err(|reason| Failure::usage(format!("--format: {reason}")))?;
+        super::print(&format!("{text}\n"));
+        return Ok(());
+    }
     let name = place.to_string();
     // Bytes, not text: what is printed has the digest that the image names.
     drop(std::io::stdout().lock().write_all(&shown(args, &name, &found)));
     Ok(())
 }
 
+/// The repository whose tags a registry can tell.
+fn repository(place: &Place) -> Option<&Repository> {
+    match place {
+        Place::Registry(name) | Place::Either(name) => Some(name.repository()),
+        Place::Store(_)
+        | Place::Layout { .. }
+        | Place::LayoutArchive { .. }
+        | Place::DockerArchive { .. }
+        | Place::Directory(_) => None,
+    }
+}
+
 fn raw(args: &InspectArgs, place: &Place, global: &Global, environment: &Environment) -> Result<(), Failure> {
-    let platform = args.platform.as_deref().map(|text| super::platform(Some(text))).transpose()?;
+    let platform = super::chosen(&args.platform)?;
     let mut open = host::open(global, environment, Form::Quiet, None)?;
     open.add(&super::access::of_place(&args.access.said(), place)?, global, environment)?;
     let (session, place) = (open.session.clone(), place.clone());
@@ -45,7 +74,7 @@ fn raw(args: &InspectArgs, place: &Place, global: &Global, environment: &Environ
 /// Prints the digest that a name stands for.
 pub fn digest(args: &DigestArgs, global: &Global, environment: &Environment) -> Result<(), Failure> {
     let place = super::place(&args.image)?;
-    let platform = args.platform.as_deref().map(|text| super::platform(Some(text))).transpose()?;
+    let platform = super::chosen(&args.platform)?;
     let mut open = host::open(global, environment, Form::Quiet, None)?;
     open.add(&super::access::of_place(&args.access.said(), &place)?, global, environment)?;
     let session = open.session.clone();

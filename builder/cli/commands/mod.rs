@@ -40,7 +40,7 @@ mod verify;
 use std::fmt::Write as _;
 use std::io::Write as _;
 
-use crate::args::{Cli, Command, Method};
+use crate::args::{Cli, Command, Method, PlatformArgs};
 use crate::environment::Environment;
 use crate::failure::Failure;
 
@@ -154,6 +154,25 @@ fn platform(text: Option<&str>) -> Result<oci::Platform, Failure> {
         None | Some("local") => Ok(oci::Platform::host()),
         Some(text) => text.parse().map_err(|error| Failure::usage(format!("--platform: {error}"))),
     }
+}
+
+/// The platform that options name, if they do.
+fn chosen(args: &PlatformArgs) -> Result<Option<oci::Platform>, Failure> {
+    let PlatformArgs { platform: text, override_os, override_arch, override_variant } = args;
+    if text.is_some() {
+        return platform(text.as_deref()).map(Some);
+    }
+    if override_os.is_none() && override_arch.is_none() && override_variant.is_none() {
+        return Ok(None);
+    }
+    let host = oci::Platform::host();
+    let os = override_os.as_deref().unwrap_or(&host.os);
+    let architecture = override_arch.as_deref().unwrap_or(&host.architecture);
+    let text = match override_variant {
+        Some(variant) => format!("{os}/{architecture}/{variant}"),
+        None => format!("{os}/{architecture}"),
+    };
+    text.parse().map(Some).map_err(|error| Failure::usage(format!("--override-os and the like: {error}")))
 }
 
 /// Rows as a table, each column as wide as its widest cell.

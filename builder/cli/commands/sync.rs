@@ -22,7 +22,7 @@ use crate::progress;
 pub fn run(args: &SyncArgs, global: &Global, environment: &Environment) -> Result<(), Failure> {
     let (source, target) = (source(args)?, target(args)?);
     let options = CopyOptions {
-        platform: args.platform.as_deref().map(|text| super::platform(Some(text))).transpose()?,
+        platform: super::chosen(&args.platform)?,
         referrers: if args.referrers { Referrers::Follow } else { Referrers::Leave },
         types: super::transfer::types(args.types),
         ..CopyOptions::default()

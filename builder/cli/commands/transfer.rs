@@ -14,7 +14,7 @@ use crate::progress;
 /// Pulls an image into the store and prints its id.
 pub fn pull(args: &PullArgs, global: &Global, environment: &Environment) -> Result<(), Failure> {
     let name = super::name(&args.image)?;
-    let platform = super::platform(args.platform.as_deref())?;
+    let platform = super::chosen(&args.platform)?.unwrap_or_else(oci::Platform::host);
     let crypt = super::crypt::decrypting(&args.decrypt)?;
     let form = progress::choose(args.quiet, None, environment).map_err(Failure::usage)?;
     let mut open = host::open(global, environment, form, None)?;
