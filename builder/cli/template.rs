@@ -206,7 +206,9 @@ fn fill(nodes: &[Node], dot: &Value, text: &mut String) -> Result<(), String> {
                     Value::Array(items) => items.iter().collect(),
                     Value::Object(fields) => fields.values().collect(),
                     Value::Null => Vec::new(),
-                    other => return Err(format!("range over {other}, which is no list")),
+                    other @ (Value::Bool(_) | Value::Number(_) | Value::String(_)) => {
+                        return Err(format!("range over {other}, which is no list"));
+                    }
                 };
                 if items.is_empty() {
                     fill(none, dot, text)?;
