@@ -1,19 +1,24 @@
 //! Content ids: the digest of what a layer changes, without times.
 //!
-//! Zeros count by their number, so that a hole costs nothing and means the same as written zeros.
+//! In large files zeros count by their number, so that a hole costs nothing and means the same as written zeros.
+//! A file that is not large counts by the digest of its content, which may be known without reading it.
 
 use std::fs::File;
-use std::io::{Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use crate::attributes::{Attributes, Kind};
+use crate::contents::KnownContents;
 use crate::copy::{DataRanges, fill, is_zero};
 use crate::error::{At, Result};
 use crate::walk::{Change, LayerWalk};
 use crate::{ContentId, LayerId, Store};
 
 const PIECE: u64 = 64 << 10;
+
+/// A file of up to this many bytes counts by the digest of its content, zeros like other bytes.
+const WHOLE: u64 = 1 << 20;
 
 impl Store {
     /// The digest of a layer's changes: names, types, modes, owners, sizes, targets, devices, extended
@@ -23,19 +28,19 @@ impl Store {
         if let Some(known) = self.present_meta(id)?.content_id {
             return Ok(known);
         }
-        let content = self.content_of(id)?;
+        let content = of_walk(&LayerWalk::with_marks(self, id)?, &self.known_contents(id)?)?;
         self.update_meta(id, &mut |meta| meta.content_id = Some(content))?;
         Ok(content)
     }
 
-    /// The same, from the files as they are now.
+    /// The same, from all files as they are now.
     pub(crate) fn content_of(&self, id: &LayerId) -> Result<ContentId> {
-        of_walk(&LayerWalk::with_marks(self, id)?)
+        of_walk(&LayerWalk::with_marks(self, id)?, &KnownContents::default())
     }
 }
 
-/// The digest of what a walk visits.
-pub(crate) fn of_walk(walk: &LayerWalk<'_>) -> Result<ContentId> {
+/// The digest of what a walk visits. Files whose content is known are not read.
+pub(crate) fn of_walk(walk: &LayerWalk<'_>, known: &KnownContents) -> Result<ContentId> {
     let mut hasher = blake3::Hasher::new();
     walk.run(&mut |path, change| {
         field(&mut hasher, path.as_os_str().as_bytes());
@@ -46,7 +51,7 @@ pub(crate) fn of_walk(walk: &LayerWalk<'_>) -> Result<ContentId> {
             }
             Change::Entry { attributes, opaque, host, .. } => {
                 hasher.update(if *opaque { b"o" } else { b"-" });
-                entry(&mut hasher, attributes, host)
+                entry(&mut hasher, attributes, host, known.get(path))
             }
         }
     })?;
@@ -62,7 +67,12 @@ fn number(hasher: &mut blake3::Hasher, number: u32) {
     hasher.update(&number.to_le_bytes());
 }
 
-fn entry(hasher: &mut blake3::Hasher, attributes: &Attributes, host: &Path) -> Result<()> {
+fn entry(
+    hasher: &mut blake3::Hasher,
+    attributes: &Attributes,
+    host: &Path,
+    known: Option<&[u8; 32]>,
+) -> Result<()> {
     number(hasher, attributes.mode);
     number(hasher, attributes.uid);
     number(hasher, attributes.gid);
@@ -95,17 +105,30 @@ fn entry(hasher: &mut blake3::Hasher, attributes: &Attributes, host: &Path) -> R
         Kind::File { size } => {
             hasher.update(b"f");
             hasher.update(&size.to_le_bytes());
-            content(hasher, host, *size)?;
+            match known {
+                Some(digest) if *size <= WHOLE => drop(hasher.update(digest)),
+                Some(_) | None => content(hasher, host, *size)?,
+            }
         }
     }
     Ok(())
 }
 
-/// The content in pieces of one size: those that are not zeros, each with its place.
+/// The content: of a file that is not large its digest, of another its pieces.
 fn content(hasher: &mut blake3::Hasher, host: &Path, size: u64) -> Result<()> {
-    if size == 0 {
-        return Ok(());
+    if size > WHOLE {
+        return pieces(hasher, host, size);
     }
+    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
+    if size > 0 {
+        File::open(host).and_then(|mut file| file.read_to_end(&mut bytes)).at(host)?;
+    }
+    hasher.update(blake3::hash(&bytes).as_bytes());
+    Ok(())
+}
+
+/// The content in pieces of one size: those that are not zeros, each with its place.
+fn pieces(hasher: &mut blake3::Hasher, host: &Path, size: u64) -> Result<()> {
     let mut file = File::open(host).at(host)?;
     let mut buffer = vec![0u8; usize::try_from(PIECE.min(size)).unwrap_or(0)];
     let mut done = 0;

@@ -354,7 +354,7 @@ impl Tree {
 }
 
 /// Forgets a path and all below it, which follow it at once.
-fn forget_below<T>(map: &mut BTreeMap<PathBuf, T>, path: &Path) {
+pub(crate) fn forget_below<T>(map: &mut BTreeMap<PathBuf, T>, path: &Path) {
     let known = map.range(path.to_owned()..).map(|(known, _)| known);
     let gone: Vec<PathBuf> = known.take_while(|known| known.starts_with(path)).cloned().collect();
     gone.iter().for_each(|known| drop(map.remove(known)));

@@ -17,7 +17,7 @@ use crate::tree::{Found, Tree, clean};
 use crate::view::StackView;
 use crate::walk::LayerWalk;
 use crate::writer::implied_directory;
-use crate::{ContentId, LayerId, Lease, Snapshot};
+use crate::{ContentId, KnownContents, LayerId, Lease, Snapshot};
 
 const WHITEOUT: &[u8] = b".wh.";
 const METADATA: &[u8] = b".wh..wh.";
@@ -94,7 +94,7 @@ impl Lease {
         }
         let aside = std::mem::take(&mut unpacking.tree.aside);
         let walk = LayerWalk::unnamed(unpacking.dir.join("fs"), aside, self.store().marks());
-        crate::content::of_walk(&walk).map(Some)
+        crate::content::of_walk(&walk, &KnownContents::default()).map(Some)
     }
 
     fn read_whole(&self, tar: &mut dyn Read, diff: &DiffId) -> Result<Unpacking> {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::attributes::{Attributes, Kind};
+use crate::contents::{self, KnownContents};
 use crate::copy::{copy_file, copy_reader};
 use crate::disk::{make_dir, remove_tree};
 use crate::error::{At, Result};
@@ -43,6 +44,7 @@ pub struct LayerWriter {
     /// Files of other layers that have a name here, by inode. A second name would be a hard link that the
     /// image does not have: files of two layers that are one inode in the store are two in the image.
     adopted: HashSet<u64>,
+    known: KnownContents,
 }
 
 impl Lease {
@@ -62,6 +64,7 @@ impl Lease {
             snapshot: base.clone(),
             opaque: false,
             adopted: HashSet::new(),
+            known: KnownContents::default(),
         })
     }
 }
@@ -86,17 +89,27 @@ impl LayerWriter {
         Ok(path)
     }
 
+    /// The same for what takes the place of anything that stands there.
+    fn replace(&mut self, path: &Path) -> Result<PathBuf> {
+        let path = self.start(path)?;
+        self.known.forget(&path);
+        Ok(path)
+    }
+
     /// Creates a directory, or gives one of this layer new attributes. What lies in it below stays visible.
     pub fn directory(&mut self, path: &Path, attributes: &Attributes) -> Result<()> {
         let path = self.start(path)?;
         let found = self.tree.find(&path)?;
+        if found != Found::Directory {
+            self.known.forget(&path);
+        }
         self.opaque |= matches!(found, Found::Whiteout | Found::Other);
         self.tree.directory(&path, attributes)
     }
 
     /// Creates a regular file; what stood there in this layer goes.
     pub fn file(&mut self, path: &Path, attributes: &Attributes, content: Content<'_>) -> Result<()> {
-        let path = self.start(path)?;
+        let path = self.replace(path)?;
         let mut content = match content {
             Content::HardLinkOf(host) => {
                 let stat = rustix::fs::lstat(host).at(host)?;
@@ -118,6 +131,13 @@ impl LayerWriter {
         })
     }
 
+    /// Says what the BLAKE3 digest of a file's content is, which was just written to that path of this layer.
+    /// It is kept with the layer, so that nobody needs to read the file for it.
+    pub fn content_is(&mut self, path: &Path, digest: [u8; 32]) -> Result<()> {
+        self.known.insert(clean(path)?, digest);
+        Ok(())
+    }
+
     fn copy_of(&mut self, path: &Path, attributes: &Attributes, host: &Path) -> Result<()> {
         let from = File::open(host).at(host)?;
         self.tree.file(path, attributes, &mut |file| copy_file(&from, file).at(path))
@@ -125,13 +145,13 @@ impl LayerWriter {
 
     /// Creates a symbolic link; the target is in the attributes.
     pub fn symlink(&mut self, path: &Path, attributes: &Attributes) -> Result<()> {
-        let path = self.start(path)?;
+        let path = self.replace(path)?;
         self.tree.special(&path, attributes)
     }
 
     /// Gives a file of this layer a second name.
     pub fn hardlink(&mut self, path: &Path, existing: &Path) -> Result<()> {
-        let path = self.start(path)?;
+        let path = self.replace(path)?;
         self.tree.hardlink(&path, &clean(existing)?)
     }
 
@@ -161,6 +181,7 @@ impl LayerWriter {
     /// Makes a name absent: what this layer holds there goes, what lies below is hidden.
     pub fn remove(&mut self, path: &Path) -> Result<()> {
         let path = clean(path)?;
+        self.known.forget(&path);
         self.tree.remove(&path)?;
         if self.base.entry(&path)?.is_some() {
             let path = self.start(&path)?;
@@ -178,6 +199,10 @@ impl LayerWriter {
     /// Gives the layer a name.
     pub fn commit(mut self) -> Result<LayerId> {
         self.tree.date_directories()?;
+        if !self.known.is_empty() {
+            let path = self.dir.join(contents::DOCUMENT);
+            std::fs::write(&path, self.known.write()).at(&path)?;
+        }
         let id = LayerId::random();
         let hides = self.opaque.then(|| self.snapshot.clone());
         let meta = Meta { origin: Origin::Step, hides, ..Meta::default() };

@@ -122,6 +122,12 @@ impl Project {
         for (name, (content, mode)) in &self.files {
             workspace.file(name, content);
             workspace.mode(name, *mode);
+            // As where only what changed is written anew: then layers share the files that did not.
+            let path = context.join(name);
+            let dated = std::fs::File::options().append(true).open(path).unwrap();
+            dated
+                .set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000))
+                .unwrap();
         }
         workspace.file("Dockerfile", self.dockerfile());
         if !self.ignore.is_empty() {

@@ -97,6 +97,14 @@ impl ContextScan {
         Ok(found.into_iter().map(|(digest, _)| digest).collect())
     }
 
+    /// The content digest of a file, if it was asked for before.
+    pub(crate) fn known_digest(&self, path: &Path) -> Result<Option<ContentDigest>, ContextError> {
+        Ok(self.node(path)?.and_then(|node| match &node.body {
+            Body::File { digest } => digest.get().copied(),
+            Body::Directory { .. } | Body::Memory(_) | Body::Other => None,
+        }))
+    }
+
     fn fill_from_index(&self, nodes: &[&Node]) -> Result<(), ContextError> {
         let wanted: Vec<_> = nodes
             .iter()

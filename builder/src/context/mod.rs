@@ -137,6 +137,14 @@ impl ContextScan {
         }
     }
 
+    /// The directory of the host that it is; `None`: its files were given by value.
+    pub(crate) fn place(&self) -> Option<&Path> {
+        match &self.source {
+            Source::Directory { path, .. } => Some(path),
+            Source::Memory => None,
+        }
+    }
+
     /// The entry at a path, no link followed. The root is the empty path.
     pub(crate) fn lookup(&self, path: &Path) -> Result<Option<Entry>, ContextError> {
         Ok(self.node(path)?.map(|node| node.entry.clone()))

@@ -10,6 +10,7 @@ use layer_store::{Attributes, Content, Entry, Kind};
 use super::chmod::Change;
 use super::dest::{Dest, Owner, directory_of, parent};
 use super::digest::below;
+use super::earlier::Earlier;
 use super::error::shown;
 use super::links::Last;
 use super::owner::owner;
@@ -49,8 +50,8 @@ impl Look {
     }
 }
 
-/// Copies everything that `copy` names from `tree` into `dest`.
-pub(super) fn run(dest: &mut Dest, tree: &Tree, copy: &Copy) -> Result<(), FileError> {
+/// Copies everything that `copy` names from `tree` into `dest`, which takes files of the earlier layer where it can.
+pub(super) fn run(dest: &mut Dest, tree: &Tree, copy: &Copy, earlier: &Earlier) -> Result<(), FileError> {
     let unknown = dest.unknown();
     let look = Look {
         owner: copy.owner.as_ref().map(|spec| owner(dest, spec, unknown)).transpose()?,
@@ -67,7 +68,7 @@ pub(super) fn run(dest: &mut Dest, tree: &Tree, copy: &Copy) -> Result<(), FileE
         if copy.unpack == Unpack::Detect && unpack(dest, tree, copy, &look, &planned)? {
             continue;
         }
-        Copying::start(dest, tree, copy, &look, &planned)?.all(&planned)?;
+        Copying::start(dest, tree, copy, (&look, earlier), &planned)?.all(&planned)?;
     }
     Ok(())
 }
@@ -76,8 +77,9 @@ pub(super) fn run(dest: &mut Dest, tree: &Tree, copy: &Copy) -> Result<(), FileE
 pub(super) fn whole(dest: &mut Dest, tree: &Tree, real: &Path) -> Result<(), FileError> {
     let look = Look { owner: None, mode: None };
     let Some(planned) = plan_whole(tree, real)? else { return Ok(()) };
-    let copying =
-        Copying { dest, tree, look: &look, source: real.into(), target: real.into(), links: HashMap::new() };
+    let earlier = &Earlier::default();
+    let (source, target) = (real.into(), real.into());
+    let copying = Copying { dest, tree, look: &look, earlier, source, target, links: HashMap::new() };
     copying.all(&planned)
 }
 
@@ -106,6 +108,7 @@ struct Copying<'a> {
     dest: &'a mut Dest,
     tree: &'a Tree,
     look: &'a Look,
+    earlier: &'a Earlier,
     source: PathBuf,
     target: PathBuf,
     /// First names of files that have several.
@@ -118,7 +121,7 @@ impl<'a> Copying<'a> {
         dest: &'a mut Dest,
         tree: &'a Tree,
         copy: &Copy,
-        look: &'a Look,
+        (look, earlier): (&'a Look, &'a Earlier),
         planned: &Planned,
     ) -> Result<Self, FileError> {
         let (mode, owner) = (look.parents_mode(), look.parents_owner());
@@ -139,7 +142,7 @@ impl<'a> Copying<'a> {
         };
         dest.make_all(&made, mode, owner)?;
         let source = planned.source.real.clone();
-        Ok(Self { dest, tree, look, source, target, links: HashMap::new() })
+        Ok(Self { dest, tree, look, earlier, source, target, links: HashMap::new() })
     }
 
     fn all(mut self, planned: &Planned) -> Result<(), FileError> {
@@ -230,13 +233,23 @@ impl<'a> Copying<'a> {
                 return self.dest.file(target, &attributes, Content::HardLinkOf(&host));
             }
         };
+        let known = scan.known_digest(source)?;
+        if let (Some(digest), Some(host)) = (known, self.earlier.file(target, known)) {
+            self.dest.file(target, &attributes, Content::HardLinkOf(&host))?;
+            return self.dest.content_is(target, digest);
+        }
         match scan.open(source)? {
             OpenFile::Bytes(bytes) => self.dest.file(target, &attributes, Content::Bytes(&bytes)),
             OpenFile::Stored(file) => self.dest.file(target, &attributes, Content::File(&file)),
             OpenFile::File(opened) => {
                 attributes.xattrs = opened.xattrs();
                 self.dest.file(target, &attributes, Content::File(&opened.file))?;
-                Ok(opened.check()?)
+                opened.check()?;
+                match known {
+                    // A digest covers extended attributes where there are any.
+                    Some(digest) if attributes.xattrs.is_empty() => self.dest.content_is(target, digest),
+                    Some(_) | None => Ok(()),
+                }
             }
         }
     }

@@ -11,6 +11,7 @@ use super::base::Base;
 use super::error::shown;
 use super::links::{Last, resolve};
 use super::owner::Unknown;
+use crate::context::ContentDigest;
 
 /// The destination of a step. Paths are real ones, as in [`Tree`](super::tree::Tree).
 pub(super) struct Dest {
@@ -209,6 +210,11 @@ impl Dest {
         self.make_way(path)?;
         self.writer.file(path, attributes, content)?;
         self.note_leaf(path, attributes)
+    }
+
+    /// Says what the digest of a file's content is that was just written.
+    pub(super) fn content_is(&mut self, path: &Path, digest: ContentDigest) -> Result<(), FileError> {
+        Ok(self.writer.content_is(path, digest)?)
     }
 
     /// Puts a file of the base into the layer as it is, so that it can get another name there.

@@ -7,6 +7,7 @@
 //!   for the execution ([`run_file`]);
 //! - `tree` is what is read from, `dest` what is written to (upon `base`); `links` follows links inside a root, for
 //!   both;
+//! - `earlier` is the layer that the same actions made before, from which unchanged files are linked;
 //! - `copy`, `make` and `archive` are the actions; `owner` and `chmod` what their flags say.
 //!
 //! Invariants:
@@ -21,6 +22,7 @@ mod copy;
 mod dest;
 mod difference;
 mod digest;
+mod earlier;
 mod error;
 mod links;
 mod listing;
@@ -44,12 +46,14 @@ use layer_store::{LayerId, Lease, Snapshot, Store, Time};
 
 pub use difference::difference;
 pub use digest::{bind_digest, selection_digest};
+pub use earlier::Again;
 pub use error::{FileError, Place};
 pub(crate) use listing::{bind_listing, selection_listing};
 pub use materialise::materialise;
 
 use crate::context::ContextScan;
 use dest::Dest;
+use earlier::Earlier;
 use owner::Unknown;
 use tree::Tree;
 
@@ -83,21 +87,29 @@ pub fn run_file(
     actions: &[FileAction],
     base: &Snapshot,
     inputs: &[FileInput],
+    again: Again,
 ) -> Result<Made, FileError> {
     let unknown = if base.0.is_empty() { Unknown::Refused } else { Unknown::Remarked };
+    let name = earlier::name(actions, inputs);
+    let earlier = match again {
+        Again::Files => Earlier::of(lease, name.as_ref())?,
+        Again::Nothing => Earlier::default(),
+    };
     let mut dest = Dest::new(store.stack(base)?, lease.write_layer(base)?, now(), unknown);
     for action in actions {
         match action {
             FileAction::Copy(copy) => {
                 let input = inputs.get(copy.input).ok_or(FileError::NoInput(copy.input))?;
-                copy::run(&mut dest, &Tree::open(store, input)?, copy)?;
+                copy::run(&mut dest, &Tree::open(store, input)?, copy, &earlier)?;
             }
             FileAction::MkDir(action) => make::directory(&mut dest, action)?,
             FileAction::MkFile(action) => make::file(&mut dest, action)?,
         }
     }
     let (writer, remarks) = dest.finish();
-    Ok(Made { layer: writer.commit()?, remarks })
+    let layer = writer.commit()?;
+    earlier::note(lease, name.as_ref(), &layer);
+    Ok(Made { layer, remarks })
 }
 
 fn now() -> Time {

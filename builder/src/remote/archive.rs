@@ -11,7 +11,7 @@ use layer_store::{LayerId, Snapshot};
 use super::{RemoteError, context};
 use crate::Session;
 use crate::context::scan;
-use crate::file::{FileInput, run_file};
+use crate::file::{Again, FileInput, run_file};
 use crate::plan::Extra;
 use crate::request::LocalContext;
 use crate::worker::{Permit, blocking};
@@ -85,7 +85,15 @@ pub(super) fn unpack(
     };
     let (store, empty) = (&session.store, Snapshot::default());
     let inputs = [FileInput::Snapshot(empty.clone()), input];
-    let layer = run_file(store, &session.lease, &[FileAction::Copy(Box::new(copy))], &empty, &inputs)?.layer;
+    let layer = run_file(
+        store,
+        &session.lease,
+        &[FileAction::Copy(Box::new(copy))],
+        &empty,
+        &inputs,
+        Again::Nothing,
+    )?
+    .layer;
     // What is no archive was copied as it is.
     let entries = store.stack(&Snapshot(vec![layer.clone()]))?.read_dir(Path::new(""))?;
     if matches!(entries.as_slice(), [(only, entry)] if only == name && !entry.attributes.is_dir()) {

@@ -16,6 +16,7 @@ use super::solved::Solved;
 use super::{Solver, step_id};
 use crate::error::Cause;
 use crate::event::Event;
+use crate::file::Again;
 use crate::keys::{self, Held, Reading};
 use crate::worker::{Job, Permit, Reach, Tree};
 
@@ -39,10 +40,15 @@ pub(super) struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
+    /// Whether nothing of earlier builds may serve.
+    fn ignores_cache(&self) -> bool {
+        self.solver.policy.no_cache || self.vertex.meta.no_cache
+    }
+
     pub(super) async fn run(&self, executing: &Executing) -> Result<(Solved, How), Cause> {
         let held = self.held().await?;
         let key = keys::result(&self.vertex.op, &held);
-        let _claim = if must_run(&self.vertex.op, self.solver.policy.no_cache || self.vertex.meta.no_cache) {
+        let _claim = if must_run(&self.vertex.op, self.ignores_cache()) {
             None
         } else {
             if let Some(found) = self.look(key).await {
@@ -130,6 +136,7 @@ impl Attempt<'_> {
             step: step_id(self.id),
             op: Arc::new(self.vertex.op.clone()),
             inputs: self.inputs.clone(),
+            again: if self.ignores_cache() { Again::Nothing } else { Again::Files },
             permit,
         };
         let work = self.solver.worker.execute(job);

@@ -16,6 +16,7 @@ use super::{Solver, counted, step_id};
 use crate::cache::is_lost;
 use crate::error::{Cause, StepFailure};
 use crate::event::{Ending, Event};
+use crate::file::Again;
 use crate::keys;
 use crate::request::OnFailure;
 use crate::worker::{Job, Tree};
@@ -212,6 +213,7 @@ impl Run<'_> {
             step: step_id(id),
             op: Arc::new(self.graph.vertex(id).op.clone()),
             inputs: Vec::new(),
+            again: Again::Nothing,
             permit: self.solver.permits.acquire().await,
         };
         self.solver.worker.execute(job).await

@@ -19,6 +19,7 @@ use layer_store::{CacheKey, ContentId, LayerId, Record, Snapshot};
 
 use crate::error::Cause;
 use crate::event::StepId;
+use crate::file::Again;
 pub(crate) use crate::keys::Reading;
 use crate::solve::Name;
 
@@ -47,6 +48,8 @@ pub(crate) struct Job {
     pub op: Arc<Op>,
     /// Upon what, by position.
     pub inputs: Vec<Tree>,
+    /// What may serve again of what the step made before.
+    pub again: Again,
     /// The right to run; goes to the thread that does the work.
     pub permit: Permit,
 }

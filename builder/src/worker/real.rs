@@ -17,7 +17,7 @@ use crate::debug;
 use crate::error::Cause;
 use crate::event::{Event, StepId};
 use crate::exec::{StepResources, run_exec};
-use crate::file::{self, FileInput};
+use crate::file::{self, Again, FileInput};
 use crate::git;
 use crate::history::Recorder;
 use crate::image::pull_image;
@@ -102,6 +102,7 @@ impl RealWorker {
         &self,
         actions: Vec<FileAction>,
         inputs: Vec<Tree>,
+        again: Again,
         permit: Permit,
         step: StepId,
     ) -> Result<Vec<Snapshot>, Cause> {
@@ -114,7 +115,7 @@ impl RealWorker {
         let (store, lease) = (self.session.store.clone(), self.session.lease.clone());
         let made = {
             let base = base.clone();
-            blocking(permit, move || file::run_file(&store, &lease, &actions, &base, &sources)).await?
+            blocking(permit, move || file::run_file(&store, &lease, &actions, &base, &sources, again)).await?
         };
         for remark in made.remarks {
             self.session.events.send(Event::Warning(remark)).await;
@@ -158,7 +159,9 @@ impl RealWorker {
         match &*op {
             Op::Image(source) => Ok(vec![pull_image(&self.session, source, job.step).await?]),
             Op::Http(source) => Ok(vec![http::fetch(&self.session, source, job.step).await?]),
-            Op::File(actions) => self.run_file(actions.clone(), job.inputs, permit, job.step).await,
+            Op::File(actions) => {
+                self.run_file(actions.clone(), job.inputs, job.again, permit, job.step).await
+            }
             Op::Exec(exec) => {
                 let result = self.run_exec(exec, &job).await;
                 drop(permit);

@@ -102,10 +102,10 @@ fn content_ids_see_changes_and_not_times() {
     assert_ne!(one, id_of(0o600, b"1", 1));
     assert_ne!(one, id_of(0o644, b"2", 1));
     // Written zeros and holes are the same content.
-    let zeros = vec![0u8; 300_000];
+    let zeros = vec![0u8; 3_000_000];
     let mut mixed = zeros.clone();
-    mixed[200_000] = 1;
-    for content in [&zeros, &mixed] {
+    mixed[2_000_000] = 1;
+    for content in [&zeros, &mixed, &zeros[..70_000].to_vec(), &mixed[1_990_000..2_010_000].to_vec()] {
         let host = place.dir.path().join("plain");
         std::fs::write(&host, content).unwrap();
         let mut writer = place.lease.write_layer(&Snapshot::default()).unwrap();
@@ -115,5 +115,46 @@ fn content_ids_see_changes_and_not_times() {
         let mut writer = place.lease.write_layer(&Snapshot::default()).unwrap();
         writer.file("f".as_ref(), &file(0o644), Content::Reader(&mut &content[..])).unwrap();
         assert_eq!(whole, place.store.content_id(&writer.commit().unwrap()).unwrap());
+    }
+}
+
+#[test]
+fn what_is_known_of_contents_goes_with_the_file() {
+    let place = place();
+    let digest = |bytes: &[u8]| *blake3::hash(bytes).as_bytes();
+    let contents = [&b"small"[..], &vec![7; 2 << 20]];
+    // Told or read, the content id is the same.
+    let id_of = |told: bool| {
+        let mut writer = place.lease.write_layer(&Snapshot::default()).unwrap();
+        for (name, content) in ["a", "b"].iter().zip(contents) {
+            writer.file(name.as_ref(), &file(0o644), Content::Bytes(content)).unwrap();
+            if told {
+                writer.content_is(name.as_ref(), digest(content)).unwrap();
+            }
+        }
+        let id = writer.commit().unwrap();
+        assert_eq!(place.store.known_contents(&id).unwrap().get("b".as_ref()).is_some(), told);
+        place.store.content_id(&id).unwrap()
+    };
+    assert_eq!(id_of(true), id_of(false));
+    // What takes the place of a file is not that file.
+    type Act = fn(&mut layer_store::LayerWriter) -> layer_store::Result<()>;
+    let acts: &[Act] = &[
+        |writer| writer.file("d/f".as_ref(), &file(0o644), Content::Bytes(b"2")),
+        |writer| writer.symlink("d/f".as_ref(), &symlink("x")),
+        |writer| writer.directory("d/f".as_ref(), &directory()),
+        |writer| writer.hardlink("d/f".as_ref(), "other".as_ref()),
+        |writer| writer.remove("d/f".as_ref()),
+        |writer| writer.remove("d".as_ref()),
+        |writer| writer.file("d".as_ref(), &file(0o644), Content::Bytes(b"2")),
+    ];
+    for (nth, act) in acts.iter().enumerate() {
+        let mut writer = place.lease.write_layer(&Snapshot::default()).unwrap();
+        writer.file("other".as_ref(), &file(0o644), Content::Bytes(b"3")).unwrap();
+        writer.file("d/f".as_ref(), &file(0o644), Content::Bytes(b"1")).unwrap();
+        writer.content_is("d/f".as_ref(), digest(b"1")).unwrap();
+        act(&mut writer).unwrap();
+        let id = writer.commit().unwrap();
+        assert_eq!(place.store.known_contents(&id).unwrap().get("d/f".as_ref()), None, "{nth}");
     }
 }

@@ -1,5 +1,6 @@
 //! Tests of file steps, on stores of their own.
 
+mod again;
 mod archives;
 mod cases;
 mod escapes;

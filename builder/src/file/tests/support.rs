@@ -16,7 +16,7 @@ use layer_store::{
 use tempfile::TempDir;
 
 use crate::context::scan;
-use crate::file::{FileError, FileInput, run_file};
+use crate::file::{Again, FileError, FileInput, run_file};
 use crate::request::LocalContext;
 
 /// A time long ago, given to everything that tests make.
@@ -102,7 +102,7 @@ impl Bench {
     ) -> Result<Snapshot, FileError> {
         let mut all = vec![FileInput::Snapshot(base.clone())];
         all.extend(inputs.iter().cloned());
-        Ok(Snapshot(vec![run_file(&self.store, &self.lease, actions, base, &all)?.layer]))
+        Ok(Snapshot(vec![run_file(&self.store, &self.lease, actions, base, &all, Again::Files)?.layer]))
     }
 
     pub(super) fn lines(&self, snapshot: &Snapshot) -> Vec<String> {
