@@ -285,7 +285,8 @@ fn directives() {
 
 #[test]
 fn comments_and_warnings() {
-    let file = parse(b"# syntax=x\n# old\n#\n# a the a\nFROM b AS a\nRUN x \\\n\n  y\n").unwrap();
+    let text = "# syntax=x\n# old\n#\n# a the a\nFROM b AS a\nRUN x \\\n\n  y\n";
+    let file = parse(text.as_bytes()).unwrap();
     assert_eq!(file.instructions[0].doc_comment("a"), Some("the a"));
     assert_eq!(file.instructions[0].comments, ["a the a"]);
     let warning = &file.warnings[0];
@@ -293,6 +294,8 @@ fn comments_and_warnings() {
         (warning.rule, warning.message.as_str()),
         (Some("NoEmptyContinuation"), "Empty continuation line")
     );
+    let last = warning.span.unwrap();
+    assert_eq!(&text[last.start..last.end], "  y\n", "where the instruction ends, as in BuildKit");
     assert_eq!(file.instructions[1].original, "RUN x   y");
 }
 

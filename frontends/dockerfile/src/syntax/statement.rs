@@ -119,7 +119,7 @@ fn read_statement(
     if let Some(empty) = empty {
         let message = "Empty continuation line";
         let warning = Diagnostic::warning("NoEmptyContinuation", message, empty);
-        warnings.push(warning.with_help("remove it, or put a # on it"));
+        warnings.push(warning.with_help("remove the empty line above, or put a # on it"));
     }
     let part = Part { line: &line, at: 0..line.text().len() }.tail(0);
     let mut statement = from_part(&part, escape, comments)?;
@@ -137,30 +137,32 @@ fn read_statement(
     Ok(statement)
 }
 
-/// Joins a line with its continuations: the line, the end of its last part, and the first empty
-/// line among them.
+/// Joins a line with its continuations: the line, the end of its last part, and, if there are empty lines
+/// among them, the last line of all, which BuildKit's remark names.
 fn join(
     first: &PhysicalLine<'_>,
     lines: &mut Lines<'_>,
     escape: EscapeChar,
 ) -> (LogicalLine, usize, Option<Span>) {
     let mut joined = LogicalLine::default();
-    let mut empty = None;
     let (start, text) = first.trimmed();
     let mut open = add(&mut joined, start, text, escape);
     let mut end = first.span().end;
+    let mut last = first.span();
+    let mut any_empty = false;
     while open && let Some(line) = lines.next() {
+        last = line.span();
         if line.is_comment() {
             continue;
         }
         if line.is_empty() {
-            empty.get_or_insert(line.span());
+            any_empty = true;
             continue;
         }
         open = add(&mut joined, line.start, line.body(), escape);
         end = line.span().end;
     }
-    (joined, end, empty)
+    (joined, end, any_empty.then_some(last))
 }
 
 /// Adds a physical line; whether another one continues it.
