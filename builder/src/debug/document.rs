@@ -129,7 +129,7 @@ impl Process {
     pub(super) fn of(op: &ExecOp) -> Process {
         Process {
             args: op.args.clone(),
-            env: op.env.clone(),
+            env: op.env.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             cwd: op.cwd.clone(),
             user: op.user.clone(),
             mounts: op.mounts.iter().map(KeptMount::of).collect(),
@@ -168,7 +168,7 @@ impl Process {
     pub(super) fn op(&self) -> ExecOp {
         ExecOp {
             args: self.args.clone(),
-            env: self.env.clone(),
+            env: self.env.iter().cloned().collect(),
             cwd: self.cwd.clone(),
             user: self.user.clone(),
             mounts: self.mounts.iter().map(KeptMount::mount).collect(),
@@ -282,7 +282,7 @@ mod tests {
         let owner = (1, 2);
         let op = ExecOp {
             args: vec!["sh".into(), "-c".into(), "false".into()],
-            env: vec![("A".into(), "1".into())],
+            env: [("A".to_owned(), "1".to_owned())].into_iter().collect(),
             cwd: "/w".into(),
             user: "u".into(),
             mounts: vec![

@@ -21,7 +21,7 @@ pub struct Additions {
 /// The variables of the step, each once.
 pub fn assemble(op: &ExecOp, additions: &Additions) -> Vec<(String, String)> {
     let mut all: Vec<(String, String)> = Vec::new();
-    for (name, value) in &op.env {
+    for (name, value) in op.env.iter() {
         set(&mut all, name, value);
     }
     for (name, value) in &op.proxy.0 {
@@ -69,11 +69,10 @@ mod tests {
     use super::*;
 
     fn op(env: &[(&str, &str)], proxy: &[(&str, &str)]) -> ExecOp {
-        let pairs =
-            |list: &[(&str, &str)]| list.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
+        let pair = |(a, b): &(&str, &str)| ((*a).to_owned(), (*b).to_owned());
         ExecOp {
             args: vec!["true".into()],
-            env: pairs(env),
+            env: env.iter().map(pair).collect(),
             cwd: "/".into(),
             user: String::new(),
             mounts: Vec::new(),
@@ -83,7 +82,7 @@ mod tests {
             extra_hosts: Vec::new(),
             shm_size: None,
             ulimits: Vec::new(),
-            proxy: graph::ProxyEnv(pairs(proxy)),
+            proxy: graph::ProxyEnv(proxy.iter().map(pair).collect()),
             secret_env: Vec::new(),
             devices: Vec::new(),
             valid_exit_codes: Vec::new(),

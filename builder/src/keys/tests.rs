@@ -7,7 +7,7 @@ use super::*;
 fn op(change: impl FnOnce(&mut ExecOp)) -> Op {
     let mut exec = ExecOp {
         args: vec!["make".to_owned()],
-        env: vec![("PATH".to_owned(), "/bin".to_owned())],
+        env: [("PATH".to_owned(), "/bin".to_owned())].into_iter().collect(),
         cwd: "/".to_owned(),
         user: String::new(),
         mounts: Vec::new(),
@@ -62,7 +62,7 @@ fn what_counts() {
     let all = [
         op(|_| {}),
         op(|exec| exec.args.push("all".to_owned())),
-        op(|exec| exec.env[0].1 = "/usr/bin".to_owned()),
+        op(|exec| exec.env = [("PATH".to_owned(), "/usr/bin".to_owned())].into_iter().collect()),
         op(|exec| exec.cwd = "/src".to_owned()),
         op(|exec| exec.user = "1000".to_owned()),
         op(|exec| exec.network = Network::None),

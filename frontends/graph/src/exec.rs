@@ -4,13 +4,15 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
+use crate::environment::Environment;
+
 /// A process to run in a sandbox, upon the root file system of input 0 (or an empty one).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ExecOp {
     /// Program and arguments; never empty. A program without a slash is looked up in `PATH` of `env`.
     pub args: Vec<String>,
     /// Environment in order, without proxies and secrets. Later entries win.
-    pub env: Vec<(String, String)>,
+    pub env: Environment,
     /// Working directory inside, absolute and clean; created 0755 for the step's user when absent.
     pub cwd: String,
     /// `USER` text (`name`, `uid`, `name:group`, `uid:gid`), resolved in the root file system when

@@ -17,6 +17,7 @@
 
 mod diagnostic;
 mod distance;
+mod environment;
 mod exec;
 mod file;
 mod frontend;
@@ -29,6 +30,7 @@ mod source;
 
 pub use diagnostic::{Diagnostic, Severity, Span};
 pub use distance::edit_distance;
+pub use environment::Environment;
 pub use exec::{
     CacheSharing, DeviceGrant, DeviceRequest, ExecOp, ExtraHost, Mount, MountKind, Network, ProxyEnv,
     SecretEnv, Security, Ulimit,

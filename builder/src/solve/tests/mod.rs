@@ -43,7 +43,7 @@ fn exec_with(
     };
     let op = ExecOp {
         args: vec![name.to_owned(), what.to_owned()],
-        env: Vec::new(),
+        env: graph::Environment::default(),
         cwd: "/".to_owned(),
         user: String::new(),
         mounts: binds.into_iter().map(bind).collect(),

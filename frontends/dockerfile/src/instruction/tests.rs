@@ -295,7 +295,7 @@ fn comments_and_warnings() {
         (Some("NoEmptyContinuation"), "Empty continuation line")
     );
     let last = warning.span.unwrap();
-    assert_eq!(&text[last.start..last.end], "  y\n", "where the instruction ends, as in BuildKit");
+    assert_eq!(&text[last.start..last.end], "  y", "where the instruction ends, as in BuildKit");
     assert_eq!(file.instructions[1].original, "RUN x   y");
 }
 

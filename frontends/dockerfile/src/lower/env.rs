@@ -1,12 +1,17 @@
 //! Variables in order.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use graph::Environment;
 
 /// Variables and their values; what was set last stands last.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Env {
-    /// Values, and when they were set.
-    values: HashMap<String, (usize, String)>,
+    /// By name: when it was set.
+    places: HashMap<String, usize>,
+    /// Names and values, by when they were set.
+    variables: BTreeMap<usize, Arc<(String, String)>>,
     /// How often anything was set.
     times: usize,
 }
@@ -14,35 +19,32 @@ pub(crate) struct Env {
 impl Env {
     /// The value of a variable.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.values.get(name).map(|(_, value)| value.as_str())
+        self.variables.get(self.places.get(name)?).map(|variable| variable.1.as_str())
     }
 
     /// Sets a variable and moves it to the end.
     pub(crate) fn set(&mut self, name: &str, value: &str) {
-        self.values.insert(name.to_owned(), (self.times, value.to_owned()));
+        self.remove(name);
+        self.places.insert(name.to_owned(), self.times);
+        self.variables.insert(self.times, Arc::new((name.to_owned(), value.to_owned())));
         self.times += 1;
     }
 
     /// Forgets a variable.
     pub(crate) fn remove(&mut self, name: &str) {
-        self.values.remove(name);
+        if let Some(place) = self.places.remove(name) {
+            self.variables.remove(&place);
+        }
     }
 
     /// The names, in order.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        self.in_order().into_iter().map(|(name, _)| name)
+        self.variables.values().map(|variable| variable.0.as_str())
     }
 
     /// All of it, in order.
-    pub(crate) fn pairs(&self) -> Vec<(String, String)> {
-        self.in_order().into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
-    }
-
-    fn in_order(&self) -> Vec<(&str, &str)> {
-        let mut all: Vec<(usize, &str, &str)> =
-            self.values.iter().map(|(name, (time, value))| (*time, name.as_str(), value.as_str())).collect();
-        all.sort_unstable();
-        all.into_iter().map(|(_, name, value)| (name, value)).collect()
+    pub(crate) fn all(&self) -> Environment {
+        self.variables.values().cloned().collect()
     }
 }
 

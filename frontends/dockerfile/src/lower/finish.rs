@@ -4,6 +4,7 @@ use graph::{Diagnostic, Target};
 use oci::{ImageConfig, Platform, RootFs};
 
 use super::contexts::Tree;
+use super::declared::DeclaredArguments;
 use super::env::Env;
 use super::pass::{Pass, World};
 use super::resolve::{self, Needed};
@@ -160,7 +161,7 @@ fn new_state(root: Option<graph::Edge>, image: ImageConfig, platform: Platform) 
         image,
         env: Env::default(),
         platform,
-        arguments: Vec::new(),
+        arguments: DeclaredArguments::default(),
         workdir_set: false,
         base: None,
     }

@@ -93,7 +93,7 @@ impl StageBuilder<'_, '_, '_> {
                 Some(value) => format!("{name}={value}"),
                 None => name.to_owned(),
             });
-            self.state.arguments.push((name.to_owned(), value));
+            self.state.arguments.declare(name, value);
         }
         self.record(format!("ARG {}", texts.join(" ")), true);
         Ok(())

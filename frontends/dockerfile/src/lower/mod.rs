@@ -10,6 +10,7 @@ mod check;
 mod chmod;
 mod contexts;
 mod copy;
+mod declared;
 mod env;
 mod epoch;
 mod epoch_stage;

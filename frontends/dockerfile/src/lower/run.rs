@@ -1,7 +1,5 @@
 //! `RUN`.
 
-use std::collections::HashMap;
-
 use bytes::Bytes;
 use defence::Defence;
 use graph::{
@@ -10,7 +8,7 @@ use graph::{
 };
 
 use super::inputs::Inputs;
-use super::stage::StageBuilder;
+use super::stage::{StageBuilder, State};
 use super::title::summary;
 use crate::instruction::{CommandForm, Device, Run, RunNetwork, RunSecurity, Script};
 use crate::mount::MountSpec;
@@ -32,7 +30,7 @@ pub(crate) struct Mounts {
 impl StageBuilder<'_, '_, '_> {
     pub(crate) fn run(&mut self, run: &Run, original: &str) -> Result<(), Diagnostic> {
         // The program finds them in its environment.
-        self.world.notes.used(self.state.arguments.iter().map(|(name, _)| name));
+        self.world.notes.used(self.state.arguments.take_new());
         let specs = self.mount_specs(run)?;
         let mut inputs = Inputs::new(self.state.root);
         let mut mounts = Mounts::default();
@@ -64,9 +62,9 @@ impl StageBuilder<'_, '_, '_> {
     }
 
     fn exec_op(&mut self, run: &Run, args: Vec<String>, mounts: Mounts) -> Result<ExecOp, Diagnostic> {
-        let mut env = self.state.env.pairs();
+        let mut env = self.state.env.all();
         if let Some(agent) = mounts.agent.filter(|_| self.state.env.get("SSH_AUTH_SOCK").is_none()) {
-            env.push(("SSH_AUTH_SOCK".to_owned(), agent));
+            env.push("SSH_AUTH_SOCK".to_owned(), agent);
         }
         let options = self.pass.options;
         Ok(ExecOp {
@@ -143,23 +141,15 @@ impl StageBuilder<'_, '_, '_> {
 
     /// The command for the history, after the arguments in scope: `|1 A=b /bin/sh -c …`.
     fn history_line(&self, args: &[String]) -> String {
-        let mut arguments: Vec<(&str, &str)> = Vec::new();
-        let mut places = HashMap::new();
-        for (name, value) in &self.state.arguments {
-            let value = self.state.env.get(name).or(value.as_deref()).unwrap_or_default();
-            let place = *places.entry(name).or_insert(arguments.len());
-            match arguments.get_mut(place) {
-                Some(known) => known.1 = value,
-                None => arguments.push((name, value)),
-            }
+        let State { arguments, env, .. } = &self.state;
+        let mut line = String::new();
+        if arguments.len() > 0 {
+            line.push_str(&format!("|{} ", arguments.len()));
         }
-        let mut line: Vec<String> = Vec::new();
-        if !arguments.is_empty() {
-            line.push(format!("|{}", arguments.len()));
-            line.extend(arguments.iter().map(|(name, value)| format!("{name}={value}")));
+        for (name, value) in arguments.iter() {
+            line.extend([name, "=", env.get(name).or(value).unwrap_or_default(), " "]);
         }
-        line.extend_from_slice(args);
-        line.join(" ")
+        line + &args.join(" ")
     }
 
     fn mount_specs(&mut self, run: &Run) -> Result<Vec<MountSpec>, Diagnostic> {

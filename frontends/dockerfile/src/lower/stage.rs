@@ -4,6 +4,7 @@ use graph::{Diagnostic, Edge, Input, Meta, Op, Span};
 use oci::{Descriptor, History, ImageConfig, Platform, Reference};
 
 use super::contexts::Tree;
+use super::declared::DeclaredArguments;
 use super::env::{self, Env};
 use super::pass::{Pass, World};
 use super::resolve;
@@ -29,8 +30,7 @@ pub(crate) struct State {
     /// Working directory of the next step.
     pub(crate) directory: String,
     pub(crate) platform: Platform,
-    /// Declared arguments, in order, repeated ones as well.
-    pub(crate) arguments: Vec<(String, Option<String>)>,
+    pub(crate) arguments: DeclaredArguments,
     /// A `WORKDIR` was seen in this file.
     pub(crate) workdir_set: bool,
     pub(crate) base: Option<(Reference, Descriptor)>,
@@ -183,7 +183,7 @@ impl StageBuilder<'_, '_, '_> {
     /// `UndefinedVar`
     pub(crate) fn undefined(&mut self, names: impl IntoIterator<Item = String>) {
         for name in names {
-            let declared = self.state.arguments.iter().any(|(argument, _)| *argument == name);
+            let declared = self.state.arguments.contains(&name);
             if declared || args::NOT_IN_ENVIRONMENT.contains(&name.as_str()) {
                 continue;
             }
