@@ -78,14 +78,17 @@ impl Environment {
 }
 
 #[cfg(test)]
+impl Environment {
+    /// One of a test.
+    pub fn of(variables: &[(&str, &str)]) -> Self {
+        let owned = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());
+        Self { variables: variables.iter().map(owned).collect() }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
-
-    fn environment(variables: &[(&str, &str)]) -> Environment {
-        let variables =
-            variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Environment { variables }
-    }
 
     #[test]
     fn the_store_has_a_default_place() {
@@ -96,14 +99,14 @@ mod tests {
             (&[("HOME", "/root")], true, Some("/var/lib/rbuild")),
             (&[], false, None),
         ] {
-            let found = environment(variables).default_root(is_root);
+            let found = Environment::of(variables).default_root(is_root);
             assert_eq!(found, expected.map(PathBuf::from), "{variables:?}");
         }
     }
 
     #[test]
     fn proxies_are_taken_in_both_spellings() {
-        let environment = environment(&[("http_proxy", "a"), ("HTTPS_PROXY", "b"), ("NO_PROXY", "")]);
+        let environment = Environment::of(&[("http_proxy", "a"), ("HTTPS_PROXY", "b"), ("NO_PROXY", "")]);
         assert_eq!(
             environment.proxies(),
             [("http_proxy".to_owned(), "a".to_owned()), ("HTTPS_PROXY".to_owned(), "b".to_owned())]

@@ -4,6 +4,7 @@ mod args;
 mod browse;
 mod client;
 mod commands;
+mod engine;
 mod environment;
 mod failure;
 mod host;

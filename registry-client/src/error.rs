@@ -292,7 +292,7 @@ pub(crate) fn is_certificate_error(error: &reqwest::Error) -> bool {
 }
 
 /// reqwest hides the reason in its sources.
-fn causes(error: &reqwest::Error) -> String {
+pub(crate) fn causes(error: &reqwest::Error) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(next) = cause {

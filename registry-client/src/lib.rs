@@ -13,6 +13,7 @@
 
 mod api;
 mod auth;
+mod engine;
 mod error;
 mod hosts;
 mod http;
@@ -29,6 +30,7 @@ pub use auth::credentials::{Credential, CredentialSource, Credentials};
 pub use auth::helper::{HelperName, HelperOutput, HelperRunner};
 pub use auth::secret::Secret;
 pub use auth::storage::{AuthStorage, KeptIn};
+pub use engine::{Engine, EngineAddress, EngineError};
 pub use error::{Refusal, RegistryError};
 pub use hosts::{Hosts, Verify};
 pub use options::{ClientOptions, Proxies, RetryPolicy, SplitPolicy};

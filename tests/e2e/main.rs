@@ -34,6 +34,7 @@ mod explain;
 mod forty_layers;
 mod history;
 mod leftovers;
+mod load;
 mod login;
 mod look;
 mod metamorphic;

@@ -106,6 +106,9 @@ pub struct BuildArgs {
     /// Push the image (short for --output type=registry)
     #[arg(long)]
     pub push: bool,
+    /// Load the image into the Docker engine of DOCKER_HOST or of the docker command's context
+    #[arg(long)]
+    pub load: bool,
     /// Add an annotation: to the manifest, or where TYPE says (manifest, manifest-descriptor, index, index-descriptor)
     #[arg(long = "annotation", value_name = "[TYPE[[PLATFORM]]:]KEY=VALUE")]
     pub annotations: Vec<AnnotationArg>,

@@ -62,7 +62,7 @@ pub fn ask_alone(
 fn ask(call: CallArg, args: &BuildArgs, global: &Global, environment: &Environment) -> Result<(), Failure> {
     let sources = Sources::find(args)?;
     let mut options = options(args, environment)?;
-    let mut outputs = outputs::parse(args)?;
+    let mut outputs = outputs::parse(args, environment)?;
     let open = host::open(global, environment, Form::Quiet, None)?;
     let (build_file, answers) = (Arc::new(Mutex::new(BuildFile::default())), Arc::default());
     let result = open.runtime.block_on(async {
@@ -92,7 +92,7 @@ fn ask(call: CallArg, args: &BuildArgs, global: &Global, environment: &Environme
 
 fn build(args: &BuildArgs, global: &Global, environment: &Environment) -> Result<(), Failure> {
     let form = progress::choose(args.quiet, args.progress, environment).map_err(Failure::usage)?;
-    let key = sign::of_build(args, &outputs::parse(args)?, environment)?;
+    let key = sign::of_build(args, &outputs::parse(args, environment)?, environment)?;
     let built = perform(args, form, global, environment, async |session, outcome| match &key {
         Some(key) => sign::pushed(session, outcome, key).await,
         None => Ok(()),
@@ -119,12 +119,13 @@ pub fn perform<T>(
 ) -> Result<Built<T>, Failure> {
     let sources = Sources::find(args)?;
     let mut options = options(args, environment)?;
-    let mut outputs = outputs::parse(args)?;
+    let mut outputs = outputs::parse(args, environment)?;
     let mut open = host::open(global, environment, form, args.jobs.map(usize::from))?;
     outputs::trust(&outputs, args, &mut open, global, environment)?;
     let build_file = Arc::new(Mutex::new(BuildFile::default()));
     let result = open.runtime.block_on(async {
         let work = async {
+            outputs::reach(&outputs).await?;
             let places = sources.fetch(&open.session, keep_git_dir(&options)).await?;
             places::take_layouts(&open.session, &mut options.named_contexts).await?;
             take_places(&mut options, &places, &build_file);

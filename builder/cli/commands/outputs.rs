@@ -2,12 +2,14 @@
 
 use std::io::IsTerminal;
 
-use builder::request::{Destination, LocalMode, OutputKind};
-use oci::Reference;
-use registry_client::Verify;
+use builder::error::Category;
+use builder::request::{Destination, LocalMode, Output, OutputKind};
+use oci::{Compression, Reference};
+use registry_client::{Engine, EngineAddress, EngineError, Verify};
 
 use crate::args::{BuildArgs, Global, OutputArg, Trust, parse_output};
 use crate::client::Additions;
+use crate::engine;
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::host::Open;
@@ -16,15 +18,18 @@ use crate::host::Open;
 pub const DELETE: &str = "buildx.local.delete";
 
 /// The outputs that were asked for; an image in the store where none was.
-pub fn parse(args: &BuildArgs) -> Result<Vec<OutputArg>, Failure> {
+pub fn parse(args: &BuildArgs, environment: &Environment) -> Result<Vec<OutputArg>, Failure> {
     let mut texts: Vec<&str> = args.outputs.iter().map(String::as_str).collect();
     if args.push {
         texts.push("type=registry");
     }
-    if texts.is_empty() {
+    if texts.is_empty() && !args.load {
         texts.push("type=image");
     }
     let mut outputs = Vec::new();
+    if args.load {
+        outputs.push(loaded(engine::address(environment)?));
+    }
     for text in texts {
         let wrong = |why: String| Failure::usage(format!("--output {text}: {why}"));
         let mut arg = parse_output(text).map_err(wrong)?;
@@ -40,6 +45,23 @@ pub fn parse(args: &BuildArgs) -> Result<Vec<OutputArg>, Failure> {
         return Err(Failure::usage("--output: only one output can go to standard output"));
     }
     Ok(outputs)
+}
+
+/// An engine unpacks what it gets: packing would be for nothing.
+fn loaded(address: EngineAddress) -> OutputArg {
+    let mut output = Output::new(OutputKind::Load(address));
+    output.compression.form = Compression::None;
+    OutputArg { output, trust: Trust::Usual }
+}
+
+/// Fails unless the engines that images are for answer, before anything runs for them.
+pub async fn reach(outputs: &[OutputArg]) -> Result<(), Failure> {
+    for arg in outputs {
+        let OutputKind::Load(address) = &arg.output.kind else { continue };
+        let failed = |error: EngineError| Failure::from_error(Category::Remote, &error);
+        Engine::at(address.clone()).map_err(failed)?.ping().await.map_err(failed)?;
+    }
+    Ok(())
 }
 
 fn check(arg: &OutputArg, args: &BuildArgs) -> Result<(), String> {
@@ -60,7 +82,7 @@ fn is_stdout(kind: &OutputKind) -> bool {
         OutputKind::Oci(to, _) | OutputKind::Docker(to) | OutputKind::Tar(to, _) => {
             *to == Destination::Stdout
         }
-        OutputKind::Image(_) | OutputKind::Local(..) | OutputKind::CacheOnly => false,
+        OutputKind::Image(_) | OutputKind::Load(_) | OutputKind::Local(..) | OutputKind::CacheOnly => false,
     }
 }
 

@@ -16,7 +16,7 @@ pub(crate) fn check(request: &BuildRequest, platforms: &[Platform]) -> Result<()
         if !request.attest.is_empty() {
             check_attestations(output)?;
         }
-        if matches!(output.kind, OutputKind::Docker(_)) && platforms.len() > 1 {
+        if matches!(output.kind, OutputKind::Docker(_) | OutputKind::Load(_)) && platforms.len() > 1 {
             return Err(ExportError::SeveralPlatforms { count: platforms.len() });
         }
     }
@@ -26,7 +26,7 @@ pub(crate) fn check(request: &BuildRequest, platforms: &[Platform]) -> Result<()
 /// Attestations are OCI documents, and an archive for Docker holds one image and nothing else.
 fn check_attestations(output: &Output) -> Result<(), ExportError> {
     match (&output.kind, Family::of(output)) {
-        (OutputKind::Docker(_), _) => Err(ExportError::NoAttestations {
+        (OutputKind::Docker(_) | OutputKind::Load(_), _) => Err(ExportError::NoAttestations {
             reason: "a docker archive holds none; use type=oci or --provenance=false --sbom=false",
         }),
         (OutputKind::Image(_) | OutputKind::Oci(..), Family::Docker) => Err(ExportError::NoAttestations {
@@ -40,7 +40,7 @@ fn check_attestations(output: &Output) -> Result<(), ExportError> {
 fn check_annotations(output: &Output, platforms: &[Platform], with_index: bool) -> Result<(), ExportError> {
     let refuse = |key: &str, reason: String| Err(ExportError::Annotation { key: key.to_owned(), reason });
     match output.kind {
-        OutputKind::Image(_) | OutputKind::Oci(..) | OutputKind::Docker(_) => {}
+        OutputKind::Image(_) | OutputKind::Oci(..) | OutputKind::Docker(_) | OutputKind::Load(_) => {}
         OutputKind::Local(..) | OutputKind::Tar(..) | OutputKind::CacheOnly => return Ok(()),
     }
     if let (Some(first), Family::Docker) = (output.annotations.0.first(), Family::of(output)) {

@@ -6,9 +6,11 @@ use std::path::PathBuf;
 
 use layer_store::StoredImage;
 use oci::{Digest, Reference, Repository};
+use registry_client::EngineAddress;
 
 use super::archive::write_archive;
 use super::directory::write_directory;
+use super::engine;
 use super::error::ExportError;
 use super::layers::{Based, ensure_base_blobs_of, free};
 use super::layout::{LayoutFiles, docker_files, oci_files};
@@ -31,6 +33,7 @@ enum Ready {
     Push(PushPlan),
     Files(Vec<UnfinishedFile>),
     Archive(LayoutFiles),
+    Load(LayoutFiles, EngineAddress),
     Directory(Box<Output>, PathBuf, LocalMode, TreeOptions),
     Tar(Box<Output>, TreeOptions),
     Tag(StoredImage, Vec<Reference>),
@@ -64,7 +67,7 @@ pub async fn export(session: &Session, request: ExportRequest) -> Result<Exporte
 
 fn is_image(output: &Output) -> bool {
     match output.kind {
-        OutputKind::Image(_) | OutputKind::Oci(..) | OutputKind::Docker(_) => true,
+        OutputKind::Image(_) | OutputKind::Oci(..) | OutputKind::Docker(_) | OutputKind::Load(_) => true,
         OutputKind::Local(..) | OutputKind::Tar(..) | OutputKind::CacheOnly => false,
     }
 }
@@ -100,17 +103,12 @@ async fn prepare(
             write_layout(session, oci_files(&made, names), destination, *layout).await
         }
         OutputKind::Docker(destination) => {
-            if targets.len() != 1 {
-                return Err(ExportError::SeveralPlatforms { count: targets.len() });
-            }
-            let made = make_and_note(session, request, output, targets, names, exported).await?;
-            note_names(exported, names);
-            ensure_base_blobs_of(session, targets, &made, request.step).await?;
-            let files = match made.images.first() {
-                Some(image) => docker_files(&made, image, names),
-                None => oci_files(&made, names),
-            };
+            let files = for_docker(session, request, output, targets, names, exported).await?;
             write_layout(session, files, destination, Layout::Archive).await
+        }
+        OutputKind::Load(address) => {
+            let files = for_docker(session, request, output, targets, names, exported).await?;
+            Ok(vec![Ready::Load(files, address.clone())])
         }
         OutputKind::Local(path, mode, options) => {
             let output = Box::new(output.clone());
@@ -126,6 +124,27 @@ async fn prepare(
         }
         OutputKind::CacheOnly => Ok(Vec::new()),
     }
+}
+
+/// One image as Docker reads it from an archive.
+async fn for_docker(
+    session: &Session,
+    request: &ExportRequest,
+    output: &Output,
+    targets: &[Based],
+    names: &[Reference],
+    exported: &mut Exported,
+) -> Result<LayoutFiles, ExportError> {
+    if targets.len() != 1 {
+        return Err(ExportError::SeveralPlatforms { count: targets.len() });
+    }
+    let made = make_and_note(session, request, output, targets, names, exported).await?;
+    note_names(exported, names);
+    ensure_base_blobs_of(session, targets, &made, request.step).await?;
+    Ok(match made.images.first() {
+        Some(image) => docker_files(&made, image, names),
+        None => oci_files(&made, names),
+    })
 }
 
 /// An image for the store, for registries, or for both. Without need it has no manifest yet: then
@@ -305,6 +324,7 @@ async fn finish(session: &Session, request: &ExportRequest, ready: Ready) -> Res
             })
             .await
         }
+        Ready::Load(files, address) => engine::load(session, files, address).await,
         Ready::Tar(output, options) => {
             let mut sink = write_trees_tar(session, request, &output, &options, std::io::stdout()).await?;
             sink.flush().map_err(ExportError::Stdout)

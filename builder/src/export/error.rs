@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use layer_store::StoreError;
 use oci::{Compression, DiffId, Reference};
-use registry_client::RegistryError;
+use registry_client::{EngineError, RegistryError};
 use thiserror::Error;
 
 use crate::error::{Categorised, Category};
@@ -39,6 +39,9 @@ pub enum ExportError {
     /// A registry.
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    /// A Docker engine.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -59,6 +62,9 @@ pub enum ExportError {
     /// Standard output.
     #[error("standard output: {0}")]
     Stdout(io::Error),
+    /// An archive for a Docker engine.
+    #[error("archive for the Docker engine: {0}")]
+    Archive(io::Error),
     /// Something to push without a name.
     #[error("an image to push needs a name (-t or name=)")]
     NoName,
@@ -142,7 +148,7 @@ pub(crate) fn compression_name(compression: Compression) -> &'static str {
 impl Categorised for ExportError {
     fn category(&self) -> Category {
         match self {
-            ExportError::Registry(_) => Category::Remote,
+            ExportError::Registry(_) | ExportError::Engine(_) => Category::Remote,
             ExportError::Image(error) => error.category(),
             ExportError::NoName
             | ExportError::SeveralPlatforms { .. }
@@ -156,6 +162,7 @@ impl Categorised for ExportError {
             | ExportError::Io { .. }
             | ExportError::Stdout(_)
             | ExportError::BaseLayers { .. }
+            | ExportError::Archive(_)
             | ExportError::DiffId { .. } => Category::Local,
         }
     }

@@ -4,7 +4,7 @@
 //! - `layers`: which blob stands for which layer, packing what was never packed;
 //! - `layout`, `archive`, `directory`: OCI layouts and docker archives;
 //! - `attested`: attestations of all of it;
-//! - `push`: a registry; `stored`: the store's own images;
+//! - `push`: a registry; `engine`: a Docker engine; `stored`: the store's own images;
 //! - `tree`, `tree_tar`, `trees`, `clear`: the files themselves;
 //! - `check`: what no output can be made of, known before anything runs;
 //! - `unfinished`: a file that appears under its name only when all is done.
@@ -19,6 +19,7 @@ mod check;
 mod clear;
 mod deliver;
 mod directory;
+mod engine;
 mod error;
 mod layers;
 mod layout;

@@ -97,7 +97,11 @@ pub fn takes_remote(output: &Output, layer: &PackedLayer) -> bool {
             handed_on && fits && spoken && output.rewrite == Rewrite::No
         }
         OutputKind::CacheOnly => true,
-        OutputKind::Oci(..) | OutputKind::Docker(_) | OutputKind::Local(..) | OutputKind::Tar(..) => false,
+        OutputKind::Oci(..)
+        | OutputKind::Docker(_)
+        | OutputKind::Load(_)
+        | OutputKind::Local(..)
+        | OutputKind::Tar(..) => false,
     }
 }
 

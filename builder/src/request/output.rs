@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use oci::{Compression, Reference};
+use registry_client::EngineAddress;
 
 use super::Annotations;
 
@@ -87,6 +88,8 @@ pub enum OutputKind {
     Oci(Destination, Layout),
     /// A docker-archive (`docker save`), which is also an OCI layout.
     Docker(Destination),
+    /// An image in a Docker engine.
+    Load(EngineAddress),
     /// The files, in a directory.
     Local(PathBuf, LocalMode, TreeOptions),
     /// The files, as a tar.

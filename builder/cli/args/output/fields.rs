@@ -137,30 +137,32 @@ impl Fields {
         }
         let source_date_epoch = self.number("source-date-epoch")?;
         let output = match &kind {
-            OutputKind::Image(_) | OutputKind::Oci(..) | OutputKind::Docker(_) => Output {
-                compression: self.compression()?,
-                names: self.names()?,
-                oci_media_types: self.flag("oci-mediatypes", true)?,
-                rewrite: match self.flag("rewrite-timestamp", false)? && !no_epoch {
-                    true => Rewrite::NotAfter,
-                    false => Rewrite::No,
-                },
-                annotations: self.annotations()?,
-                foreign_layers: match self.flag("prefer-nondist-layers", false)? {
-                    true => ForeignLayers::Keep,
-                    false => ForeignLayers::Convert,
-                },
-                attestation_place: match self.flag("attestation-inline", false)? {
-                    true => AttestationPlace::Index,
-                    false => AttestationPlace::Referrer,
-                },
-                attestation_form: match self.flag("oci-artifact", false)? {
-                    true => AttestationForm::Artifact,
-                    false => AttestationForm::Image,
-                },
-                source_date_epoch,
-                ..Output::new(kind)
-            },
+            OutputKind::Image(_) | OutputKind::Oci(..) | OutputKind::Docker(_) | OutputKind::Load(_) => {
+                Output {
+                    compression: self.compression()?,
+                    names: self.names()?,
+                    oci_media_types: self.flag("oci-mediatypes", true)?,
+                    rewrite: match self.flag("rewrite-timestamp", false)? && !no_epoch {
+                        true => Rewrite::NotAfter,
+                        false => Rewrite::No,
+                    },
+                    annotations: self.annotations()?,
+                    foreign_layers: match self.flag("prefer-nondist-layers", false)? {
+                        true => ForeignLayers::Keep,
+                        false => ForeignLayers::Convert,
+                    },
+                    attestation_place: match self.flag("attestation-inline", false)? {
+                        true => AttestationPlace::Index,
+                        false => AttestationPlace::Referrer,
+                    },
+                    attestation_form: match self.flag("oci-artifact", false)? {
+                        true => AttestationForm::Artifact,
+                        false => AttestationForm::Image,
+                    },
+                    source_date_epoch,
+                    ..Output::new(kind)
+                }
+            }
             OutputKind::Local(..) | OutputKind::Tar(..) => Output { source_date_epoch, ..Output::new(kind) },
             OutputKind::CacheOnly => Output::new(kind),
         };
