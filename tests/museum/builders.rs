@@ -56,12 +56,10 @@ fn worked(output: &Output, what: &str) -> Loot {
 
 /// A number of 33 bits is no user, least of all root.
 fn user_number(dir: &Path) -> Loot {
-    ["4294967296", "4294967296:4294967296", "0x0", "-0", "18446744073709551616"].into_iter().find_map(
-        |user| {
-            let dockerfile = format!("{BUSYBOX}USER {user}\nRUN [\"/bin/busybox\", \"id\", \"-u\"]\n");
-            worked(&build(dir, &dockerfile, &[]), user)
-        },
-    )
+    ["4294967296", "4294967296:4294967296", "0x0", "18446744073709551616"].into_iter().find_map(|user| {
+        let dockerfile = format!("{BUSYBOX}USER {user}\nRUN [\"/bin/busybox\", \"id\", \"-u\"]\n");
+        worked(&build(dir, &dockerfile, &[]), user)
+    })
 }
 
 /// On every way there: the instruction, and one that a base image brings.
