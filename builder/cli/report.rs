@@ -186,8 +186,14 @@ fn hint(error: &(dyn Error + 'static)) -> String {
 
 /// A program that ran.
 fn ended_hint(error: &ExecError) -> Option<String> {
-    matches!(error, ExecError::Exit { .. } | ExecError::Signal { .. } | ExecError::OutOfMemory { .. })
-        .then(|| "`rbuild debug` opens a shell in the state that the step left".to_owned())
+    let ran = matches!(
+        error,
+        ExecError::Exit { .. }
+            | ExecError::Signal { .. }
+            | ExecError::OutOfMemory { .. }
+            | ExecError::PerhapsOutOfMemory { .. }
+    );
+    ran.then(|| "`rbuild debug` opens a shell in the state that the step left".to_owned())
 }
 
 /// A program that could not be started inside.

@@ -32,10 +32,16 @@ pub enum Exit {
     Code(u8),
     /// A signal ended it.
     Signal(i32),
-    /// It was killed while it, or the kernel, was out of memory.
+    /// The kernel killed in its control group for want of memory.
     OutOfMemory {
         /// The most it ever used, in bytes, where that was counted.
         peak: Option<u64>,
+    },
+    /// It was killed, or says that something in it was, while the kernel killed something on this machine for want
+    /// of memory. It had no control group that would tell what.
+    PerhapsOutOfMemory {
+        /// The code it exited with; `None` where a signal ended it.
+        code: Option<u8>,
     },
 }
 

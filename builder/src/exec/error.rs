@@ -39,6 +39,14 @@ pub enum ExecError {
         /// The last lines it wrote.
         tail: Vec<String>,
     },
+    /// The program was killed, and the kernel killed something for want of memory meanwhile.
+    #[error(
+        "killed, perhaps for want of memory: the kernel killed something for that meanwhile, in this step or elsewhere"
+    )]
+    PerhapsOutOfMemory {
+        /// The last lines it wrote.
+        tail: Vec<String>,
+    },
     /// The program ran for longer than it may.
     #[error("killed: it ran for longer than --step-timeout allows ({} s)", after.as_secs())]
     TooLong {
@@ -161,6 +169,7 @@ impl ExecError {
             ExecError::Exit { tail, .. }
             | ExecError::Signal { tail, .. }
             | ExecError::OutOfMemory { tail, .. }
+            | ExecError::PerhapsOutOfMemory { tail }
             | ExecError::TooLong { tail, .. } => tail,
             ExecError::DiskFull { ended, .. } => ended.tail(),
             ExecError::NotIsolated { .. }
@@ -189,6 +198,7 @@ impl Categorised for ExecError {
             ExecError::Exit { .. }
             | ExecError::Signal { .. }
             | ExecError::OutOfMemory { .. }
+            | ExecError::PerhapsOutOfMemory { .. }
             | ExecError::TooLong { .. }
             | ExecError::User(_) => Category::Step,
             ExecError::Spawn(error) if error.stage() == Some(Stage::Exec) => Category::Step,

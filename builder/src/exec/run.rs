@@ -64,9 +64,11 @@ fn check(exit: Exit, valid: &[i32], tail: Vec<String>) -> Result<(), ExecError> 
     match exit {
         Exit::Code(0) if valid.is_empty() => Ok(()),
         Exit::Code(code) if valid.contains(&i32::from(code)) => Ok(()),
+        Exit::PerhapsOutOfMemory { code: Some(code) } if valid.contains(&i32::from(code)) => Ok(()),
         Exit::Code(code) => Err(ExecError::Exit { code, tail }),
         Exit::Signal(signal) => Err(ExecError::Signal { signal, tail }),
         Exit::OutOfMemory { peak } => Err(ExecError::OutOfMemory { peak, tail }),
+        Exit::PerhapsOutOfMemory { .. } => Err(ExecError::PerhapsOutOfMemory { tail }),
     }
 }
 
@@ -83,5 +85,8 @@ mod tests {
         assert!(!ok(Exit::Code(0), &[3]));
         assert!(!ok(Exit::Signal(9), &[]));
         assert!(!ok(Exit::OutOfMemory { peak: None }, &[0]));
+        assert!(ok(Exit::PerhapsOutOfMemory { code: Some(137) }, &[137]));
+        assert!(!ok(Exit::PerhapsOutOfMemory { code: Some(137) }, &[0]));
+        assert!(!ok(Exit::PerhapsOutOfMemory { code: None }, &[137]));
     }
 }

@@ -149,7 +149,9 @@ impl Group {
         match exit {
             Exit::Code(0) => Some(exit),
             Exit::Code(_) | Exit::Signal(_) if kills > 0 => Some(Exit::OutOfMemory { peak }),
-            Exit::Code(_) | Exit::Signal(_) | Exit::OutOfMemory { .. } => Some(exit),
+            Exit::Code(_) | Exit::Signal(_) | Exit::OutOfMemory { .. } | Exit::PerhapsOutOfMemory { .. } => {
+                Some(exit)
+            }
         }
     }
 }

@@ -334,7 +334,7 @@ impl Kept {
             Some((None, None)) | None => return Err(lost(io::Error::from_raw_os_error(libc::ECHILD))),
         };
         let counted = self.group.as_ref().and_then(|group| group.explain(exit));
-        Ok(counted.unwrap_or_else(|| oom::explain(exit, self.oom_kills)))
+        Ok(counted.unwrap_or_else(|| oom::explain(exit, self.oom_kills, oom::kills())))
     }
 }
 

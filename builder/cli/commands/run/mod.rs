@@ -78,6 +78,13 @@ pub fn ended(exit: Exit) -> u8 {
             super::say(&format!("killed: out of memory{used}\n"));
             137
         }
+        Exit::PerhapsOutOfMemory { .. } => {
+            super::say(
+                "killed, perhaps for want of memory: the kernel killed something for that meanwhile, in this \
+                 container or elsewhere\n",
+            );
+            137
+        }
     }
 }
 
