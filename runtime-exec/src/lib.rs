@@ -58,9 +58,9 @@ pub use running::{Exit, Killer, Running, StepIo, spawn};
 pub use seccomp::profile::{ProfileError, SystemCallFilter};
 pub use security::{OpenPaths, SecurityOptions, SystemCalls, SystemPaths};
 pub use spec::{
-    Confinement, DEFAULT_PATH, DEFAULT_SHM_SIZE, DNS_RELAY, EtcFiles, Identities, Isolation, MountSource,
-    MountSpec, NetworkMode, ProcessSpec, Protocol, PublishedPort, ReadOnly, Resource, Rlimit, Root, StepUser,
-    Terminal,
+    Confinement, DEFAULT_PATH, DEFAULT_SHM_SIZE, DNS_RELAY, EtcFiles, FirstProcess, Identities, Isolation,
+    MountSource, MountSpec, NetworkMode, ProcessSpec, Protocol, PublishedPort, ReadOnly, Resource, Rlimit,
+    Root, StepUser, Terminal,
 };
 pub use survey::{
     Asker, Diagnosis, Finding, Refusal, Severity, StorePlace, Surroundings, Survey, Topic, Trial,

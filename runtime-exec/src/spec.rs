@@ -68,6 +68,8 @@ pub struct ProcessSpec {
     pub identities: Identities,
     /// What keeps it apart.
     pub isolation: Isolation,
+    /// Who is process 1.
+    pub first_process: FirstProcess,
 }
 
 impl ProcessSpec {
@@ -96,6 +98,7 @@ impl ProcessSpec {
             terminal: Terminal::None,
             identities: Identities::Kernel,
             isolation: Isolation::Namespaces,
+            first_process: FirstProcess::Program,
         }
     }
 }
@@ -111,6 +114,19 @@ pub enum Isolation {
     /// the machine, has no `/proc`, and can leave its root directory. The root has to be a [`Root::Directory`]
     /// whose parent directory is the step's own, too. For where no namespace can be had.
     Chroot,
+}
+
+/// Process 1 of a sandbox: the kernel spares it the signals that it does not handle, and gives it the processes
+/// whose parents are gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FirstProcess {
+    /// The program itself.
+    #[default]
+    Program,
+    /// One that passes signals on to the program, takes the ends of orphans, and ends with the program and its code;
+    /// where a signal ended the program, with 128 and the signal's number.
+    Init,
 }
 
 /// Who the users of a step are.

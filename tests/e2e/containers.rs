@@ -37,7 +37,7 @@ fn containers_get_what_their_options_say() {
     std::fs::write(&profile, PROFILE).unwrap();
     let profile = format!("seccomp={}", profile.display());
     let bind = format!("type=bind,source={shared},target=/mnt,readonly");
-    let cases: [(&[&str], &str, &str); 25] = [
+    let cases: [(&[&str], &str, &str); 26] = [
         (&["--security-opt", &profile], "mkdir /no 2>&1 | grep -c 'Function not'; echo y", "1\ny\n"),
         (&["--security-opt", &profile, "--cap-add=SYS_ADMIN"], "mkdir /no && echo made", "made\n"),
         (&["--security-opt=seccomp=builtin"], "grep Seccomp: /proc/self/status", "Seccomp:\t2\n"),
@@ -58,6 +58,7 @@ fn containers_get_what_their_options_say() {
         (&["-v", &protected], "touch /mnt/made 2>/dev/null || cat /mnt/made", "1\n"),
         (&["--env-file", &variables, "-e", "A=option"], "echo $A, $B", "option, two words\n"),
         (&["--read-only"], "touch /in-image 2>/dev/null || touch /dev/shm/x && echo refused", "refused\n"),
+        (&["--init"], "echo $PPID; cat /proc/1/comm", "1\nrbuild-init\n"),
         (&["--cap-drop=ALL"], "grep CapEff /proc/self/status", "CapEff:\t0000000000000000\n"),
         (&["--cap-add=net_admin"], "grep CapEff /proc/self/status", "CapEff:\t00000000a80435fb\n"),
         (&["--security-opt=no-new-privileges"], "grep NoNewPrivs /proc/self/status", "NoNewPrivs:\t1\n"),

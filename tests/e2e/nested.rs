@@ -196,6 +196,7 @@ fn what_takes_namespaces_is_refused_by_name_without_them() {
         "--mount=type=bind,source=/tmp,target=/t",
         "--hostname=other",
         "--shm-size=1m",
+        "--init",
         "--security-opt=mask=/proc/cpuinfo",
         "--security-opt=apparmor=mine",
         "--device=/dev/fuse",

@@ -8,7 +8,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
 use defence::Defence;
-use runtime_exec::{Exit, MountSource, MountSpec, ReadOnly, StepIo, Terminal, spawn};
+use runtime_exec::{Exit, FirstProcess, MountSource, MountSpec, ReadOnly, StepIo, Terminal, spawn};
 use rustix::fs::{Mode as Bits, OFlags};
 use rustix::pipe::{PipeFlags, pipe_with};
 
@@ -43,6 +43,7 @@ pub const EXHIBITS: &[Exhibit] = &[
     ),
     Exhibit::entered("console-planted", &[Defence::ConsoleNew], &Mode::ALL, console_planted),
     Exhibit::entered("own-executable", &[Defence::ExecutableReadOnly], &Mode::ALL, own_executable),
+    Exhibit::entered("into-the-init", &[Defence::InitHidden], &Mode::ALL, into_the_init),
 ];
 
 /// A directory of the host, open in this process and in all that it starts.
@@ -121,6 +122,13 @@ fn own_executable(place: &Place) -> Loot {
         }
     }
     None
+}
+
+/// Process 1 is ours where an init is asked for.
+fn into_the_init(place: &Place) -> Loot {
+    let step = place.sh("head -c 4 /proc/1/exe; head -n 1 /proc/1/maps; cat /proc/1/environ");
+    let done = step.with(|spec| spec.first_process = FirstProcess::Init).run().unwrap();
+    done.out.contains("ELF").then_some(done.out)
 }
 
 /// What our executable does when a step runs it.

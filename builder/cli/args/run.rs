@@ -91,6 +91,9 @@ pub struct RunArgs {
     /// Accepted for compatibility: nothing of a container can be listed
     #[arg(short, long = "label", value_name = "KEY[=VALUE]")]
     pub labels: Vec<LabelArg>,
+    /// Start the command below a process 1 that passes signals on and takes the ends of orphans
+    #[arg(long)]
+    pub init: bool,
     /// Keep standard input open
     #[arg(short, long)]
     pub interactive: bool,

@@ -2,7 +2,7 @@
 
 use graph::{ExecOp, MountKind, Network, Security};
 use runtime_exec::{
-    DEFAULT_SHM_SIZE, Isolation, NetworkMode, ProcessSpec, ReadOnly, SecurityOptions, Terminal,
+    DEFAULT_SHM_SIZE, FirstProcess, Isolation, NetworkMode, ProcessSpec, ReadOnly, SecurityOptions, Terminal,
 };
 
 use super::error::ExecError;
@@ -69,6 +69,10 @@ pub(crate) fn check_process(session: &Session, spec: &ProcessSpec) -> Result<(),
     }
     if spec.shm_size != DEFAULT_SHM_SIZE {
         return refused("--shm-size".to_owned(), MOUNTS);
+    }
+    match spec.first_process {
+        FirstProcess::Program => {}
+        FirstProcess::Init => return refused("--init".to_owned(), "it takes a namespace of processes"),
     }
     check_security(&spec.security)?;
     match (spec.network, spec.root_access, spec.terminal) {

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use graph::{DeviceGrant, DeviceRequest, ExecOp, Network, Security, Ulimit};
 use layer_store::{ActiveLayer, Snapshot, Store};
 use runtime_exec::{
-    Capabilities, Confinement, DEFAULT_SHM_SIZE, EtcFiles, MountSource, MountSpec, NetworkMode, ProcessSpec,
-    ReadOnly, Resource, Rlimit, SecurityOptions, StepUser, Terminal,
+    Capabilities, Confinement, DEFAULT_SHM_SIZE, EtcFiles, FirstProcess, MountSource, MountSpec, NetworkMode,
+    ProcessSpec, ReadOnly, Resource, Rlimit, SecurityOptions, StepUser, Terminal,
 };
 
 use super::cdi;
@@ -85,6 +85,7 @@ pub(crate) fn prepare(
         terminal: Terminal::None,
         identities: identities(session.host.mode, &layer, Some(layer.attributes_file()))?,
         isolation: session.host.isolation.kind(),
+        first_process: FirstProcess::Program,
     };
     isolation::check_process(session, &spec)?;
     Ok(Prepared { spec, layer, _mounts: mounts })

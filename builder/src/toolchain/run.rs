@@ -6,8 +6,8 @@ use graph::{ExtraHost, ImageSource};
 use layer_store::{ActiveLayer, CacheKey, Claim, Snapshot};
 use oci::{ImageConfig, Platform, Reference};
 use runtime_exec::{
-    Capabilities, Confinement, EtcFiles, Exit, Gateway, Limits, MountSpec, NetworkMode, ProcessSpec,
-    PublishedPort, ReadOnly, Rlimit, Running, SecurityOptions, StepIo, StepUser, Terminal,
+    Capabilities, Confinement, EtcFiles, Exit, FirstProcess, Gateway, Limits, MountSpec, NetworkMode,
+    ProcessSpec, PublishedPort, ReadOnly, Rlimit, Running, SecurityOptions, StepIo, StepUser, Terminal,
 };
 
 use super::error::ToolError;
@@ -64,6 +64,8 @@ pub struct RunOptions {
     pub limits: Limits,
     /// Size of `/dev/shm` in bytes.
     pub shm_size: u64,
+    /// Who is process 1.
+    pub first_process: FirstProcess,
     /// Lines for `/etc/hosts`.
     pub extra_hosts: Vec<ExtraHost>,
     /// Height and width of the caller's terminal, to give the process one of its own.
@@ -198,6 +200,7 @@ fn spec(
         },
         identities: identities(session.host.mode, layer, None)?,
         isolation: session.host.isolation.kind(),
+        first_process: options.first_process,
     })
 }
 
@@ -261,6 +264,7 @@ mod tests {
             rlimits: Vec::new(),
             limits: Limits::default(),
             shm_size: runtime_exec::DEFAULT_SHM_SIZE,
+            first_process: FirstProcess::Program,
             extra_hosts: Vec::new(),
             terminal: None,
         };

@@ -79,6 +79,8 @@ defences! {
     OwnMemory,
     /// Our executable is read-only in the eyes of a step.
     ExecutableReadOnly,
+    /// Nobody inside looks into the process that is an init.
+    InitHidden,
     /// The place of a terminal is made, never found.
     ConsoleNew,
     /// A mount without a place for changes is read-only.

@@ -96,7 +96,7 @@ impl Supervision {
         spec: &ProcessSpec,
     ) -> Result<Supervision, Failure> {
         match fork_into(0).at(Stage::Identity, "supervisor")? {
-            Forked::Parent { pidfd } => Ok(Supervision(pidfd)),
+            Forked::Parent { pidfd, .. } => Ok(Supervision(pidfd)),
             Forked::Child => {
                 let served = Supervisor::new(listener, step, spec).and_then(Supervisor::serve);
                 exit_now(i32::from(served.is_err()))

@@ -110,7 +110,7 @@ fn start(channel: &Channel) -> Result<Kept, Failure> {
     let way = Way { gateway: spec.gateway, ports: spec.ports.clone() };
     match fork_into(namespaces_of(&spec)).map_err(|error| Failure::new(Stage::Namespaces, "clone", &error))? {
         Forked::Child => step::run(Start { spec, root, fds, reporter }),
-        Forked::Parent { pidfd } => {
+        Forked::Parent { pidfd, .. } => {
             let heard = Heard::default();
             let spec = match spec.identities {
                 Identities::Kernel => None,

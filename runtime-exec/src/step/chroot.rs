@@ -11,7 +11,7 @@ use super::resolve::RootDir;
 use super::{At, StepFds, await_keeper, become_program, die_with_keeper};
 use crate::channel::Channel;
 use crate::error::{Failure, Stage};
-use crate::spec::{Identities, MountSpec, NetworkMode, ProcessSpec, ReadOnly, Root, Terminal};
+use crate::spec::{FirstProcess, Identities, MountSpec, NetworkMode, ProcessSpec, ReadOnly, Root, Terminal};
 
 /// Refuses what takes namespaces, by its name.
 pub(crate) fn check(spec: &ProcessSpec) -> Result<(), Failure> {
@@ -37,6 +37,10 @@ pub(crate) fn check(spec: &ProcessSpec) -> Result<(), Failure> {
     match spec.terminal {
         Terminal::None => {}
         Terminal::New { .. } => return refused(Stage::Terminal, "a terminal"),
+    }
+    match spec.first_process {
+        FirstProcess::Program => {}
+        FirstProcess::Init => return refused(Stage::Namespaces, "an init"),
     }
     match spec.identities {
         Identities::Kernel => Ok(()),

@@ -8,6 +8,7 @@ pub(crate) mod chroot;
 pub(crate) mod devices;
 mod hall;
 mod identity;
+mod init;
 mod limits;
 mod masks;
 mod mounts;
@@ -30,7 +31,7 @@ use crate::emulation;
 use crate::error::{Failure, Stage};
 use crate::seccomp;
 use crate::security::SystemCalls;
-use crate::spec::{Confinement, Identities, Isolation, NetworkMode, ProcessSpec, ReadOnly};
+use crate::spec::{Confinement, FirstProcess, Identities, Isolation, NetworkMode, ProcessSpec, ReadOnly};
 use crate::sys::{self, mount_attr};
 use hall::Hall;
 use resolve::{RootDir, Stub};
@@ -175,12 +176,19 @@ fn become_program(
     identity::assume(spec)?;
     die_with_keeper()?;
     sys::process::reset_signals();
+    match spec.first_process {
+        FirstProcess::Program => {}
+        FirstProcess::Init => init::expect_signals(),
+    }
     if defence::stands(Defence::OthersClosedOnExec) {
         sys::process::close_others_on_exec().at(Stage::Exec, "descriptors")?;
     }
     let terminal: Vec<_> = console.iter().map(AsFd::as_fd).collect();
     reporter.send(&Report::Ready, &terminal).at(Stage::Exec, "report")?;
-    Err(program.execute())
+    Err(match spec.first_process {
+        FirstProcess::Program => program.execute(),
+        FirstProcess::Init => init::start(spec, &program, reporter),
+    })
 }
 
 /// What the step's calls are held against.

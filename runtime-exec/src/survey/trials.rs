@@ -114,7 +114,7 @@ fn in_child<T: Serialize + serde::de::DeserializeOwned>(
             let sent = work().is_some_and(|found| theirs.send(&found, &[]).is_ok());
             exit_now(i32::from(!sent))
         }
-        Forked::Parent { pidfd } => {
+        Forked::Parent { pidfd, .. } => {
             drop(theirs);
             let said = ours.receive::<T>();
             retry(|| waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED))?;

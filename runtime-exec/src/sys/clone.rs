@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd};
 
+use rustix::process::Pid;
 use rustix::thread::UnshareFlags;
 
 /// The two returns of a fork.
@@ -11,6 +12,8 @@ pub(crate) enum Forked {
     Child,
     /// In the old one.
     Parent {
+        /// Number of the new process, as this one sees it.
+        pid: Pid,
         /// Refers to the new process.
         pidfd: OwnedFd,
     },
@@ -52,7 +55,9 @@ pub(crate) fn fork_into(namespaces: u64) -> io::Result<Forked> {
         _ => {
             // SAFETY: the kernel stored a new descriptor there, which nothing else owns.
             let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
-            Ok(Forked::Parent { pidfd })
+            let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+            let pid = pid.ok_or(io::Error::from_raw_os_error(libc::ESRCH))?;
+            Ok(Forked::Parent { pid, pidfd })
         }
     }
 }

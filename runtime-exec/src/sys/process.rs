@@ -20,6 +20,38 @@ pub(crate) fn reset_signals() {
     }
 }
 
+/// Keeps all signals waiting but those that tell of an error of this process itself.
+pub(crate) fn block_signals() {
+    // SAFETY: the set is valid memory, filled before it is read.
+    unsafe {
+        let mut set: libc::sigset_t = mem::zeroed();
+        libc::sigfillset(&raw mut set);
+        for own in [
+            libc::SIGFPE,
+            libc::SIGILL,
+            libc::SIGSEGV,
+            libc::SIGBUS,
+            libc::SIGABRT,
+            libc::SIGTRAP,
+            libc::SIGSYS,
+        ] {
+            libc::sigdelset(&raw mut set, own);
+        }
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const set, std::ptr::null_mut());
+    }
+}
+
+/// Takes the next signal that waits, see [`block_signals`]; `None` for one that has no name, or none after all.
+pub(crate) fn next_signal() -> Option<rustix::process::Signal> {
+    // SAFETY: the set is valid memory, filled before it is read; no information is asked for.
+    let number = unsafe {
+        let mut set: libc::sigset_t = mem::zeroed();
+        libc::sigfillset(&raw mut set);
+        libc::sigwaitinfo(&raw const set, std::ptr::null_mut())
+    };
+    rustix::process::Signal::from_named_raw(number)
+}
+
 /// Joins a new session keyring, so that no key of the user is possessed inside.
 pub(crate) fn new_session_keyring() -> io::Result<()> {
     const JOIN_SESSION_KEYRING: c_ulong = 1;
@@ -60,13 +92,27 @@ pub(crate) fn close_others() -> io::Result<()> {
     unsafe { close_range(0) }
 }
 
+/// Closes every descriptor. To be called by a process that ends by [`exit_now`] and uses none of them again.
+pub(crate) fn close_all() -> io::Result<()> {
+    // SAFETY: the caller says that nothing of this process uses one of them; no memory is passed.
+    unsafe { close_range_from(0, 0) }
+}
+
 /// # Safety
 ///
 /// Without `CLOSE_RANGE_CLOEXEC`, nobody may use a descriptor from 3 up any more.
 unsafe fn close_range(flags: libc::c_uint) -> io::Result<()> {
     // SAFETY: see above.
+    unsafe { close_range_from(3, flags) }
+}
+
+/// # Safety
+///
+/// Without `CLOSE_RANGE_CLOEXEC`, nobody may use a descriptor from `first` up any more.
+unsafe fn close_range_from(first: c_ulong, flags: libc::c_uint) -> io::Result<()> {
+    // SAFETY: see above.
     let result =
-        unsafe { libc::syscall(libc::SYS_close_range, 3 as c_ulong, u32::MAX as c_ulong, flags as c_ulong) };
+        unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX as c_ulong, flags as c_ulong) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 

@@ -8,9 +8,11 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use runtime_exec::{Exit, Host, HostOptions, MountSource, MountSpec, ReadOnly, Stage, Terminal};
+use runtime_exec::{
+    Exit, FirstProcess, Host, HostOptions, MountSource, MountSpec, ReadOnly, Stage, StepUser, Terminal,
+};
 
-use super::support::{Case, Place, lines};
+use super::support::{Case, Place, Step, lines};
 
 pub fn cases() -> Vec<Case> {
     vec![
@@ -25,6 +27,9 @@ pub fn cases() -> Vec<Case> {
         ("relayed_terminal", relayed_terminal),
         ("nothing_is_left_when_the_parent_is_killed", nothing_is_left_when_the_parent_is_killed),
         ("nothing_is_left_mounted", nothing_is_left_mounted),
+        ("an_init_starts_the_program", an_init_starts_the_program),
+        ("an_init_passes_signals_on_and_takes_orphans", an_init_passes_signals_on_and_takes_orphans),
+        ("an_init_leaves_the_terminal_to_the_program", an_init_leaves_the_terminal_to_the_program),
         ("own_executable_is_out_of_reach", own_executable_is_out_of_reach),
     ]
 }
@@ -227,6 +232,45 @@ fn nothing_is_left_mounted(place: &Place) {
 
 /// While a step is set up its executable is ours; a program that is that link finds it on a
 /// read-only mount.
+/// A step below an init.
+fn below_init(place: &Place, args: &[&str]) -> Step {
+    place.step(args).with(|spec| spec.first_process = FirstProcess::Init)
+}
+
+fn an_init_starts_the_program(place: &Place) {
+    let step = below_init(
+        place,
+        &["sh", "-c", "cat /proc/1/comm; echo $PPID; id -u; ls /proc/1/fd | wc -l; exit 7"],
+    );
+    let step = step.with(|spec| spec.user = StepUser { uid: 5, gid: 6, groups: Vec::new() });
+    let done = step.run().unwrap();
+    assert_eq!(done.exit, Exit::Code(7), "{}", done.out);
+    assert!(done.out.starts_with("rbuild-init\n1\n5\n"), "{}", done.out);
+    let error = below_init(place, &["/no/such"]).fails();
+    assert_eq!((error.stage(), error.exit_code()), (Some(Stage::Exec), 127), "{error}");
+}
+
+fn an_init_passes_signals_on_and_takes_orphans(place: &Place) {
+    // As process 1 `sleep` would not hear of it.
+    let (running, _reader) = below_init(place, &["sleep", "1000"]).start().unwrap();
+    running.killer().signal(libc::SIGTERM);
+    assert_eq!(running.wait().unwrap(), Exit::Code(143));
+    let script = "pid=$(sh -c 'sleep 0.1 >/dev/null 2>&1 & echo $!'); \
+        n=0; while [ -e /proc/$pid ]; do n=$((n+1)); [ $n = 200 ] && exit 1; sleep 0.1; done; sleep 98767 & echo done";
+    assert_eq!(below_init(place, &["sh", "-c", script]).output(), "done\n");
+    assert_eq!(processes_with("98767"), 0);
+}
+
+fn an_init_leaves_the_terminal_to_the_program(place: &Place) {
+    let step = below_init(place, &["sh", "-c", "echo ready; exec sleep 1000"]);
+    let step = step.with(|spec| spec.terminal = Terminal::New { rows: 24, columns: 80 });
+    let (mut running, _reader) = step.start().unwrap();
+    let screen = fs::File::from(running.take_terminal().unwrap());
+    BufReader::new(screen.try_clone().unwrap()).read_line(&mut String::new()).unwrap();
+    rustix::io::write(&screen, b"\x03").unwrap();
+    assert_eq!(running.wait().unwrap(), Exit::Code(130));
+}
+
 fn own_executable_is_out_of_reach(place: &Place) {
     let layer = place.fresh();
     fs::write(layer.join("script"), "#!/proc/self/exe\n").unwrap();

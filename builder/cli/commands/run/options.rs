@@ -5,8 +5,8 @@ use std::path::Path;
 use builder::error::Category;
 use builder::toolchain::RunOptions;
 use runtime_exec::{
-    Capabilities, DEFAULT_SHM_SIZE, MountSource, MountSpec, NetworkMode, OpenPaths, PublishedPort, ReadOnly,
-    Rlimit, SecurityOptions, SystemCallFilter, SystemCalls,
+    Capabilities, DEFAULT_SHM_SIZE, FirstProcess, MountSource, MountSpec, NetworkMode, OpenPaths,
+    PublishedPort, ReadOnly, Rlimit, SecurityOptions, SystemCallFilter, SystemCalls,
 };
 
 use crate::args::{MountArg, RunArgs, RunNetwork, SecurityArg, Switch, TmpfsArg};
@@ -51,6 +51,7 @@ pub fn options(args: &RunArgs, environment: &Environment) -> Result<RunOptions, 
         rlimits: rlimits(args),
         limits: crate::commands::limits::limits(&args.limits)?,
         shm_size: args.shm_size.unwrap_or(DEFAULT_SHM_SIZE),
+        first_process: if args.init { FirstProcess::Init } else { FirstProcess::Program },
         extra_hosts,
         terminal: terminal(args)?,
     })
