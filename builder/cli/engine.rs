@@ -100,7 +100,7 @@ mod tests {
     fn found(variables: &[(&str, &str)]) -> Result<String, String> {
         match address(&Environment::of(variables)) {
             Ok(address) => Ok(address.to_string()),
-            Err(failure) => Err(failure.to_string()),
+            Err(failure) => Err(failure.text),
         }
     }
 
