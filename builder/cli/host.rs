@@ -133,12 +133,20 @@ impl Open {
                 () = commands::interrupted() => None,
             }
         });
-        self.close();
+        self.end(&result.as_ref().ok_or(()));
         match result {
             Some(Ok(value)) => Ok(value),
             Some(Err(error)) => Err(Failure::from_error(error.category(), &error)),
             None => Err(Failure::new(Category::Interrupted, "cancelled")),
         }
+    }
+
+    /// Closes everything; what still goes on after a failure or a signal is asked to stop first.
+    pub fn end<T, E>(self, result: &Result<T, E>) {
+        if result.is_err() {
+            self.session.store.stop();
+        }
+        self.close();
     }
 
     /// Does work that goes on until the user asks to stop: it is told so, and ends by itself.

@@ -93,7 +93,12 @@ impl Lease {
             form: Form::Copy(Originals::default()),
             dir: dir.clone(),
         };
-        active.form = Form::Copy(Originals::copy(&view, &dir.join("fs"), self.store().marks())?);
+        active.form = Form::Copy(Originals::copy(
+            &view,
+            &dir.join("fs"),
+            self.store().marks(),
+            self.store().stopping(),
+        )?);
         Ok(active)
     }
 }

@@ -21,6 +21,7 @@ use crate::disk::{make_dir, remove_tree};
 use crate::error::{At, Result};
 use crate::kept::KeptNode;
 use crate::marks::{Marks, is_whiteout};
+use crate::stop::Stop;
 use crate::tree::{Tree, timestamps};
 use crate::truth::{Aside, file_type};
 use crate::view::{StackView, Walk};
@@ -42,7 +43,7 @@ impl Lease {
         let dir = self.scratch("part");
         make_dir(&dir)?;
         let part = CopiedPart { host: dir.join(&real), dir };
-        Originals::copy_part(&view, &part.dir, self.store().marks(), &real, &entry)?;
+        Originals::copy_part(&view, &part.dir, self.store().marks(), &real, &entry, self.store().stopping())?;
         Ok(Some(part))
     }
 }
@@ -103,12 +104,12 @@ impl From<&Statx> for Noted {
 
 impl Originals {
     /// Copies a tree into an empty directory.
-    pub(crate) fn copy(view: &StackView, to: &Path, marks: Marks) -> Result<Self> {
+    pub(crate) fn copy(view: &StackView, to: &Path, marks: Marks, stop: &Stop) -> Result<Self> {
         let mut tree = Tree::open(to, marks)?;
         tree.directory(Path::new(""), &crate::writer::root_attributes(view)?)?;
         let mut copied = Vec::new();
         view.walk(Path::new(""), &mut |path, entry| {
-            copy_entry(view, &mut tree, path, entry)?;
+            copy_entry(view, &mut tree, path, entry, stop)?;
             copied.push(path.to_owned());
             Ok(Walk::Continue)
         })?;
@@ -128,12 +129,19 @@ impl Originals {
     }
 
     /// Copies one path of a tree, real and with everything below it, at the place that it has in the tree.
-    fn copy_part(view: &StackView, to: &Path, marks: Marks, path: &Path, entry: &Entry) -> Result<()> {
+    fn copy_part(
+        view: &StackView,
+        to: &Path,
+        marks: Marks,
+        path: &Path,
+        entry: &Entry,
+        stop: &Stop,
+    ) -> Result<()> {
         let mut tree = Tree::open(to, marks)?;
         tree.parents(path, &mut |dir| crate::writer::implied_directory(view, dir))?;
-        copy_entry(view, &mut tree, path, entry)?;
+        copy_entry(view, &mut tree, path, entry, stop)?;
         view.walk(path, &mut |path, entry| {
-            copy_entry(view, &mut tree, path, entry)?;
+            copy_entry(view, &mut tree, path, entry, stop)?;
             Ok(Walk::Continue)
         })?;
         tree.date_directories()
@@ -187,7 +195,8 @@ fn same_file(original: Option<&Noted>, now: &Noted) -> bool {
     original.is_some_and(|original| original.is_file_of(now))
 }
 
-fn copy_entry(view: &StackView, tree: &mut Tree, path: &Path, entry: &Entry) -> Result<()> {
+fn copy_entry(view: &StackView, tree: &mut Tree, path: &Path, entry: &Entry, stop: &Stop) -> Result<()> {
+    stop.check().at(path)?;
     let attributes = &entry.attributes;
     match &attributes.kind {
         Kind::Directory => tree.directory(path, attributes),
@@ -195,7 +204,7 @@ fn copy_entry(view: &StackView, tree: &mut Tree, path: &Path, entry: &Entry) -> 
             let host = view.host_of(path, entry);
             let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
             let from = File::from(openat(CWD, &host, flags, Bits::empty()).at(&host)?);
-            tree.file(path, attributes, &mut |to| copy_file(&from, to).at(path))
+            tree.file(path, attributes, &mut |to| copy_file(&from, to, stop).at(path))
         }
         Kind::Symlink { .. }
         | Kind::Fifo

@@ -8,8 +8,11 @@ use rustix::fs::{copy_file_range, ftruncate, ioctl_ficlone, seek};
 use rustix::io::Errno;
 
 use crate::error::{At, Result, StoreError};
+use crate::stop::Stop;
 
 const BUFFER: usize = 128 << 10;
+/// What is copied before the next look at whether to stop.
+const AT_ONCE: usize = 16 << 20;
 /// Runs of zeros shorter than this are written, longer ones become holes.
 const HOLE: usize = 64 << 10;
 
@@ -50,29 +53,30 @@ impl Iterator for DataRanges<'_> {
 }
 
 /// Copies a whole file into an empty one.
-pub(crate) fn copy_file(from: &File, to: &File) -> io::Result<()> {
+pub(crate) fn copy_file(from: &File, to: &File, stop: &Stop) -> io::Result<()> {
     let size = from.metadata()?.len();
     if size == 0 || ioctl_ficlone(to, from).is_ok() {
         return Ok(());
     }
     for range in DataRanges::of(from, size) {
         let (start, end) = range?;
-        copy_range(from, to, start, end)?;
+        copy_range(from, to, start, end, stop)?;
     }
     ftruncate(to, size)?;
     Ok(())
 }
 
-fn copy_range(from: &File, to: &File, start: u64, end: u64) -> io::Result<()> {
+fn copy_range(from: &File, to: &File, start: u64, end: u64, stop: &Stop) -> io::Result<()> {
     let (mut read_at, mut write_at) = (start, start);
     while read_at < end {
-        let wanted = usize::try_from(end - read_at).unwrap_or(usize::MAX).min(1 << 30);
+        stop.check()?;
+        let wanted = usize::try_from(end - read_at).unwrap_or(usize::MAX).min(AT_ONCE);
         match copy_file_range(from, Some(&mut read_at), to, Some(&mut write_at), wanted) {
             // The file became shorter.
             Ok(0) => return Ok(()),
             Ok(_) | Err(Errno::INTR) => {}
             Err(Errno::XDEV | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::PERM | Errno::IO) => {
-                return copy_range_by_hand(from, to, read_at, end);
+                return copy_range_by_hand(from, to, read_at, end, stop);
             }
             Err(error) => return Err(error.into()),
         }
@@ -80,10 +84,18 @@ fn copy_range(from: &File, to: &File, start: u64, end: u64) -> io::Result<()> {
     Ok(())
 }
 
-fn copy_range_by_hand(mut from: &File, mut to: &File, start: u64, end: u64) -> io::Result<()> {
+fn copy_range_by_hand(mut from: &File, mut to: &File, start: u64, end: u64, stop: &Stop) -> io::Result<()> {
     from.seek(SeekFrom::Start(start))?;
     to.seek(SeekFrom::Start(start))?;
-    io::copy(&mut from.take(end - start), &mut to)?;
+    let mut left = end - start;
+    while left > 0 {
+        stop.check()?;
+        match io::copy(&mut from.take(left.min(AT_ONCE as u64)), &mut to)? {
+            // The file became shorter.
+            0 => return Ok(()),
+            count => left -= count,
+        }
+    }
     Ok(())
 }
 

@@ -188,8 +188,12 @@ impl Lease {
         let compressor = Compressor::new(how.compression, how.level, counting).map_err(as_sink)?;
         let hashing = Tee { to: compressor, hasher: Hasher::new(Algorithm::Sha256), size: 0 };
         let walk = LayerWalk::explicit(self.store(), id, &view)?;
-        let hashing = write_archive(&walk, how.times, BufWriter::with_capacity(128 << 10, hashing))?;
-        let hashing = hashing.into_inner().map_err(|error| as_sink(error.into_error()))?;
+        let hashing = write_archive(
+            &walk,
+            how.times,
+            BufWriter::with_capacity(128 << 10, self.store().stopping().guard(hashing)),
+        )?;
+        let hashing = hashing.into_inner().map_err(|error| as_sink(error.into_error()))?.into_inner();
         let diff_id = DiffId(hashing.hasher.finish());
         let mut counting = hashing.to.finish().map_err(as_sink)?;
         counting.flush().map_err(as_sink)?;

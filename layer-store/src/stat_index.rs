@@ -7,6 +7,7 @@ use rustix::fs::Stat;
 
 use crate::Store;
 use crate::error::Result;
+use crate::stop::Stop;
 
 /// A file changed this short before it was read may change again without a new time stamp.
 const RACY: Duration = Duration::from_secs(1);
@@ -55,6 +56,11 @@ impl Store {
 }
 
 impl StatIndex {
+    /// Whether reading is to end early.
+    pub fn stopping(&self) -> &Stop {
+        self.0.stopping()
+    }
+
     /// The digests of files that have not changed since they were stored, in the order of the keys.
     pub fn get_many(&self, keys: &[StatKey]) -> Result<Vec<Option<[u8; 32]>>> {
         self.0.0.index.read(|connection| {

@@ -14,6 +14,7 @@ use crate::index::Index;
 use crate::lock::{Hold, Lock};
 use crate::marks::Marks;
 use crate::sheet::Sheets;
+use crate::stop::Stop;
 use crate::truth::{ACL_ACCESS, ACL_DEFAULT};
 use crate::version::{OpenOptions, check_or_create};
 use crate::{LayerId, Mode, lease};
@@ -31,6 +32,7 @@ pub(crate) struct Inner {
     pub(crate) index: Index,
     pub(crate) sheets: Sheets,
     notices: Mutex<Vec<String>>,
+    pub(crate) stop: Stop,
 }
 
 /// Whether the layers of a store can be stacked with overlayfs.
@@ -91,6 +93,7 @@ impl Store {
             index,
             sheets: Sheets::default(),
             notices: Mutex::new(notice.into_iter().collect()),
+            stop: Stop::default(),
             root,
         }));
         lease::sweep_dead(&store)?;

@@ -12,6 +12,7 @@ use crate::blobs::expect;
 use crate::disk::{make_dir, remove_tree};
 use crate::error::{At, Result, StoreError};
 use crate::layers::{Meta, Origin};
+use crate::stop::Stoppable;
 use crate::tar::{TarBody, TarReader};
 use crate::tree::{Found, Tree, clean};
 use crate::view::StackView;
@@ -99,8 +100,11 @@ impl Lease {
 
     fn read_whole(&self, tar: &mut dyn Read, diff: &DiffId) -> Result<Unpacking> {
         let mut unpacking = Unpacking::start(self)?;
-        let mut reader =
-            TarReader::new(Hashing { from: tar, hasher: Hasher::new(diff.0.algorithm()), size: 0 });
+        let mut reader = TarReader::new(Hashing {
+            from: self.store().stopping().guard(tar),
+            hasher: Hasher::new(diff.0.algorithm()),
+            size: 0,
+        });
         unpacking.read(&mut reader)?;
         let mut hashing = reader.into_inner();
         std::io::copy(&mut hashing, &mut std::io::sink()).map_err(|source| StoreError::Stream { source })?;
@@ -124,7 +128,7 @@ impl PendingLayer {
 const ARCHIVE_LIMIT: u64 = 1 << 40;
 
 struct Hashing<'a> {
-    from: &'a mut dyn Read,
+    from: Stoppable<&'a mut dyn Read>,
     hasher: Hasher,
     size: u64,
 }
@@ -290,7 +294,8 @@ impl Unpacking {
             return Ok(());
         }
         let from = below.open(&real)?;
-        self.tree.file(link, &attributes, &mut |file| crate::copy::copy_file(&from, file).at(link))
+        let stop = self.lease.store().stopping();
+        self.tree.file(link, &attributes, &mut |file| crate::copy::copy_file(&from, file, stop).at(link))
     }
 
     fn publish(&mut self, id: &LayerId, meta: &Meta) -> Result<()> {

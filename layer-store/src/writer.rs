@@ -83,6 +83,7 @@ pub(crate) fn implied_directory(base: &StackView, path: &Path) -> Result<Attribu
 
 impl LayerWriter {
     fn start(&mut self, path: &Path) -> Result<PathBuf> {
+        self.lease.store().go_on()?;
         let path = clean(path)?;
         let base = &self.base;
         self.tree.parents(&path, &mut |dir| implied_directory(base, dir))?;
@@ -123,9 +124,10 @@ impl LayerWriter {
             other @ (Content::Reader(_) | Content::File(_) | Content::Bytes(_)) => other,
         };
         let host = self.tree.host().join(&path);
+        let stop = self.lease.store().stopping();
         self.tree.file(&path, attributes, &mut |file| match &mut content {
-            Content::Reader(reader) => copy_reader(&mut **reader, file, &host).map(drop),
-            Content::File(from) => copy_file(from, file).at(&host),
+            Content::Reader(reader) => copy_reader(&mut stop.guard(&mut **reader), file, &host).map(drop),
+            Content::File(from) => copy_file(from, file, stop).at(&host),
             Content::Bytes(bytes) => (&mut &*file).write_all(bytes).at(&host),
             Content::HardLinkOf(_) => Ok(()),
         })
@@ -140,7 +142,8 @@ impl LayerWriter {
 
     fn copy_of(&mut self, path: &Path, attributes: &Attributes, host: &Path) -> Result<()> {
         let from = File::open(host).at(host)?;
-        self.tree.file(path, attributes, &mut |file| copy_file(&from, file).at(path))
+        let stop = self.lease.store().stopping();
+        self.tree.file(path, attributes, &mut |file| copy_file(&from, file, stop).at(path))
     }
 
     /// Creates a symbolic link; the target is in the attributes.

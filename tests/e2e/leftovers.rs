@@ -100,6 +100,50 @@ fn terminating_is_interrupting() {
     }
 }
 
+/// A context that takes hours to read.
+#[test]
+fn terminating_ends_the_reading_of_a_huge_context() {
+    let workspace = Workspace::with("FROM scratch\nCOPY huge /\n");
+    let huge = std::fs::File::create(workspace.context().join("huge")).unwrap();
+    huge.set_len(4 << 40).unwrap();
+    let mut child = workspace
+        .rbuild()
+        .args(["build", "--progress=quiet"])
+        .arg(workspace.context())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let read = || {
+        let text = std::fs::read_to_string(format!("/proc/{}/io", child.id())).unwrap();
+        let count = text.lines().find_map(|line| line.strip_prefix("rchar: ")).unwrap();
+        count.parse::<u64>().unwrap()
+    };
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while read() < 256 << 20 {
+        assert!(Instant::now() < deadline, "it reads nothing");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let sent = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        if Instant::now() > deadline {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            panic!("it goes on");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    assert_eq!(status.code(), Some(130));
+    leftovers::none(workspace.path());
+    let left: Vec<_> = std::fs::read_dir(workspace.store().join("tmp")).unwrap().flatten().collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
 #[test]
 fn killing_the_builder_ends_the_step() {
     if is_root() && has("busybox") {

@@ -79,7 +79,7 @@ fn ask(call: CallArg, args: &BuildArgs, global: &Global, environment: &Environme
             () = super::interrupted() => Err(Stop::Build(builder::BuildError::Cancelled)),
         }
     });
-    open.close();
+    open.end(&result);
     let result = match result {
         Ok(lowered) => Ok(lowered.warnings),
         Err(Stop::Before(failure)) => return Err(failure),
@@ -144,7 +144,7 @@ pub fn perform<T>(
         }
     });
     let store = open.session.store.clone();
-    open.close();
+    open.end(&result);
     if let Some(most) = args.max_used_space {
         super::prune::keep_within(&store, most)?;
     }

@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use layer_store::StatKey;
+use layer_store::{StatKey, Stop};
 use rayon::prelude::*;
 
 use super::node::{Body, Node};
@@ -132,7 +132,7 @@ impl ContextScan {
             (Body::File { digest }, Source::Directory { fd, .. }, Some(stamp)) => match digest.get() {
                 Some(digest) => Ok((*digest, None)),
                 None => {
-                    let read = read(fd.as_fd(), path, stamp)?;
+                    let read = read(fd.as_fd(), path, stamp, self.index.stopping())?;
                     Ok((*digest.get_or_init(|| read), Some(stamp)))
                 }
             },
@@ -150,10 +150,10 @@ impl ContextScan {
     }
 }
 
-fn read(root: BorrowedFd<'_>, path: &Path, stamp: Stamp) -> Result<ContentDigest, ContextError> {
+fn read(root: BorrowedFd<'_>, path: &Path, stamp: Stamp, stop: &Stop) -> Result<ContentDigest, ContextError> {
     let opened = open::open_file(root, path, stamp)?;
     let failed = |source| ContextError::Read { path: path.into(), source };
-    let (content, length) = file_digest(&opened.file, stamp.size).map_err(failed)?;
+    let (content, length) = file_digest(stop.guard(&opened.file), stamp.size).map_err(failed)?;
     opened.check()?;
     if length != stamp.size {
         return Err(ContextError::Changed { path: path.into() });

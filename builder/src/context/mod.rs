@@ -152,6 +152,8 @@ impl ContextScan {
 
     /// The entries of a directory, sorted by name; none if it is no directory.
     pub(crate) fn read_dir(&self, path: &Path) -> Result<Vec<(std::ffi::OsString, Entry)>, ContextError> {
+        let stopped = |source| ContextError::Read { path: path.into(), source };
+        self.index.stopping().check().map_err(stopped)?;
         let Some(node) = self.node(path)? else { return Ok(Vec::new()) };
         let Some(children) = self.children(node, path)? else { return Ok(Vec::new()) };
         Ok(children.iter().map(|child| (child.name.clone(), child.entry.clone())).collect())

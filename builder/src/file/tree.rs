@@ -135,7 +135,8 @@ impl Stack {
         let missing: Vec<usize> = (0..files.len()).filter(|&at| known[at].is_none()).collect();
         let began = SystemTime::now();
         let read = |&at: &usize| {
-            let content = open_host(&hosts[at]).and_then(|file| file_digest(file, keys[at].size));
+            let content = open_host(&hosts[at])
+                .and_then(|file| file_digest(self.index.stopping().guard(file), keys[at].size));
             Ok(content.map_err(|error| failed(&files[at].0, error))?.0)
         };
         let read: Vec<ContentDigest> = missing.par_iter().map(read).collect::<Result<_, FileError>>()?;

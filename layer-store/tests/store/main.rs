@@ -22,6 +22,7 @@ mod properties;
 mod quota;
 mod sparse;
 mod states;
+mod stop;
 mod support;
 mod view;
 mod writer;
