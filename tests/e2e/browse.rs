@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::road::BUSYBOX;
@@ -16,7 +17,10 @@ struct Tmux {
 impl Tmux {
     /// Runs a script in a terminal of that size.
     fn start(workspace: &Workspace, script: &str) -> Tmux {
-        let tmux = Tmux { socket: workspace.path().join("tmux") };
+        // A server that was told to end may still hold its socket for a while.
+        static SERVERS: AtomicUsize = AtomicUsize::new(0);
+        let nth = SERVERS.fetch_add(1, Ordering::Relaxed);
+        let tmux = Tmux { socket: workspace.path().join(format!("tmux-{nth}")) };
         tmux.run(&["-f", "/dev/null", "new-session", "-d", "-x", "120", "-y", "30", script]);
         tmux
     }

@@ -82,7 +82,7 @@ fn a_refused_user_namespace_is_named_with_the_setting_that_refuses() {
     let report = report(&output);
     assert_eq!(output.status.code(), Some(4), "{report:#}");
     let namespace = finding(&report, "user-namespace");
-    assert_eq!(namespace["refused"]["call"], "clone3(CLONE_NEWUSER)", "{report:#}");
+    assert_eq!(namespace["refused"]["call"], "clone(CLONE_NEWUSER)", "{report:#}");
     assert_eq!(namespace["refused"]["errno"], rustix::io::Errno::NOSPC.raw_os_error(), "{report:#}");
     assert!(namespace["advice"].as_str().unwrap().contains("user.max_user_namespaces"), "{report:#}");
 }

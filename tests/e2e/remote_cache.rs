@@ -35,7 +35,8 @@ fn digest(workspace: &Workspace, name: &str) -> String {
     workspace.ok(&["digest", name]).out
 }
 
-/// Size of all files below a directory, by path.
+/// Size of all files below a directory of a registry, by path. An upload that was begun to learn whether pushing is
+/// allowed, and ended, has no bytes of ours; this server keeps its directory.
 fn files(dir: &Path) -> BTreeMap<PathBuf, u64> {
     let mut found = BTreeMap::new();
     let mut open = vec![dir.to_owned()];
@@ -44,6 +45,7 @@ fn files(dir: &Path) -> BTreeMap<PathBuf, u64> {
             let entry = entry.unwrap();
             let metadata = entry.metadata().unwrap();
             match metadata.is_dir() {
+                true if entry.file_name() == "_uploads" => {}
                 true => open.push(entry.path()),
                 false => drop(found.insert(entry.path(), metadata.len())),
             }

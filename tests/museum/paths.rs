@@ -93,7 +93,8 @@ fn target_through_process(place: &Place) -> Loot {
 
 /// Another step swaps a directory of a shared cache for a link, while mounts are made below it.
 fn target_swapped(place: &Place) -> Loot {
-    const TRIES: usize = 6;
+    // One in two hits: enough of them that the attack never fails by chance.
+    const TRIES: usize = 24;
     // As if it swapped each time just after the link was looked for.
     let _looked = defence::take_down(&[Defence::LinksReadInside]);
     let (dir, cache) = (place.fresh(), place.fresh());
