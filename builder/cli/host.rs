@@ -129,15 +129,15 @@ impl Open {
     pub fn work<T, E: Categorised>(self, work: impl Future<Output = Result<T, E>>) -> Result<T, Failure> {
         let result = self.runtime.block_on(async {
             tokio::select! {
-                result = work => Some(result),
-                () = commands::interrupted() => None,
+                result = work => result.map_err(Some),
+                () = commands::interrupted() => Err(None),
             }
         });
-        self.end(&result.as_ref().ok_or(()));
+        self.end(&result);
         match result {
-            Some(Ok(value)) => Ok(value),
-            Some(Err(error)) => Err(Failure::from_error(error.category(), &error)),
-            None => Err(Failure::new(Category::Interrupted, "cancelled")),
+            Ok(value) => Ok(value),
+            Err(Some(error)) => Err(Failure::from_error(error.category(), &error)),
+            Err(None) => Err(Failure::new(Category::Interrupted, "cancelled")),
         }
     }
 

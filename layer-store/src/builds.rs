@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
-use crate::disk::{Durable, give_name, make_dir, remove_tree, replace};
+use crate::disk::{Durable, give_name, make_dir, read, remove_tree, replace};
 use crate::error::{At, Result};
 use crate::ids::random_hex;
 use crate::{Lease, Store};
@@ -218,12 +218,4 @@ fn paths(dir: &Path) -> Vec<PathBuf> {
 /// When something was written last.
 fn written(path: &Path) -> Option<SystemTime> {
     std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
-}
-
-fn read(path: &Path) -> Result<Option<Vec<u8>>> {
-    match std::fs::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).at(path),
-    }
 }

@@ -9,8 +9,8 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use crate::error::{At, Result};
-use crate::{LayerId, Store};
+use crate::error::Result;
+use crate::{LayerId, Store, disk};
 
 /// The name of the document beside a layer's files.
 pub(crate) const DOCUMENT: &str = "contents";
@@ -69,11 +69,7 @@ impl KnownContents {
 impl Store {
     /// What is known of the contents of a layer's files.
     pub fn known_contents(&self, id: &LayerId) -> Result<KnownContents> {
-        let path = self.layer_path(id).join(DOCUMENT);
-        match std::fs::read(&path) {
-            Ok(bytes) => Ok(KnownContents::read(&bytes).unwrap_or_default()),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(KnownContents::default()),
-            Err(error) => Err(error).at(&path),
-        }
+        let bytes = disk::read(&self.layer_path(id).join(DOCUMENT))?;
+        Ok(bytes.and_then(|bytes| KnownContents::read(&bytes)).unwrap_or_default())
     }
 }

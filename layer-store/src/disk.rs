@@ -42,13 +42,18 @@ pub(crate) fn make_new_dir(path: &Path) -> Result<Made> {
     }
 }
 
+/// Reads a file; `None` where there is none.
+pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>> {
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).at(path),
+    }
+}
+
 /// Reads a JSON document; `None` where there is no file.
 pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
-    let bytes = match std::fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error).at(path),
-    };
+    let Some(bytes) = read(path)? else { return Ok(None) };
     serde_json::from_slice(&bytes)
         .map(Some)
         .map_err(|source| StoreError::Json { path: path.to_owned(), source })

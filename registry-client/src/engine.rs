@@ -4,22 +4,20 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use bytes::Bytes;
-use futures::StreamExt;
 use reqwest::{Body, RequestBuilder, Response};
 use serde::Deserialize;
 use thiserror::Error;
 use tokio::io::AsyncRead;
 use tokio_util::io::ReaderStream;
 
+use crate::RegistryError;
 use crate::error::causes;
-use crate::{RegistryError, http};
+use crate::http::{self, answer};
 
 /// Bytes of an archive sent at once.
 const PIECE: usize = 1 << 18;
 /// Of what an engine says of one load. Progress is not asked for.
-const LONGEST_ANSWER: usize = 1 << 20;
-const LONGEST_MESSAGE: usize = 1000;
+const LONGEST_ANSWER: u64 = 1 << 20;
 
 /// Where an engine listens, as `DOCKER_HOST` says it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,9 +57,9 @@ impl fmt::Display for EngineAddress {
 /// Why an engine did not take an image.
 #[derive(Debug, Error)]
 pub enum EngineError {
-    /// No client can be made.
+    /// No client can be made, or the answer cannot be read.
     #[error(transparent)]
-    Setup(RegistryError),
+    Client(RegistryError),
     /// It was not reached, or the connection broke.
     #[error("Docker engine {address}: {}", causes(source))]
     Network {
@@ -92,13 +90,12 @@ pub struct Engine {
 #[derive(Deserialize)]
 struct Line {
     error: Option<String>,
-    message: Option<String>,
 }
 
 impl Engine {
     /// The engine at an address; nothing is sent yet.
     pub fn at(address: EngineAddress) -> Result<Self, EngineError> {
-        let builder = http::plain().map_err(EngineError::Setup)?;
+        let builder = http::plain().map_err(EngineError::Client)?;
         let (builder, base) = match &address {
             EngineAddress::Unix(path) => (builder.unix_socket(path.clone()), "http://localhost".to_owned()),
             EngineAddress::Tcp(host) => (builder, format!("http://{host}")),
@@ -122,55 +119,34 @@ impl Engine {
         let body = Body::wrap_stream(ReaderStream::with_capacity(archive, PIECE));
         let request = self.client.post(format!("{}/images/load?quiet=1", self.base));
         let answer = self.ask(request.header("content-type", "application/x-tar").body(body)).await?;
+        let text = answer::read_limited(&self.address.to_string(), "loading", answer, LONGEST_ANSWER).await;
         // What goes wrong after the first byte is told within a good answer.
-        match failure(&self.text(answer).await?) {
+        match failure(&text.map_err(EngineError::Client)?) {
             Some(message) => Err(self.refused(message)),
             None => Ok(()),
         }
     }
 
     async fn ask(&self, request: RequestBuilder) -> Result<Response, EngineError> {
-        let answer = request.send().await.map_err(|source| self.broken(source))?;
-        if answer.status().is_success() {
+        let network = |source| EngineError::Network { address: self.address.clone(), source };
+        let answer = request.send().await.map_err(network)?;
+        let status = answer.status();
+        if status.is_success() {
             return Ok(answer);
         }
-        let status = answer.status();
-        let text = self.text(answer).await?;
-        let message = match failure(&text) {
-            Some(message) => message,
-            None => String::from_utf8_lossy(&text).trim().to_owned(),
-        };
-        Err(self.refused(format!("{status}: {message}")))
-    }
-
-    async fn text(&self, answer: Response) -> Result<Bytes, EngineError> {
-        let mut pieces = answer.bytes_stream();
-        let mut all = Vec::new();
-        while let Some(piece) = pieces.next().await {
-            let piece = piece.map_err(|source| self.broken(source))?;
-            let room = LONGEST_ANSWER - all.len();
-            all.extend_from_slice(&piece[..piece.len().min(room)]);
-        }
-        Ok(all.into())
-    }
-
-    fn broken(&self, source: reqwest::Error) -> EngineError {
-        EngineError::Network { address: self.address.clone(), source }
+        let refusal = answer::refusal(&self.address.to_string(), "", answer).await;
+        Err(self.refused(format!("{status}: {}", refusal.message.unwrap_or_default())))
     }
 
     fn refused(&self, message: String) -> EngineError {
-        let mut message: String = message.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        if let Some((end, _)) = message.char_indices().nth(LONGEST_MESSAGE) {
-            message.truncate(end);
-        }
         EngineError::Refused { address: self.address.clone(), message }
     }
 }
 
-/// The first failure among JSON lines: `error` within a stream, `message` of a refusal.
+/// The first failure among the lines of what an engine says of its work.
 fn failure(text: &[u8]) -> Option<String> {
     let lines = serde_json::Deserializer::from_slice(text).into_iter::<Line>();
-    lines.map_while(Result::ok).find_map(|line| line.error.or(line.message))
+    lines.map_while(Result::ok).find_map(|line| line.error).as_deref().map(answer::clean)
 }
 
 #[cfg(test)]
@@ -198,7 +174,6 @@ mod tests {
         for (text, expected) in [
             ("{\"stream\":\"Loaded image: a:1\\n\"}\r\n", None),
             ("{\"stream\":\"x\"}\n{\"errorDetail\":{\"message\":\"no\"},\"error\":\"no\"}\n", Some("no")),
-            ("{\"message\":\"page not found\"}", Some("page not found")),
             ("OK", None),
             ("", None),
         ] {

@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::process::Output;
 use std::thread::JoinHandle;
 
 use crate::support::workspace::Workspace;
@@ -38,6 +39,10 @@ impl Engine {
             }
         });
         Self { socket, heard }
+    }
+
+    fn address(&self) -> String {
+        format!("unix://{}", self.socket.display())
     }
 }
 
@@ -89,19 +94,18 @@ fn workspace() -> Workspace {
     workspace
 }
 
+fn build_and_load(workspace: &Workspace, engine: &Engine, progress: &str) -> Output {
+    let mut rbuild = workspace.rbuild();
+    rbuild.env("DOCKER_HOST", engine.address()).args(["build", progress, "--load", "-t", "app:1"]);
+    rbuild.arg(workspace.context()).output().unwrap()
+}
+
 #[test]
 fn an_engine_is_sent_an_archive_with_the_names() {
     let workspace = workspace();
     let engine =
         Engine::start(workspace.path(), "200 OK", Some("{\"stream\":\"Loaded image: app:1\\n\"}\r\n"));
-    let address = format!("unix://{}", engine.socket.display());
-    let built = workspace
-        .rbuild()
-        .env("DOCKER_HOST", &address)
-        .args(["build", "-q", "--load", "-t", "app:1"])
-        .arg(workspace.context())
-        .output()
-        .unwrap();
+    let built = build_and_load(&workspace, &engine, "-q");
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
     let archive = engine.heard.join().unwrap().unwrap();
     let manifest: serde_json::Value = serde_json::from_str(&text(&archive, "manifest.json")).unwrap();
@@ -124,17 +128,10 @@ fn what_an_engine_refuses_is_told_in_its_words() {
     for (status, load, expected) in cases {
         let workspace = workspace();
         let engine = Engine::start(workspace.path(), status, load);
-        let address = format!("unix://{}", engine.socket.display());
-        let built = workspace
-            .rbuild()
-            .env("DOCKER_HOST", &address)
-            .args(["build", "--progress=plain", "--load", "-t", "app:1"])
-            .arg(workspace.context())
-            .output()
-            .unwrap();
+        let built = build_and_load(&workspace, &engine, "--progress=plain");
         let said = String::from_utf8_lossy(&built.stderr);
         assert_eq!(built.status.code(), Some(3), "{expected}: {said}");
-        assert!(said.contains(&format!("Docker engine {address}: {expected}")), "{said}");
+        assert!(said.contains(&format!("Docker engine {}: {expected}", engine.address())), "{said}");
         assert_eq!(said.contains("COPY file"), load.is_some(), "{said}");
         engine.heard.join().unwrap();
     }

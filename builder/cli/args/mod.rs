@@ -57,7 +57,7 @@ pub use manifest::{
 };
 pub use mount::{MountArgs, UnmountArgs, UnshareArgs};
 pub use output::{OutputArg, Trust, parse_output};
-pub use pattern::Pattern;
+pub use pattern::ChoiceArgs;
 pub use platform::{MultiArch, PlatformArgs};
 pub use registry::{CatalogArgs, CopyArgs, DeleteArgs, DigestArgs, InspectArgs, TagsArgs};
 pub use resolvers::ResolverArgs;
@@ -382,23 +382,21 @@ fn with_verb(mut arguments: Vec<OsString>) -> Vec<OsString> {
     arguments
 }
 
-/// Global options with a value after `=`.
-const VALUES: [&str; 6] =
-    ["--authfile=", "--tls-verify=", "--snapshotter=", "--isolation=", "--registry-ca=", "--retry-times="];
+/// Global options that take a value, in the next word unless there is a `=`.
+const WITH_VALUE: [&str; 6] =
+    ["--root", "--authfile", "--snapshotter", "--isolation", "--registry-ca", "--retry-times"];
 
 /// The position of the first word that is no global option.
 fn after_global_options(arguments: &[OsString]) -> usize {
     let mut position = 1;
     while let Some(word) = arguments.get(position).and_then(|word| word.to_str()) {
-        match word {
-            "--root" | "--authfile" | "--snapshotter" | "--isolation" | "--registry-ca" | "--retry-times" => {
-                position += 2;
-            }
-            "--tls-verify" => position += 1,
-            _ if word.starts_with("--root=") => position += 1,
-            _ if VALUES.iter().any(|name| word.starts_with(name)) => position += 1,
-            _ => break,
-        }
+        let (name, value) = word.split_once('=').map_or((word, None), |(name, value)| (name, Some(value)));
+        position += match (WITH_VALUE.contains(&name), value) {
+            (true, None) => 2,
+            (true, Some(_)) => 1,
+            (false, _) if name == "--tls-verify" => 1,
+            (false, _) => break,
+        };
     }
     position
 }

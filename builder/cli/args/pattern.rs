@@ -2,15 +2,28 @@
 
 use std::str::FromStr;
 
+use clap::Args;
+
 /// A regular expression of an option.
 #[derive(Clone, Debug)]
-pub struct Pattern(regex::Regex);
+struct Pattern(regex::Regex);
 
-impl Pattern {
-    /// Whether one of the first is found in a name, or there are none, and none of the second.
-    pub fn lets_through(include: &[Self], exclude: &[Self], name: &str) -> bool {
-        let found = |patterns: &[Self]| patterns.iter().any(|pattern| pattern.0.is_match(name));
-        (include.is_empty() || found(include)) && !found(exclude)
+/// Options of commands that list names.
+#[derive(Clone, Debug, Args)]
+pub struct ChoiceArgs {
+    /// List only what this regular expression finds; may be repeated, and one is enough
+    #[arg(long, value_name = "REGEX")]
+    include: Vec<Pattern>,
+    /// Leave out what this regular expression finds; may be repeated
+    #[arg(long, value_name = "REGEX")]
+    exclude: Vec<Pattern>,
+}
+
+impl ChoiceArgs {
+    /// Whether a name is listed.
+    pub fn takes(&self, name: &str) -> bool {
+        let found = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.0.is_match(name));
+        (self.include.is_empty() || found(&self.include)) && !found(&self.exclude)
     }
 }
 

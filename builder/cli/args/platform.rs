@@ -19,6 +19,17 @@ pub struct PlatformArgs {
     pub override_variant: Option<String>,
 }
 
+/// Options of skopeo that ask for what is done anyway.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct UsualArgs {
+    /// Accepted for compatibility: all platforms are copied unless one is named
+    #[arg(short, long, conflicts_with_all = ["platform", "override_os", "override_arch", "override_variant"])]
+    all: bool,
+    /// Accepted for compatibility: signatures are copied with --referrers alone
+    #[arg(long, conflicts_with = "referrers")]
+    remove_signatures: bool,
+}
+
 /// `--multi-arch`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum MultiArch {

@@ -6,10 +6,10 @@ use clap::Args;
 
 use super::access::{RegistryAccess, SourceAccess, TargetAccess};
 use super::crypt::{DecryptArgs, EncryptArgs};
-use super::platform::{MultiArch, PlatformArgs, multi_arch};
+use super::platform::{MultiArch, PlatformArgs, UsualArgs, multi_arch};
 use super::refused::RefusedCopyArgs;
 use super::types::TypesArgs;
-use super::{PackForm, Pattern};
+use super::{ChoiceArgs, PackForm};
 use crate::template::Template;
 
 #[derive(Debug, Args)]
@@ -23,12 +23,8 @@ pub struct CopyArgs {
     pub target: String,
     #[command(flatten)]
     pub platform: PlatformArgs,
-    /// Accepted for compatibility: all platforms are copied unless one is named
-    #[arg(short, long, conflicts_with_all = ["platform", "override_os", "override_arch", "override_variant"])]
-    pub all: bool,
-    /// Accepted for compatibility: signatures are copied with --referrers alone
-    #[arg(long, conflicts_with = "referrers")]
-    pub remove_signatures: bool,
+    #[command(flatten)]
+    pub usual: UsualArgs,
     /// All platforms of an index, or this machine's
     #[arg(long, value_name = "all|system", value_parser = multi_arch,
         conflicts_with_all = ["all", "platform", "override_os", "override_arch", "override_variant"])]
@@ -110,12 +106,8 @@ pub struct TagsArgs {
     /// [docker://]REPOSITORY, store:REPOSITORY, oci:DIR, oci-archive:FILE or docker-archive:FILE
     #[arg(value_name = "PLACE")]
     pub repository: String,
-    /// List only tags that this regular expression finds; may be repeated, and one is enough
-    #[arg(long, value_name = "REGEX")]
-    pub include: Vec<Pattern>,
-    /// Leave out tags that this regular expression finds; may be repeated
-    #[arg(long, value_name = "REGEX")]
-    pub exclude: Vec<Pattern>,
+    #[command(flatten)]
+    pub choice: ChoiceArgs,
     #[command(flatten)]
     pub access: RegistryAccess,
 }
@@ -125,12 +117,8 @@ pub struct CatalogArgs {
     /// The registry, with its port
     #[arg(value_name = "REGISTRY", value_parser = registry)]
     pub registry: String,
-    /// List only repositories that this regular expression finds; may be repeated, and one is enough
-    #[arg(long, value_name = "REGEX")]
-    pub include: Vec<Pattern>,
-    /// Leave out repositories that this regular expression finds; may be repeated
-    #[arg(long, value_name = "REGEX")]
-    pub exclude: Vec<Pattern>,
+    #[command(flatten)]
+    pub choice: ChoiceArgs,
     #[command(flatten)]
     pub access: RegistryAccess,
 }

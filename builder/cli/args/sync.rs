@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::access::{SourceAccess, TargetAccess};
-use super::platform::PlatformArgs;
+use super::platform::{PlatformArgs, UsualArgs};
 use super::refused::RefusedSignArgs;
 use super::types::TypesArgs;
 
@@ -35,12 +35,8 @@ pub struct SyncArgs {
     pub keep_going: bool,
     #[command(flatten)]
     pub platform: PlatformArgs,
-    /// Accepted for compatibility: all platforms are copied unless one is named
-    #[arg(short, long, conflicts_with_all = ["platform", "override_os", "override_arch", "override_variant"])]
-    pub all: bool,
-    /// Accepted for compatibility: signatures are copied with --referrers alone
-    #[arg(long, conflicts_with = "referrers")]
-    pub remove_signatures: bool,
+    #[command(flatten)]
+    pub usual: UsualArgs,
     #[command(flatten)]
     pub refused: RefusedSignArgs,
     #[command(flatten)]

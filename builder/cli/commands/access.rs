@@ -55,10 +55,17 @@ pub fn of(access: &RegistryAccess, repository: &Repository) -> Result<Additions,
 pub fn of_place(said: &AccessArg<'_>, place: &Place) -> Result<Additions, Failure> {
     match name(place) {
         Some(name) => at(&name.repository().to_string(), said),
-        None => match at("nowhere", said)?.is_empty() {
-            true => Ok(Additions::default()),
-            false => Err(Failure::usage(format!("options about a registry, but {place} is in no registry"))),
-        },
+        None => nowhere(said, || {
+            Failure::usage(format!("options about a registry, but {place} is in no registry"))
+        }),
+    }
+}
+
+/// Refuses options about a registry where there is none.
+pub fn nowhere(said: &AccessArg<'_>, refusal: impl FnOnce() -> Failure) -> Result<Additions, Failure> {
+    match at("nowhere", said)?.is_empty() {
+        true => Ok(Additions::default()),
+        false => Err(refusal()),
     }
 }
 
@@ -91,7 +98,7 @@ pub fn both(from: Additions, to: Additions) -> Result<Additions, Failure> {
 }
 
 /// The name under which a registry may have it.
-fn name(place: &Place) -> Option<&Reference> {
+pub fn name(place: &Place) -> Option<&Reference> {
     match place {
         Place::Registry(name) | Place::Either(name) => Some(name),
         Place::Store(_)

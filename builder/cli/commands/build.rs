@@ -92,8 +92,9 @@ fn ask(call: CallArg, args: &BuildArgs, global: &Global, environment: &Environme
 
 fn build(args: &BuildArgs, global: &Global, environment: &Environment) -> Result<(), Failure> {
     let form = progress::choose(args.quiet, args.progress, environment).map_err(Failure::usage)?;
-    let key = sign::of_build(args, &outputs::parse(args, environment)?, environment)?;
-    let built = perform(args, form, global, environment, async |session, outcome| match &key {
+    let outputs = outputs::parse(args, environment)?;
+    let key = sign::of_build(args, &outputs, environment)?;
+    let built = perform(args, outputs, form, global, environment, async |session, outcome| match &key {
         Some(key) => sign::pushed(session, outcome, key).await,
         None => Ok(()),
     })?;
@@ -112,6 +113,7 @@ pub struct Built<T> {
 /// Builds, and does something more in the same session when that went well.
 pub fn perform<T>(
     args: &BuildArgs,
+    mut outputs: Vec<OutputArg>,
     form: Form,
     global: &Global,
     environment: &Environment,
@@ -119,7 +121,6 @@ pub fn perform<T>(
 ) -> Result<Built<T>, Failure> {
     let sources = Sources::find(args)?;
     let mut options = options(args, environment)?;
-    let mut outputs = outputs::parse(args, environment)?;
     let mut open = host::open(global, environment, form, args.jobs.map(usize::from))?;
     outputs::trust(&outputs, args, &mut open, global, environment)?;
     let build_file = Arc::new(Mutex::new(BuildFile::default()));

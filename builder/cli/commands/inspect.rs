@@ -6,7 +6,6 @@ use std::io::Write;
 
 use builder::toolchain::{self, Inspected, InspectedConfig, Place, TagsOf, ToolError};
 use bytes::Bytes;
-use oci::Repository;
 use serde::Serialize;
 use serde_json::json;
 
@@ -27,7 +26,8 @@ pub fn run(args: &InspectArgs, global: &Global, environment: &Environment) -> Re
     open.add(&super::access::of_place(&args.access.said(), &place)?, global, environment)?;
     let session = open.session.clone();
     let wanted = place.clone();
-    let repository = repository(&place).filter(|_| args.asks_for_tags()).cloned().map(TagsOf::Registry);
+    let name = super::access::name(&place).filter(|_| args.asks_for_tags());
+    let repository = name.map(|name| TagsOf::Registry(name.repository().clone()));
     let (found, tags) = open.work(async move {
         let found = toolchain::inspect(&session, &wanted, &platform).await?;
         let tags = match repository {
@@ -46,18 +46,6 @@ pub fn run(args: &InspectArgs, global: &Global, environment: &Environment) -> Re
     // Bytes, not text: what is printed has the digest that the image names.
     drop(std::io::stdout().lock().write_all(&shown(args, &name, &found)));
     Ok(())
-}
-
-/// The repository whose tags a registry can tell.
-fn repository(place: &Place) -> Option<&Repository> {
-    match place {
-        Place::Registry(name) | Place::Either(name) => Some(name.repository()),
-        Place::Store(_)
-        | Place::Layout { .. }
-        | Place::LayoutArchive { .. }
-        | Place::DockerArchive { .. }
-        | Place::Directory(_) => None,
-    }
 }
 
 fn raw(args: &InspectArgs, place: &Place, global: &Global, environment: &Environment) -> Result<(), Failure> {

@@ -32,13 +32,15 @@ pub fn parse(args: &BuildArgs, environment: &Environment) -> Result<Vec<OutputAr
     }
     for text in texts {
         let wrong = |why: String| Failure::usage(format!("--output {text}: {why}"));
-        let mut arg = parse_output(text).map_err(wrong)?;
+        let arg = parse_output(text).map_err(wrong)?;
         check(&arg, args).map_err(wrong)?;
+        outputs.push(arg);
+    }
+    for arg in &mut outputs {
         let of_all = args.annotations.iter().flat_map(|given| given.0.iter().cloned());
         // What an output says of itself counts more.
         let own = std::mem::take(&mut arg.output.annotations.0);
         arg.output.annotations.0 = of_all.chain(own).collect();
-        outputs.push(arg);
     }
     let to_stdout = outputs.iter().filter(|arg| is_stdout(&arg.output.kind)).count();
     if to_stdout > 1 {
@@ -96,11 +98,8 @@ pub fn trust(
 ) -> Result<(), Failure> {
     let mut additions = Additions::default();
     for arg in outputs.iter().filter(|arg| arg.trust == Trust::Insecure) {
-        let names = match arg.output.names.is_empty() {
-            true => tags(args)?,
-            false => arg.output.names.clone(),
-        };
-        let hosts = names.iter().map(|name| name.repository().registry.clone());
+        let tags = tags(args)?;
+        let hosts = arg.output.names_or(&tags).iter().map(|name| name.repository().registry.clone());
         additions.trust.extend(hosts.map(|host| (host, Verify::Never)));
     }
     open.add(&additions, global, environment)

@@ -164,22 +164,22 @@ fn access(args: &SyncArgs, source: &SyncSource) -> Result<Additions, Failure> {
     let refused = |side: &str, what: &str| {
         Failure::usage(format!("--{side}- options about a registry, but the images {what}"))
     };
+    let said = args.from.said();
     let from = match source {
-        SyncSource::Image(name) => access::at(&name.repository().to_string(), &args.from.said())?,
-        SyncSource::Repository(repository) => access::at(&repository.to_string(), &args.from.said())?,
-        SyncSource::Directory(_) => access::at("nowhere", &args.from.said())?,
+        SyncSource::Image(name) => access::at(&name.repository().to_string(), &said)?,
+        SyncSource::Repository(repository) => access::at(&repository.to_string(), &said)?,
+        SyncSource::Directory(_) => access::nowhere(&said, || refused("src", "are in a directory"))?,
         // Its own words are for each of its registries.
-        SyncSource::List(_) => access::at("nowhere", &args.from.said())?,
+        SyncSource::List(_) => access::nowhere(&said, || {
+            refused("src", "are in a list, which has its own credentials and tls-verify")
+        })?,
     };
-    let to = access::at(args.destination.trim_end_matches('/'), &args.to.said())?;
-    match (source, args.dest) {
-        (SyncSource::Directory(_), _) if !from.is_empty() => Err(refused("src", "are in a directory")),
-        (SyncSource::List(_), _) if !from.is_empty() => {
-            Err(refused("src", "are in a list, which has its own credentials and tls-verify"))
-        }
-        (_, SyncTo::Dir) if !to.is_empty() => Err(refused("dest", "go to a directory")),
-        (_, SyncTo::Docker | SyncTo::Dir) => access::both(from, to),
-    }
+    let said = args.to.said();
+    let to = match args.dest {
+        SyncTo::Docker => access::at(args.destination.trim_end_matches('/'), &said)?,
+        SyncTo::Dir => access::nowhere(&said, || refused("dest", "go to a directory"))?,
+    };
+    access::both(from, to)
 }
 
 fn additions(list: &SyncList) -> Additions {

@@ -4,7 +4,7 @@ use builder::toolchain::{self, Deletion, Place, TagsOf};
 use oci::Repository;
 
 use super::access;
-use crate::args::{CatalogArgs, DeleteArgs, Global, Pattern, TagsArgs};
+use crate::args::{CatalogArgs, ChoiceArgs, DeleteArgs, Global, TagsArgs};
 use crate::client::Additions;
 use crate::environment::Environment;
 use crate::failure::Failure;
@@ -18,17 +18,16 @@ pub fn list(args: &TagsArgs, global: &Global, environment: &Environment) -> Resu
     open.add(&access_of(args, &of)?, global, environment)?;
     let session = open.session.clone();
     let tags = open.work(async move { toolchain::tags(&session, &of).await })?;
-    print_chosen(&tags, &args.include, &args.exclude);
+    print_chosen(&tags, &args.choice);
     Ok(())
 }
 
 fn access_of(args: &TagsArgs, of: &TagsOf) -> Result<Additions, Failure> {
     match of {
         TagsOf::Registry(repository) => access::of(&args.access, repository),
-        TagsOf::Store(_) | TagsOf::Files(_) => match access::at("nowhere", &args.access.said())?.is_empty() {
-            true => Ok(Additions::default()),
-            false => Err(Failure::usage(format!("{} is in no registry", args.repository))),
-        },
+        TagsOf::Store(_) | TagsOf::Files(_) => access::nowhere(&args.access.said(), || {
+            Failure::usage(format!("{} is in no registry", args.repository))
+        }),
     }
 }
 
@@ -38,12 +37,12 @@ pub fn catalog(args: &CatalogArgs, global: &Global, environment: &Environment) -
     open.add(&access::at(&args.registry, &args.access.said())?, global, environment)?;
     let (session, registry) = (open.session.clone(), args.registry.clone());
     let names = open.work(async move { toolchain::catalog(&session, &registry).await })?;
-    print_chosen(&names, &args.include, &args.exclude);
+    print_chosen(&names, &args.choice);
     Ok(())
 }
 
-fn print_chosen(names: &[String], include: &[Pattern], exclude: &[Pattern]) {
-    let chosen = names.iter().filter(|name| Pattern::lets_through(include, exclude, name));
+fn print_chosen(names: &[String], choice: &ChoiceArgs) {
+    let chosen = names.iter().filter(|name| choice.takes(name));
     super::print(&chosen.map(|name| format!("{name}\n")).collect::<String>());
 }
 

@@ -44,7 +44,8 @@ pub fn run(args: &VerifyArgs, global: &Global, environment: &Environment) -> Res
     };
     rustix::process::umask(Mode::from_raw_mode(0o077));
     let form = progress::choose(build.quiet, build.progress, environment).map_err(Failure::usage)?;
-    let built = build::perform(&build, form, global, environment, async |session, _| {
+    let outputs = super::outputs::parse(&build, environment)?;
+    let built = build::perform(&build, outputs, form, global, environment, async |session, _| {
         let again = Place::Store(name.clone());
         let compared = toolchain::compare(session, &image, &again, &platform).await;
         forget(session, &name)?;

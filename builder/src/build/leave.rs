@@ -57,8 +57,7 @@ pub(super) fn pushed(request: &BuildRequest) -> Vec<Reference> {
         if image.push == Push::No {
             continue;
         }
-        let all = if output.names.is_empty() { &request.tags } else { &output.names };
-        for name in all {
+        for name in output.names_or(&request.tags) {
             if !names.iter().any(|known| known.repository() == name.repository()) {
                 names.push(name.clone());
             }

@@ -88,18 +88,13 @@ async fn prepare(
     targets: &[Based],
     exported: &mut Exported,
 ) -> Result<Vec<Ready>, ExportError> {
-    let names = match output.names.is_empty() {
-        true => &request.tags,
-        false => &output.names,
-    };
+    let names = output.names_or(&request.tags);
     match &output.kind {
         OutputKind::Image(image) => {
             prepare_image(session, request, output, (image, names), targets, exported).await
         }
         OutputKind::Oci(destination, layout) => {
-            let made = make_and_note(session, request, output, targets, names, exported).await?;
-            note_names(exported, names);
-            ensure_base_blobs_of(session, targets, &made, request.step).await?;
+            let made = make_whole(session, request, output, targets, names, exported).await?;
             write_layout(session, oci_files(&made, names), destination, *layout).await
         }
         OutputKind::Docker(destination) => {
@@ -138,9 +133,7 @@ async fn for_docker(
     if targets.len() != 1 {
         return Err(ExportError::SeveralPlatforms { count: targets.len() });
     }
-    let made = make_and_note(session, request, output, targets, names, exported).await?;
-    note_names(exported, names);
-    ensure_base_blobs_of(session, targets, &made, request.step).await?;
+    let made = make_whole(session, request, output, targets, names, exported).await?;
     Ok(match made.images.first() {
         Some(image) => docker_files(&made, image, names),
         None => oci_files(&made, names),
@@ -241,6 +234,21 @@ async fn make_and_note(
     let configs = made.images.iter().map(|image| image.config.descriptor().digest.clone());
     note(exported, targets, configs, &[]);
     exported.descriptor.get_or_insert_with(|| made.descriptor());
+    Ok(made)
+}
+
+/// The same with all blobs in the store, those of the bases as well.
+async fn make_whole(
+    session: &Session,
+    request: &ExportRequest,
+    output: &Output,
+    targets: &[Based],
+    names: &[Reference],
+    exported: &mut Exported,
+) -> Result<Made, ExportError> {
+    let made = make_and_note(session, request, output, targets, names, exported).await?;
+    note_names(exported, names);
+    ensure_base_blobs_of(session, targets, &made, request.step).await?;
     Ok(made)
 }
 

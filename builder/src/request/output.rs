@@ -33,6 +33,11 @@ pub struct Output {
 }
 
 impl Output {
+    /// Its own names, or where it has none the ones of the whole build.
+    pub fn names_or<'a>(&'a self, tags: &'a [Reference]) -> &'a [Reference] {
+        if self.names.is_empty() { tags } else { &self.names }
+    }
+
     /// One with the usual choices.
     pub fn new(kind: OutputKind) -> Self {
         Self {

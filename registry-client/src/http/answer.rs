@@ -94,7 +94,7 @@ fn words(body: &[u8]) -> (Option<String>, Option<String>) {
 }
 
 /// One line without control characters: it may end up on a terminal.
-fn clean(text: &str) -> String {
+pub(crate) fn clean(text: &str) -> String {
     text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST_MESSAGE).collect()
 }
 

@@ -142,16 +142,16 @@ fn own_mounts() -> io::Result<()> {
 pub(crate) fn may_chroot() -> Result<(), HostError> {
     let sets = rustix::thread::capabilities(None)
         .map_err(|source| HostError::Chroot { call: "capget", source: source.into() })?;
-    let may = |capability| sets.effective.contains(capability);
-    let denied =
-        |call| Err(HostError::Chroot { call, source: std::io::Error::from_raw_os_error(libc::EPERM) });
-    match () {
-        () if !may(CapabilitySet::SYS_CHROOT) => denied("chroot (CAP_SYS_CHROOT)"),
-        () if !may(CapabilitySet::MKNOD) => denied("mknod (CAP_MKNOD)"),
-        () if !may(CapabilitySet::CHOWN) => denied("chown (CAP_CHOWN)"),
-        () if !may(CapabilitySet::SETUID) => denied("setuid (CAP_SETUID)"),
-        () if !may(CapabilitySet::SETGID) => denied("setgid (CAP_SETGID)"),
-        () => Ok(()),
+    let needed = [
+        (CapabilitySet::SYS_CHROOT, "chroot (CAP_SYS_CHROOT)"),
+        (CapabilitySet::MKNOD, "mknod (CAP_MKNOD)"),
+        (CapabilitySet::CHOWN, "chown (CAP_CHOWN)"),
+        (CapabilitySet::SETUID, "setuid (CAP_SETUID)"),
+        (CapabilitySet::SETGID, "setgid (CAP_SETGID)"),
+    ];
+    match needed.into_iter().find(|(capability, _)| !sets.effective.contains(*capability)) {
+        Some((_, call)) => Err(HostError::Chroot { call, source: io::Error::from_raw_os_error(libc::EPERM) }),
+        None => Ok(()),
     }
 }
 

@@ -5,10 +5,10 @@
 
 use std::os::fd::OwnedFd;
 
-use rustix::process::{chroot, fchdir, setsid};
+use rustix::process::{chroot, fchdir};
 
 use super::resolve::RootDir;
-use super::{At, StepFds, await_keeper, become_program, die_with_keeper};
+use super::{At, StepFds, become_program, begin, working_directory};
 use crate::channel::Channel;
 use crate::error::{Failure, Stage};
 use crate::spec::{FirstProcess, Identities, MountSpec, NetworkMode, ProcessSpec, ReadOnly, Root, Terminal};
@@ -55,16 +55,9 @@ pub(super) fn set_up(
     fds: &mut StepFds,
     reporter: &Channel,
 ) -> Result<std::convert::Infallible, Failure> {
-    die_with_keeper()?;
-    if !spec.limits.is_empty() {
-        await_keeper(reporter).at(Stage::Limits, "keeper")?;
-    }
-    setsid().at(Stage::Namespaces, "session")?;
-    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
-    let user = &spec.user;
+    begin(spec, reporter)?;
     let mut root = RootDir::new(root).at(Stage::Root, "/")?;
-    let cwd = root.owned_directory(&spec.cwd, user.uid, user.gid, &spec.identities);
-    let cwd = cwd.at(Stage::Cwd, &spec.cwd)?;
+    let cwd = working_directory(spec, &mut root)?;
     fchdir(&root).at(Stage::Root, "/")?;
     chroot(".").at(Stage::Root, "chroot")?;
     drop(root);

@@ -102,12 +102,7 @@ fn set_up(
     fds: &mut StepFds,
     reporter: &Channel,
 ) -> Result<std::convert::Infallible, Failure> {
-    die_with_keeper()?;
-    if !spec.limits.is_empty() {
-        await_keeper(reporter).at(Stage::Limits, "keeper")?;
-    }
-    setsid().at(Stage::Namespaces, "session")?;
-    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    begin(spec, reporter)?;
     limits::names(spec)?;
     match spec.network {
         NetworkMode::None => limits::loopback().at(Stage::Namespaces, "network")?,
@@ -126,9 +121,7 @@ fn set_up(
         reporter.send(&Report::Stub(stub.clone()), &[]).at(Stage::Mount, "report")?;
     }
     let console = console?;
-    let user = &spec.user;
-    let cwd = root.owned_directory(&spec.cwd, user.uid, user.gid, &spec.identities);
-    let cwd = cwd.at(Stage::Cwd, &spec.cwd)?;
+    let cwd = working_directory(spec, &mut root)?;
     match spec.root_access {
         ReadOnly::Yes => {
             mount_attr::set(root.as_fd(), mount_attr::RDONLY, mount_attr::ThisOnly).at(Stage::Root, "/")?
@@ -138,6 +131,23 @@ fn set_up(
     enter(&root).at(Stage::Pivot, "/")?;
     drop((root, hall));
     become_program(spec, fds, reporter, &cwd, console)
+}
+
+/// What every step begins with, whatever keeps it apart.
+fn begin(spec: &ProcessSpec, reporter: &Channel) -> Result<(), Failure> {
+    die_with_keeper()?;
+    if !spec.limits.is_empty() {
+        await_keeper(reporter).at(Stage::Limits, "keeper")?;
+    }
+    setsid().at(Stage::Namespaces, "session")?;
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    Ok(())
+}
+
+/// The working directory of the step, made for its user where it is absent.
+fn working_directory(spec: &ProcessSpec, root: &mut RootDir) -> Result<OwnedFd, Failure> {
+    let user = &spec.user;
+    root.owned_directory(&spec.cwd, user.uid, user.gid, &spec.identities).at(Stage::Cwd, &spec.cwd)
 }
 
 /// Gives up what the step may not have, and executes its program in its root directory.

@@ -130,22 +130,15 @@ impl RootDir {
                     components(&target).rev().for_each(|name| ahead.push_front(name));
                 }
                 Ok(_) => real = next,
-                Err(Errno::NOENT) => {
-                    match self.make(&real, &name, purpose, ahead.is_empty()) {
-                        // Another step with the same directory mounted was faster.
-                        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                            lost += 1;
-                            if lost > MAX_LOST {
-                                return Err(error);
-                            }
-                            ahead.push_front(name);
-                        }
-                        made => {
-                            made?;
-                            real = next;
-                        }
+                Err(Errno::NOENT) => match self.make(&real, &name, purpose, ahead.is_empty()) {
+                    Ok(()) => real = next,
+                    // Another step with the same directory mounted was faster.
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists && lost < MAX_LOST => {
+                        lost += 1;
+                        ahead.push_front(name);
                     }
-                }
+                    Err(error) => return Err(error),
+                },
                 Err(errno) => return Err(errno.into()),
             }
         }

@@ -66,7 +66,7 @@ type Needs = BTreeMap<Need, Option<Span>>;
 /// All errors that were found in the file (the grammar), or the first one (its meaning), after the
 /// warnings that came before.
 pub fn lower(options: &Options, known: &Known) -> Result<Step, Vec<Diagnostic>> {
-    lower_with_survey(options, known).map(|(step, _)| step)
+    survey(options, known, Variables::unnoted()).map(|(step, _)| step)
 }
 
 /// As [`lower`], with what the target takes from its caller and the variables of its stages, once the graph
@@ -75,6 +75,10 @@ pub fn lower(options: &Options, known: &Known) -> Result<Step, Vec<Diagnostic>> 
 /// # Errors
 /// As [`lower`].
 pub fn lower_with_survey(options: &Options, known: &Known) -> Result<(Step, Survey), Vec<Diagnostic>> {
+    survey(options, known, Variables::default())
+}
+
+fn survey(options: &Options, known: &Known, variables: Variables) -> Result<(Step, Survey), Vec<Diagnostic>> {
     let one = |error| vec![error];
     let mut needs = Needs::new();
     let text = source::dockerfile(options, known, &mut needs).map_err(one)?;
@@ -95,7 +99,7 @@ pub fn lower_with_survey(options: &Options, known: &Known) -> Result<(Step, Surv
         graph: Graph::new(),
         lint,
         notes: Notes::default(),
-        variables: Variables::default(),
+        variables,
         entitlements: BTreeSet::new(),
     };
     match lower_all(options, &file, &ignore, &mut world) {

@@ -13,7 +13,7 @@ use crate::survey::{StageVariables, Variable, VariableOrigin};
 pub(crate) struct Variables {
     globals: Vec<Variable>,
     stages: Vec<StageNotes>,
-    /// A further platform is lowered: what it says is not noted.
+    /// Nothing is noted: nobody asks, or a further platform is lowered.
     closed: bool,
 }
 
@@ -27,6 +27,11 @@ struct StageNotes {
 }
 
 impl Variables {
+    /// For who does not ask for them.
+    pub(crate) fn unnoted() -> Self {
+        Self { closed: true, ..Self::default() }
+    }
+
     /// Notes no more.
     pub(crate) fn close(&mut self) {
         self.closed = true;
@@ -93,12 +98,12 @@ impl Variables {
         all
     }
 
-    /// What was set on the way to a stage's end.
+    /// What was set on the way to a stage's end. The stages are sorted.
     fn along<'a>(&'a self, stage: &'a StageNotes) -> Vec<&'a Variable> {
         let mut chain = vec![stage];
         while let Some(base) = chain.last().and_then(|stage| stage.base) {
-            let Some(base) = self.stages.iter().find(|other| other.index == base) else { break };
-            chain.push(base);
+            let Ok(place) = self.stages.binary_search_by_key(&base, |other| other.index) else { break };
+            chain.push(&self.stages[place]);
         }
         chain.into_iter().rev().flat_map(|stage| &stage.set).collect()
     }
