@@ -1,6 +1,7 @@
 //! One build, from request to outcome.
 
 mod attempts;
+mod auto_squash;
 mod leave;
 mod squash;
 

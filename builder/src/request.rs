@@ -107,6 +107,8 @@ pub enum Squash {
     New,
     /// All of them, those of the base included.
     All,
+    /// Those of the build from one with bytes that are removed or replaced to the one that does it.
+    Auto,
 }
 
 /// How permission bits of local directories are taken.

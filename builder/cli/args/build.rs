@@ -187,6 +187,7 @@ pub enum SquashArg {
     #[value(alias = "true")]
     New,
     All,
+    Auto,
     #[value(alias = "false")]
     None,
 }

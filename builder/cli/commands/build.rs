@@ -344,6 +344,7 @@ fn request(
             SquashArg::None => Squash::None,
             SquashArg::New => Squash::New,
             SquashArg::All => Squash::All,
+            SquashArg::Auto => Squash::Auto,
         },
         attest: args.attestations().map_err(Failure::usage)?,
         secrets: given::secrets(&args.secrets, environment)?,

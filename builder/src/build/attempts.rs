@@ -8,6 +8,8 @@ use futures::future::Either;
 use graph::{Edge, Lowered, Target};
 use layer_store::{LayerId, Snapshot};
 
+use super::auto_squash::AutoSquash;
+use super::squash::base_of;
 use crate::cache::request::{CacheDestination, CacheTarget};
 use crate::cache::{self, Feed, Shelf, Uploads};
 use crate::error::{BuildError, Category, Cause};
@@ -18,7 +20,7 @@ use crate::export::{
 };
 use crate::history::Recorder;
 use crate::plan::Extra;
-use crate::request::{BuildRequest, StepCounts};
+use crate::request::{BuildRequest, Squash, StepCounts};
 use crate::session::Session;
 use crate::solve::{Policy, Solution, Solver, solve};
 use crate::worker::{Permits, RealWorker};
@@ -139,6 +141,11 @@ impl Building<'_> {
             .iter()
             .map(|target| FinishedTarget { target: target.clone(), snapshot: snapshot(target) })
             .collect();
+        if self.request.squash == Squash::Auto {
+            for finished in &mut targets {
+                self.merge_dead(shelf, solution, finished, step).await?;
+            }
+        }
         if self.request.cache_to.iter().any(|target| target.destination == CacheDestination::Inline) {
             self.write_inline(shelf, solution, &mut targets).await?;
         }
@@ -157,6 +164,28 @@ impl Building<'_> {
         }
         self.bring(shelf, &asked).await?;
         export(self.session, asked).await.map_err(Cause::from)
+    }
+
+    /// Merges layers of a target where that leaves bytes out.
+    async fn merge_dead(
+        &self,
+        shelf: &Shelf,
+        solution: &Solution,
+        finished: &mut FinishedTarget,
+        step: StepId,
+    ) -> Result<(), Cause> {
+        let base = finished.target.root.and_then(|root| base_of(&self.lowered.graph, root, &finished.target));
+        let base = base.and_then(|base| solution.snapshot(base)).map_or(0, |snapshot| snapshot.0.len());
+        let Some(squash) = AutoSquash::of(self.session, finished, base) else { return Ok(()) };
+        let squashed = match squash.earlier().await {
+            Some(squashed) => squashed,
+            None => {
+                shelf.bring(&finished.snapshot, Some(step)).await?;
+                squash.make().await?
+            }
+        };
+        squashed.put(finished);
+        Ok(())
     }
 
     /// Layers that no output needs here, since a registry has them.

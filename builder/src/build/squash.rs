@@ -7,7 +7,8 @@ use crate::request::Squash;
 /// Puts a difference of trees in the place of layers. Targets that add no layer stay as they are.
 pub(super) fn squash(lowered: &mut Lowered, how: Squash) {
     let own = match how {
-        Squash::None => return,
+        // What is dead is known when the layers are there.
+        Squash::None | Squash::Auto => return,
         Squash::New => true,
         Squash::All => false,
     };
@@ -34,7 +35,7 @@ pub(super) fn squash(lowered: &mut Lowered, how: Squash) {
 }
 
 /// The base image below a target. One that is not there was empty.
-fn base_of(graph: &Graph, root: Edge, target: &Target) -> Option<Edge> {
+pub(super) fn base_of(graph: &Graph, root: Edge, target: &Target) -> Option<Edge> {
     target.base.as_ref()?;
     let mut edge = root;
     loop {
@@ -42,8 +43,9 @@ fn base_of(graph: &Graph, root: Edge, target: &Target) -> Option<Edge> {
         match &vertex.op {
             Op::Image(_) => return Some(edge),
             Op::Exec(_) | Op::File(_) if edge.output == 0 => edge = (*vertex.inputs.first()?)?,
+            Op::Merge => edge = (*vertex.inputs.first()?)?,
             Op::Exec(_) | Op::File(_) => return None,
-            Op::Local(_) | Op::Git(_) | Op::Http(_) | Op::Merge | Op::Diff => return None,
+            Op::Local(_) | Op::Git(_) | Op::Http(_) | Op::Diff => return None,
         }
     }
 }

@@ -98,6 +98,22 @@ fn report(session: &Session, image: &OpenImage) -> Result<Vec<LayerReport>, Tool
     Ok(reports)
 }
 
+/// Files of the layers above the first `base` ones that other layers above these hide. Layers are counted
+/// from there.
+pub(crate) fn hidden_files(
+    lease: &Lease,
+    snapshot: &Snapshot,
+    base: usize,
+) -> Result<Vec<HiddenFile>, ToolError> {
+    let mut below = Snapshot(snapshot.0[..base].to_vec());
+    let mut hidden = Hidden::default();
+    for id in &snapshot.0[base..] {
+        hidden.add(&files(lease, id, &below)?);
+        below = below.with(id.clone());
+    }
+    Ok(hidden.finish())
+}
+
 /// The smallest compressed form. A plain one was only made for its digest.
 fn compressed(blobs: Vec<Descriptor>) -> Option<Descriptor> {
     let is_compressed = |blob: &Descriptor| blob.media_type.compression() != Some(Compression::None);

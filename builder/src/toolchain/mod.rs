@@ -28,6 +28,7 @@ pub use edit::{ConfigChange, Edit, edit};
 pub use error::ToolError;
 pub use indexes::{EntryChange, Existing, IndexRequest, MadeIndex, annotate_index, make_index};
 pub use inspect::{Inspected, InspectedConfig, digest, document, inspect};
+pub(crate) use layers::hidden_files;
 pub use layers::{FileReport, LayerReport, layers};
 pub use look::{ChangedFile, Difference, differences};
 pub use mount::{MountedImage, Seen, Unmounting, mount, mounted, unmount_image};
