@@ -57,6 +57,7 @@ mod serve;
 mod signing;
 mod single_id;
 mod squash;
+mod ssh_keys;
 mod store;
 mod sync;
 mod tls;

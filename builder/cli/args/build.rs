@@ -67,7 +67,7 @@ pub struct BuildArgs {
     #[arg(long = "secret", value_name = "id=ID[,src=FILE|,env=NAME]")]
     pub secrets: Vec<SecretArg>,
     /// Offer an ssh agent, or one with keys from files, to RUN --mount=type=ssh
-    #[arg(long = "ssh", value_name = "default|ID[=SOCKET|=KEY[,KEY…]]")]
+    #[arg(long = "ssh", value_name = "default|ID[=SOCKET|=[HOST[/PATH]:]KEY[,…]]")]
     pub ssh: Vec<String>,
     /// Add a line to /etc/hosts of the steps; `host-gateway` is this host
     #[arg(long = "add-host", value_name = "NAME:ADDRESS|NAME:host-gateway")]

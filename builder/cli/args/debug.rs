@@ -30,7 +30,7 @@ pub struct DebugArgs {
     #[arg(long = "secret", value_name = "id=ID[,src=FILE|,env=NAME]")]
     pub secrets: Vec<SecretArg>,
     /// Offer an ssh agent, as to a build
-    #[arg(long = "ssh", value_name = "default|ID[=SOCKET|=KEY[,KEY…]]")]
+    #[arg(long = "ssh", value_name = "default|ID[=SOCKET|=[HOST[/PATH]:]KEY[,…]]")]
     pub ssh: Vec<String>,
     /// Allow what the step of a bundle may not have by itself (network.host, security.insecure, device)
     #[arg(long = "allow", value_name = "ENTITLEMENT")]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use builder::error::Category;
 use builder::request::{Resolvers, Secret, SecretSource, StepDevices};
-use builder::ssh::{AgentSource, Keyring};
+use builder::ssh::{AgentSource, KeyFile, Keyring};
 use graph::ExtraHost;
 use runtime_exec::{Gateway, MountSource, MountSpec, NetworkMode, ReadOnly, default_gateway};
 
@@ -57,23 +57,23 @@ pub fn secrets(
     Ok(all)
 }
 
-/// The agents that options name: `ID`, `ID=SOCKET`, or `ID=KEY[,KEY…]`.
+/// The agents that options name: `ID`, `ID=SOCKET`, or `ID=KEY[,KEY…]`, a key being a file, or a destination and a file.
 pub fn ssh(given: &[String], environment: &Environment) -> Result<BTreeMap<String, AgentSource>, Failure> {
     let mut all = BTreeMap::new();
     for text in given {
-        let (id, paths) = match text.split_once('=') {
-            Some((id, paths)) => (id, paths.split(',').map(PathBuf::from).collect()),
+        let (id, files): (&str, Vec<KeyFile>) = match text.split_once('=') {
+            Some((id, keys)) => (id, keys.split(',').map(key_file).collect::<Result<_, _>>()?),
             None => {
                 let socket = environment.path("SSH_AUTH_SOCK");
                 let not_set = || Failure::usage(format!("--ssh {text}: SSH_AUTH_SOCK is not set"));
-                (text.as_str(), vec![socket.ok_or_else(not_set)?])
+                (text.as_str(), vec![KeyFile::anywhere(&socket.ok_or_else(not_set)?)])
             }
         };
         if id.is_empty() {
             return Err(Failure::usage(format!("--ssh {text}: an agent needs an id, such as default")));
         }
-        let agent =
-            agent(&paths).map_err(|why| Failure::new(Category::Local, format!("--ssh {id}: {why}")))?;
+        let agent = agent(&files, environment)
+            .map_err(|why| Failure::new(Category::Local, format!("--ssh {id}: {why}")))?;
         if all.insert(id.to_owned(), agent).is_some() {
             return Err(Failure::usage(format!(
                 "--ssh {id}: the id is given twice; several keys go into one option, ID=KEY,KEY"
@@ -83,16 +83,40 @@ pub fn ssh(given: &[String], environment: &Environment) -> Result<BTreeMap<Strin
     Ok(all)
 }
 
+/// A file whose name has a colon is that file.
+fn key_file(text: &str) -> Result<KeyFile, Failure> {
+    match Path::new(text) {
+        there if there.exists() => Ok(KeyFile::anywhere(there)),
+        _ => KeyFile::parse(text).map_err(|error| Failure::usage(format!("--ssh: {error}"))),
+    }
+}
+
+/// What the caller knows of hosts, if some key is for one alone.
+fn known_hosts(files: &[KeyFile], environment: &Environment) -> String {
+    if files.iter().all(|file| file.destination.is_none()) {
+        return String::new();
+    }
+    let home = environment.path("HOME").map(|home| home.join(".ssh/known_hosts"));
+    let read = |path: PathBuf| std::fs::read_to_string(path).unwrap_or_default();
+    home.into_iter().chain(["/etc/ssh/ssh_known_hosts".into()]).map(read).collect::<Vec<_>>().join("\n")
+}
+
 /// One socket, or files of keys.
-fn agent(paths: &[PathBuf]) -> Result<AgentSource, String> {
-    let is_socket = |path: &PathBuf| match std::fs::metadata(path) {
+fn agent(files: &[KeyFile], environment: &Environment) -> Result<AgentSource, String> {
+    let is_socket = |file: &KeyFile| match std::fs::metadata(&file.path) {
         Ok(found) => Ok(found.file_type().is_socket()),
-        Err(error) => Err(format!("{} cannot be read: {error}", path.display())),
+        Err(error) => Err(format!("{} cannot be read: {error}", file.path.display())),
     };
-    let sockets = paths.iter().map(is_socket).collect::<Result<Vec<bool>, String>>()?;
-    match (sockets.iter().filter(|socket| **socket).count(), paths) {
-        (0, _) => Ok(AgentSource::Keys(Arc::new(Keyring::read(paths).map_err(|error| error.to_string())?))),
-        (1, [socket]) => Ok(AgentSource::Socket(socket.clone())),
+    let sockets = files.iter().map(is_socket).collect::<Result<Vec<bool>, String>>()?;
+    match (sockets.iter().filter(|socket| **socket).count(), files) {
+        (0, _) => {
+            let keys = Keyring::read(files, &known_hosts(files, environment));
+            Ok(AgentSource::Keys(Arc::new(keys.map_err(|error| error.to_string())?)))
+        }
+        (1, [KeyFile { destination: Some(_), .. }]) => {
+            Err("an agent's socket serves all hosts; name files of keys for single ones".to_owned())
+        }
+        (1, [socket]) => Ok(AgentSource::Socket(socket.path.clone())),
         _ => Err("one socket, or files of keys, but not both, and no second socket".to_owned()),
     }
 }

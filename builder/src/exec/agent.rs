@@ -113,6 +113,7 @@ async fn message(stream: &mut UnixStream) -> io::Result<Option<Vec<u8>>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ssh::KeyFile;
 
     /// An agent that answers each request with its kind and tells of them.
     async fn fake(socket: &Path) -> tokio::sync::mpsc::UnboundedReceiver<u8> {
@@ -177,7 +178,7 @@ mod tests {
     async fn keys_of_the_build_answer_without_an_agent() {
         let directory = tempfile::tempdir().unwrap();
         let key = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/ssh/keys/ed25519");
-        let keys = Keyring::read(&[key]).unwrap();
+        let keys = Keyring::read(&[KeyFile::anywhere(&key)], "").unwrap();
         let owner = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
         let agent = forward(directory.path(), AgentSource::Keys(keys.into()), 0o600, owner).unwrap();
         let mut step = UnixStream::connect(&agent.socket).await.unwrap();

@@ -16,6 +16,10 @@ pub struct Additions {
     pub home: String,
     /// Socket of the first ssh agent that is mounted.
     pub ssh_socket: Option<String>,
+    /// How `git` reaches hosts with a key of their own.
+    pub ssh_command: Option<(&'static str, String)>,
+    /// Settings of `git`, which come after those that the step has in variables.
+    pub git: Vec<(String, String)>,
 }
 
 /// The variables of the step, each once.
@@ -33,11 +37,30 @@ pub fn assemble(op: &ExecOp, additions: &Additions) -> Vec<(String, String)> {
     if let Some(socket) = &additions.ssh_socket {
         set_default(&mut all, "SSH_AUTH_SOCK", socket);
     }
+    if let Some((name, value)) = &additions.ssh_command {
+        set_default(&mut all, name, value);
+    }
+    git_settings(&mut all, &additions.git);
     set_default(&mut all, "PATH", DEFAULT_PATH);
     if all.iter().all(|(name, value)| name != "HOME" || value.is_empty()) {
         set(&mut all, "HOME", &additions.home);
     }
     all
+}
+
+/// Settings that `git` takes from numbered variables.
+fn git_settings(all: &mut Vec<(String, String)>, settings: &[(String, String)]) {
+    if settings.is_empty() {
+        return;
+    }
+    let count = all.iter().find(|(name, _)| name == "GIT_CONFIG_COUNT");
+    let first: usize = count.and_then(|(_, count)| count.parse().ok()).unwrap_or(0);
+    for (number, (key, value)) in settings.iter().enumerate() {
+        let number = first.saturating_add(number);
+        set(all, &format!("GIT_CONFIG_KEY_{number}"), key);
+        set(all, &format!("GIT_CONFIG_VALUE_{number}"), value);
+    }
+    set(all, "GIT_CONFIG_COUNT", &first.saturating_add(settings.len()).to_string());
 }
 
 /// Splits the `NAME=value` entries of an image config.
@@ -102,10 +125,33 @@ mod tests {
             secrets: vec![("TOKEN".into(), "t".into())],
             home: "/root".into(),
             ssh_socket: Some("/run/agent".into()),
+            ..Additions::default()
         };
         assert_eq!(
             text(&assemble(&op, &additions)),
             "A=3 B=2 PATH=/p http_proxy=x GPU=0 TOKEN=t SSH_AUTH_SOCK=/run/agent HOME=/root"
+        );
+    }
+
+    #[test]
+    fn settings_of_git_follow_those_of_the_step() {
+        let additions = Additions {
+            home: "/".into(),
+            ssh_command: Some(("GIT_SSH_COMMAND", "ssh -F f".into())),
+            git: vec![("k".into(), "v".into())],
+            ..Additions::default()
+        };
+        let path = format!("PATH={DEFAULT_PATH} HOME=/");
+        assert_eq!(
+            text(&assemble(&op(&[], &[]), &additions)),
+            format!(
+                "GIT_SSH_COMMAND=ssh -F f GIT_CONFIG_KEY_0=k GIT_CONFIG_VALUE_0=v GIT_CONFIG_COUNT=1 {path}"
+            )
+        );
+        let own = [("GIT_CONFIG_COUNT", "2"), ("GIT_SSH_COMMAND", "mine")];
+        assert_eq!(
+            text(&assemble(&op(&own, &[]), &additions)),
+            format!("GIT_CONFIG_COUNT=3 GIT_SSH_COMMAND=mine GIT_CONFIG_KEY_2=k GIT_CONFIG_VALUE_2=v {path}")
         );
     }
 

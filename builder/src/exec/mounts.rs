@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use graph::{Mount, MountKind};
 use layer_store::{CacheMount, Snapshot};
@@ -13,6 +14,7 @@ use super::error::ExecError;
 use super::resources::StepResources;
 use super::snapshotter::{Held, part};
 use crate::Session;
+use crate::ssh::{AgentSource, ClientSetup};
 
 /// Mounts, ready to be made, with what they stand on.
 #[derive(Default)]
@@ -21,6 +23,8 @@ pub(super) struct Mounts {
     pub specs: Vec<MountSpec>,
     /// Where the first ssh agent's socket appears.
     pub ssh_socket: Option<String>,
+    /// What the step's ssh is told.
+    pub client: ClientSetup,
     agents: Vec<Agent>,
     caches: Vec<CacheMount>,
     parts: Vec<Held>,
@@ -46,7 +50,28 @@ pub(super) fn prepare(
         }
         ready.specs.push(MountSpec { target: mount.target.clone(), source, read_only });
     }
+    ready.client = client(mounts, resources);
+    for (target, bytes) in &ready.client.files {
+        let source = MountSource::Content { bytes: bytes.clone(), mode: 0o444, uid: 0, gid: 0 };
+        ready.specs.push(MountSpec { target: target.clone(), source, read_only: ReadOnly::Yes });
+    }
     Ok(ready)
+}
+
+/// What the ssh client is told of keys that serve some hosts alone.
+fn client(mounts: &[Mount], resources: &StepResources) -> ClientSetup {
+    let keys = |mount: &Mount| match &mount.kind {
+        MountKind::Ssh { id, .. } => match resources.ssh.get(id) {
+            Some(AgentSource::Keys(keys)) => Some((mount.target.clone(), Arc::clone(keys))),
+            Some(AgentSource::Socket(_)) | None => None,
+        },
+        MountKind::Bind { .. }
+        | MountKind::Cache { .. }
+        | MountKind::Tmpfs { .. }
+        | MountKind::Secret { .. } => None,
+    };
+    let agents: Vec<_> = mounts.iter().filter_map(keys).collect();
+    ClientSetup::of(agents.iter().map(|(socket, keys)| (socket.as_str(), keys.as_ref())))
 }
 
 fn yes_if(condition: bool) -> ReadOnly {

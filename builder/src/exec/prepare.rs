@@ -20,6 +20,7 @@ use super::resources::StepResources;
 use super::snapshotter::{root_of, writable};
 use super::user::{self, ResolvedUser};
 use crate::Session;
+use crate::ssh::ClientSetup;
 
 const SHARED_MEMORY: &str = "/dev/shm";
 /// Account files larger than this are not read.
@@ -55,6 +56,8 @@ pub(crate) fn prepare(
         secrets: secret_variables(op, resources)?,
         home: user.home.clone(),
         ssh_socket: mounts.ssh_socket.clone(),
+        ssh_command: (!mounts.client.files.is_empty()).then(ClientSetup::command),
+        git: std::mem::take(&mut mounts.client.git),
     };
     let layer = writable(session, &base)?;
     let network = network(op.network, resources.network.default);

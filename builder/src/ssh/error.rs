@@ -14,6 +14,16 @@ pub struct KeyError {
     pub why: Why,
 }
 
+/// A destination of a key that says none.
+#[derive(Debug, thiserror::Error)]
+#[error("{text}: {why}; the form is [USER@]HOST[:PORT][/PATH]:FILE")]
+pub struct DestinationError {
+    /// What was given.
+    pub text: String,
+    /// What is wrong with it.
+    pub why: &'static str,
+}
+
 /// What is wrong with it.
 #[derive(Debug, thiserror::Error)]
 pub enum Why {

@@ -1,9 +1,12 @@
 //! Keys that answer as an agent does: they are listed, and one of them signs.
 
-use std::path::PathBuf;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
+use super::destination::{Destination, KeyFile};
 use super::error::KeyError;
 use super::key::{Key, strings};
+use super::known_hosts;
 use super::parse;
 
 /// Message numbers of the agent's protocol.
@@ -15,6 +18,9 @@ const SIGNED: u8 = 14;
 /// Private keys, read from their files. They are never printed.
 pub struct Keyring {
     keys: Vec<(Vec<u8>, Key)>,
+    /// Destinations, and the place of the key for each.
+    bound: Vec<(Destination, usize)>,
+    known_hosts: String,
 }
 
 impl std::fmt::Debug for Keyring {
@@ -24,17 +30,36 @@ impl std::fmt::Debug for Keyring {
 }
 
 impl Keyring {
-    /// Reads keys, in the order in which they are offered.
+    /// Reads keys, in the order in which they are offered. Of the lines of `known_hosts`, those are kept that are about
+    /// a host for which a key is.
     ///
     /// # Errors
     ///
     /// A file that cannot be read, is no private key, or is one behind a passphrase.
-    pub fn read(paths: &[PathBuf]) -> Result<Self, KeyError> {
-        let key = |path: &PathBuf| {
-            let key = parse::read(path).map_err(|why| KeyError { path: path.clone(), why })?;
+    pub fn read(files: &[KeyFile], known_hosts: &str) -> Result<Self, KeyError> {
+        let key = |file: &KeyFile| {
+            let key = parse::read(&file.path).map_err(|why| KeyError { path: file.path.clone(), why })?;
             Ok((key.public(), key))
         };
-        Ok(Self { keys: paths.iter().map(key).collect::<Result<_, _>>()? })
+        let keys = files.iter().map(key).collect::<Result<_, _>>()?;
+        let bound = |(place, file): (usize, &KeyFile)| file.destination.clone().map(|to| (to, place));
+        let bound: Vec<_> = files.iter().enumerate().filter_map(bound).collect();
+        let known_hosts = bound.iter().map(|(to, _)| known_hosts::about(known_hosts, to)).collect();
+        Ok(Self { keys, bound, known_hosts })
+    }
+
+    /// Destinations, each with the public half of its key as a line.
+    pub(super) fn bound(&self) -> impl Iterator<Item = (&Destination, String)> {
+        self.bound.iter().map(|(to, place)| {
+            let (public, _) = &self.keys[*place];
+            let kind = string(&mut public.as_slice()).map(String::from_utf8_lossy).unwrap_or_default();
+            (to, format!("{kind} {}", STANDARD.encode(public)))
+        })
+    }
+
+    /// What the caller knows of the hosts, in the form of ssh's own file.
+    pub(super) fn known_hosts(&self) -> &str {
+        &self.known_hosts
     }
 
     /// The answer to a request, both without their length; `None` if it is refused.

@@ -5,6 +5,7 @@ use ring::signature::{
     RSA_PKCS1_2048_8192_SHA512, RsaPublicKeyComponents, UnparsedPublicKey,
 };
 
+use super::destination::KeyFile;
 use super::key::strings;
 use super::keyring::Keyring;
 
@@ -23,7 +24,7 @@ fn split(mut bytes: &[u8]) -> Vec<&[u8]> {
 
 fn keyring(name: &str) -> Result<Keyring, String> {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/ssh/keys").join(name);
-    Keyring::read(&[path]).map_err(|error| error.why.to_string())
+    Keyring::read(&[KeyFile::anywhere(&path)], "").map_err(|error| error.why.to_string())
 }
 
 /// A number without the zero that keeps it positive, in so many bytes.
