@@ -160,7 +160,7 @@ fn step(lowered: &Lowered, id: graph::VertexId) -> Value {
     json!({
         "id": format!("step{}", id.index()),
         "title": vertex.meta.title,
-        "op": serde_json::from_slice::<Value>(&vertex.op.canonical()).unwrap_or_default(),
+        "op": vertex.op.document(),
         "inputs": inputs,
     })
 }

@@ -8,13 +8,11 @@ use super::Named;
 
 /// Names and values of everything that went into a definition key.
 ///
-/// Fields of the op are named by their path in its canonical form (`Exec.args.0`,
+/// Fields of the op are named by their path in its document (`Exec.args.0`,
 /// `Exec.env.PATH`); inputs by their position.
 pub(crate) fn components(op: &Op, inputs: &[Named]) -> Vec<Component> {
     let mut all = Vec::new();
-    if let Ok(value) = serde_json::from_slice::<Value>(&op.canonical()) {
-        flatten(String::new(), &value, &mut all);
-    }
+    flatten(String::new(), &op.document(), &mut all);
     for (position, input) in inputs.iter().enumerate() {
         match input {
             Named::Empty => all.push(component(format!("input.{position}"), "empty".to_owned())),

@@ -12,8 +12,6 @@ mod components;
 mod read;
 #[cfg(test)]
 mod tests;
-#[cfg(any())]
-mod tests;
 
 use graph::Op;
 use layer_store::{CacheKey, ContentId, ResultId, Snapshot};

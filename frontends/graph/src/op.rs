@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::{ExecOp, FileAction, GitSource, HttpSource, ImageSource, LocalSource};
+use crate::{Environment, ExecOp, FileAction, GitSource, HttpSource, ImageSource, LocalSource};
 
 /// What to do. The inputs belong to the [`Vertex`](crate::Vertex); an op names them by position.
 ///
@@ -40,8 +40,28 @@ impl Op {
     }
 
     /// The bytes that stand for this op in identities and keys: JSON with fields in declaration
-    /// order. Fields that must not count (proxies, addresses of extra hosts) are not in it.
+    /// order. Fields that must not count (proxies, addresses of extra hosts) are not in it. For the variables of a
+    /// process stands their digest, behind the rest: most steps of a file have most of them in common.
     pub fn canonical(&self) -> Vec<u8> {
-        serde_json::to_vec(self).unwrap_or_else(|error| unreachable!("an op is plain data: {error}"))
+        match self {
+            Op::Exec(exec) => {
+                let without = ExecOp { env: Environment::default(), ..ExecOp::clone(exec) };
+                let mut bytes = json(&Op::Exec(Box::new(without)));
+                bytes.extend(exec.env.digest());
+                bytes
+            }
+            Op::Image(_) | Op::Local(_) | Op::Git(_) | Op::Http(_) | Op::File(_) | Op::Merge | Op::Diff => {
+                json(self)
+            }
+        }
     }
+
+    /// All that counts, for people and programs.
+    pub fn document(&self) -> serde_json::Value {
+        serde_json::to_value(self).unwrap_or_else(|error| unreachable!("an op is plain data: {error}"))
+    }
+}
+
+fn json(op: &Op) -> Vec<u8> {
+    serde_json::to_vec(op).unwrap_or_else(|error| unreachable!("an op is plain data: {error}"))
 }

@@ -1,11 +1,14 @@
 //! The arguments that a stage declares.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-/// Arguments in the order in which they were first declared; of one that is declared again, the later value.
+use graph::Environment;
+
+/// Arguments in the order in which they were first declared, and the value that each has now.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct DeclaredArguments {
-    all: Vec<(String, Option<String>)>,
+    all: Environment,
     places: HashMap<String, usize>,
     /// How many of them [`Self::take_new`] has given out.
     given_out: usize,
@@ -13,13 +16,18 @@ pub(crate) struct DeclaredArguments {
 
 impl DeclaredArguments {
     /// Declares an argument.
-    pub(crate) fn declare(&mut self, name: &str, value: Option<String>) {
-        match self.places.get(name) {
-            Some(&place) => self.all[place].1 = value,
-            None => {
-                self.places.insert(name.to_owned(), self.all.len());
-                self.all.push((name.to_owned(), value));
-            }
+    pub(crate) fn declare(&mut self, name: &str, value: &str) {
+        if !self.contains(name) {
+            self.places.insert(name.to_owned(), self.all.len());
+            self.all.push(name.to_owned(), value.to_owned());
+        }
+        self.set(name, value);
+    }
+
+    /// Sets the value of an argument, if it is declared.
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
+        if let Some(&place) = self.places.get(name) {
+            self.all.replace(place, Arc::new((name.to_owned(), value.to_owned())));
         }
     }
 
@@ -28,20 +36,15 @@ impl DeclaredArguments {
         self.places.contains_key(name)
     }
 
-    /// How many there are.
-    pub(crate) fn len(&self) -> usize {
-        self.all.len()
-    }
-
-    /// Names and values.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
-        self.all.iter().map(|(name, value)| (name.as_str(), value.as_deref()))
+    /// Names and values, as they are now.
+    pub(crate) fn all(&self) -> Environment {
+        self.all.clone()
     }
 
     /// The names that were not given out before.
-    pub(crate) fn take_new(&mut self) -> impl Iterator<Item = &String> {
+    pub(crate) fn take_new(&mut self) -> impl Iterator<Item = &str> {
         let from = std::mem::replace(&mut self.given_out, self.all.len());
-        self.all[from..].iter().map(|(name, _)| name)
+        self.all.iter_from(from).map(|(name, _)| name)
     }
 }
 
@@ -52,12 +55,16 @@ mod tests {
     #[test]
     fn each_is_there_once_and_given_out_once() {
         let mut declared = DeclaredArguments::default();
-        declared.declare("a", Some("1".to_owned()));
-        declared.declare("b", None);
+        declared.declare("a", "1");
+        declared.declare("b", "");
+        let before = declared.all();
         assert_eq!(declared.take_new().collect::<Vec<_>>(), ["a", "b"]);
-        declared.declare("a", Some("2".to_owned()));
-        declared.declare("c", None);
-        assert_eq!(declared.iter().collect::<Vec<_>>(), [("a", Some("2")), ("b", None), ("c", None)]);
+        declared.declare("a", "2");
+        declared.declare("c", "");
+        declared.set("b", "3");
+        declared.set("d", "4");
+        assert_eq!(declared.all().iter().collect::<Vec<_>>(), [("a", "2"), ("b", "3"), ("c", "")]);
+        assert_eq!(before.iter().collect::<Vec<_>>(), [("a", "1"), ("b", "")]);
         assert_eq!(declared.take_new().collect::<Vec<_>>(), ["c"]);
         assert!(declared.contains("b") && !declared.contains("d"));
     }

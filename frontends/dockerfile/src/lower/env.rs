@@ -14,6 +14,8 @@ pub(crate) struct Env {
     variables: BTreeMap<usize, Arc<(String, String)>>,
     /// How often anything was set.
     times: usize,
+    /// The first of the variables, as steps get them, and when each of these was set.
+    given: (Environment, Vec<usize>),
 }
 
 impl Env {
@@ -34,6 +36,11 @@ impl Env {
     pub(crate) fn remove(&mut self, name: &str) {
         if let Some(place) = self.places.remove(name) {
             self.variables.remove(&place);
+            let (given, places) = &mut self.given;
+            if let Ok(kept) = places.binary_search(&place) {
+                places.truncate(kept);
+                given.truncate(kept);
+            }
         }
     }
 
@@ -43,8 +50,14 @@ impl Env {
     }
 
     /// All of it, in order.
-    pub(crate) fn all(&self) -> Environment {
-        self.variables.values().cloned().collect()
+    pub(crate) fn all(&mut self) -> Environment {
+        let (given, places) = &mut self.given;
+        let next = places.last().map_or(0, |last| last + 1);
+        for (place, variable) in self.variables.range(next..) {
+            given.append(Arc::clone(variable));
+            places.push(*place);
+        }
+        given.clone()
     }
 }
 
@@ -53,12 +66,30 @@ pub(crate) fn split(entry: &str) -> (&str, &str) {
     entry.split_once('=').unwrap_or((entry, ""))
 }
 
-/// Sets a variable in the list of an image config, in its old place if it has one.
-pub(crate) fn set_in_list(list: &mut Vec<String>, name: &str, value: &str) {
-    let entry = format!("{name}={value}");
-    match list.iter_mut().find(|old| split(old).0 == name) {
-        Some(old) => *old = entry,
-        None => list.push(entry),
+/// Where each variable stands in the list of an image config.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Listed(HashMap<String, usize>);
+
+impl Listed {
+    /// Of a list that is there.
+    pub(crate) fn of(list: &[String]) -> Self {
+        let mut places = HashMap::new();
+        for (place, entry) in list.iter().enumerate() {
+            places.entry(split(entry).0.to_owned()).or_insert(place);
+        }
+        Self(places)
+    }
+
+    /// Sets a variable in that list, in its old place if it has one.
+    pub(crate) fn set(&mut self, list: &mut Vec<String>, name: &str, value: &str) {
+        let entry = format!("{name}={value}");
+        match self.0.get(name) {
+            Some(&place) => list[place] = entry,
+            None => {
+                self.0.insert(name.to_owned(), list.len());
+                list.push(entry);
+            }
+        }
     }
 }
 
@@ -75,10 +106,31 @@ mod tests {
         assert_eq!(env.names().collect::<Vec<_>>(), ["b", "a"]);
         assert_eq!(env.get("a"), Some("3"));
 
-        let mut list = vec!["key1=val1".to_owned(), "key2".to_owned()];
-        set_in_list(&mut list, "key2", "x");
-        set_in_list(&mut list, "key1", "y");
-        set_in_list(&mut list, "key3", "z");
-        assert_eq!(list, ["key1=y", "key2=x", "key3=z"]);
+        let mut list = ["key1=val1", "key2", "key1=other"].map(str::to_owned).to_vec();
+        let mut listed = Listed::of(&list);
+        for (name, value) in [("key2", "x"), ("key1", "y"), ("key3", "z"), ("key3", "w")] {
+            listed.set(&mut list, name, value);
+        }
+        assert_eq!(list, ["key1=y", "key2=x", "key1=other", "key3=w"]);
+    }
+
+    #[test]
+    fn steps_get_what_is_set_whatever_was_set_before() {
+        let (mut env, mut expected) = (Env::default(), Vec::<(String, String)>::new());
+        // Every name comes back at other distances, and steps ask in between or do not.
+        for number in 0..400_usize {
+            let (name, value) = (format!("n{}", number * number % 170), number.to_string());
+            env.set(&name, &value);
+            expected.retain(|(known, _)| *known != name);
+            expected.push((name, value));
+            if number % 7 == 0 {
+                let gone = format!("n{}", number % 20);
+                env.remove(&gone);
+                expected.retain(|(known, _)| *known != gone);
+            }
+            if number % 3 == 0 {
+                assert_eq!(env.all(), expected.iter().cloned().collect(), "{number}");
+            }
+        }
     }
 }

@@ -5,10 +5,11 @@ use oci::{ImageConfig, Platform, RootFs};
 
 use super::contexts::Tree;
 use super::declared::DeclaredArguments;
-use super::env::Env;
+use super::env::{Env, Listed};
+use super::made::Made;
 use super::pass::{Pass, World};
 use super::resolve::{self, Needed};
-use super::stage::{Once, StageBuilder, State};
+use super::stage::{Once, StageBuilder, State, rfc3339};
 use super::stages::{Origin, Stage, Stages};
 use super::title::Progress;
 use crate::instruction::{Instruction, InstructionKind};
@@ -159,6 +160,8 @@ fn new_state(root: Option<graph::Edge>, image: ImageConfig, platform: Platform) 
         base_history: image.history.len(),
         directory: image.config.working_dir.clone(),
         image,
+        made: Made::default(),
+        listed: Listed::default(),
         env: Env::default(),
         platform,
         arguments: DeclaredArguments::default(),
@@ -196,6 +199,7 @@ fn inherited(config: ImageConfig) -> ImageConfig {
 
 fn finish(state: State, pass: &Pass<'_>) -> Target {
     let mut image = state.image;
+    image.history.extend(state.made.entries(pass.epoch.map(rfc3339)));
     let labels = &pass.options.labels;
     if !labels.is_empty() {
         image.config.labels.get_or_insert_default().extend(labels.clone());

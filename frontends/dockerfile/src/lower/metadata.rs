@@ -6,7 +6,6 @@ use std::time::Duration;
 use graph::Diagnostic;
 use serde_json::{Map, Value};
 
-use super::env;
 use super::go_format::{duration, list, quoted_list};
 use super::secret_names::looks_secret;
 use super::stage::StageBuilder;
@@ -23,8 +22,9 @@ impl StageBuilder<'_, '_, '_> {
             self.refuse_secret("ENV", name);
             message += &format!(" {name}={value}");
             self.state.env.set(name, value);
+            self.state.arguments.set(name, value);
             self.world.variables.set(name, Some(value), VariableOrigin::Env, Some(self.here));
-            env::set_in_list(self.state.image.config.env.get_or_insert_default(), name, value);
+            self.state.listed.set(self.state.image.config.env.get_or_insert_default(), name, value);
         }
         self.record(message, true);
         Ok(())
@@ -93,7 +93,8 @@ impl StageBuilder<'_, '_, '_> {
                 Some(value) => format!("{name}={value}"),
                 None => name.to_owned(),
             });
-            self.state.arguments.declare(name, value);
+            let now = self.state.env.get(name).or(value.as_deref()).unwrap_or_default();
+            self.state.arguments.declare(name, now);
         }
         self.record(format!("ARG {}", texts.join(" ")), true);
         Ok(())

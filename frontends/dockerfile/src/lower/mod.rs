@@ -19,6 +19,7 @@ mod from_lints;
 pub mod git_remote;
 mod go_format;
 mod inputs;
+mod made;
 mod metadata;
 mod mounts;
 mod notes;

@@ -76,10 +76,10 @@ impl Notes {
     }
 
     /// Names that an instruction uses.
-    pub(crate) fn used<'a>(&mut self, names: impl IntoIterator<Item = &'a String>) {
+    pub(crate) fn used(&mut self, names: impl IntoIterator<Item = impl AsRef<str>>) {
         for name in names {
-            if !self.used.contains(name) {
-                self.used.insert(name.clone());
+            if !self.used.contains(name.as_ref()) {
+                self.used.insert(name.as_ref().to_owned());
             }
         }
     }

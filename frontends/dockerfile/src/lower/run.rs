@@ -8,7 +8,8 @@ use graph::{
 };
 
 use super::inputs::Inputs;
-use super::stage::{StageBuilder, State};
+use super::made::Text;
+use super::stage::StageBuilder;
 use super::title::summary;
 use crate::instruction::{CommandForm, Device, Run, RunNetwork, RunSecurity, Script};
 use crate::mount::MountSpec;
@@ -54,10 +55,10 @@ impl StageBuilder<'_, '_, '_> {
         let op = self.exec_op(run, args.clone(), mounts)?;
         let secrets: Vec<String> = op.secret_env.iter().map(|secret| secret.variable.clone()).collect();
         let title = self.run_title(&title_text(run, original), &secrets);
-        let history = format!("RUN {} # buildkit", self.history_line(&args));
+        let history = Text::Run { arguments: self.state.arguments.all(), command: args.join(" ") };
         let edge = self.add_vertex(Op::Exec(Box::new(op)), inputs.into_vec(), title, self.no_cache);
         self.state.root = Some(edge);
-        self.record(history, false);
+        self.state.made.push(history, false);
         Ok(())
     }
 
@@ -137,19 +138,6 @@ impl StageBuilder<'_, '_, '_> {
         let title = "[internal] preparing inline document".to_owned();
         let meta = Meta { title, span: Some(self.here), no_cache: false };
         Edge::first(self.world.graph.add(Op::File(vec![FileAction::MkFile(file)]), vec![None], meta))
-    }
-
-    /// The command for the history, after the arguments in scope: `|1 A=b /bin/sh -c …`.
-    fn history_line(&self, args: &[String]) -> String {
-        let State { arguments, env, .. } = &self.state;
-        let mut line = String::new();
-        if arguments.len() > 0 {
-            line.push_str(&format!("|{} ", arguments.len()));
-        }
-        for (name, value) in arguments.iter() {
-            line.extend([name, "=", env.get(name).or(value).unwrap_or_default(), " "]);
-        }
-        line + &args.join(" ")
     }
 
     fn mount_specs(&mut self, run: &Run) -> Result<Vec<MountSpec>, Diagnostic> {

@@ -1,11 +1,12 @@
 //! One stage: what it begins with, and its instructions one after the other.
 
 use graph::{Diagnostic, Edge, Input, Meta, Op, Span};
-use oci::{Descriptor, History, ImageConfig, Platform, Reference};
+use oci::{Descriptor, ImageConfig, Platform, Reference};
 
 use super::contexts::Tree;
 use super::declared::DeclaredArguments;
-use super::env::{self, Env};
+use super::env::{self, Env, Listed};
+use super::made::{Made, Text};
 use super::pass::{Pass, World};
 use super::resolve;
 use super::stages::{Origin, Stages};
@@ -18,13 +19,16 @@ use crate::survey::VariableOrigin;
 use crate::syntax::Word;
 
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-const COMMENT: &str = "buildkit.dockerfile.v0";
 
 /// What a stage has come to.
 #[derive(Clone, Debug)]
 pub(crate) struct State {
     pub(crate) root: Option<Edge>,
+    /// Without the history of this file, which is in `made`.
     pub(crate) image: ImageConfig,
+    pub(crate) made: Made,
+    /// Places in the variables of `image`.
+    pub(crate) listed: Listed,
     /// Variables of the image and declared arguments.
     pub(crate) env: Env,
     /// Working directory of the next step.
@@ -100,12 +104,14 @@ impl StageBuilder<'_, '_, '_> {
         for entry in state.image.config.env.iter().flatten() {
             let (name, value) = env::split(entry);
             state.env.set(name, value);
+            state.arguments.set(name, value);
             if base.is_none() {
                 let ours = name == "PATH" && !path_given;
                 let origin = if ours { VariableOrigin::Predefined } else { given_by };
                 self.world.variables.set(name, Some(value), origin, None);
             }
         }
+        state.listed = Listed::of(state.image.config.env.as_deref().unwrap_or_default());
         if !state.image.config.working_dir.is_empty() {
             let directory = &state.image.config.working_dir;
             let directory = directory.replace(separator(&state.platform), "/");
@@ -233,14 +239,7 @@ impl StageBuilder<'_, '_, '_> {
 
     /// Adds an entry to the history.
     pub(crate) fn record(&mut self, created_by: String, empty_layer: bool) {
-        let created = self.pass.epoch.map(rfc3339);
-        self.state.image.history.push(History {
-            created,
-            created_by: Some(created_by),
-            author: None,
-            comment: Some(COMMENT.to_owned()),
-            empty_layer,
-        });
+        self.state.made.push(Text::Plain(created_by), empty_layer);
     }
 
     /// The tree behind a name of `--from` or of a mount's `from`.

@@ -61,7 +61,7 @@ fn vertex_head(vertex: &Vertex) -> String {
 }
 
 fn op_lines(op: &Op) -> Vec<String> {
-    let value: Value = serde_json::from_slice(&op.canonical()).expect("an op is JSON");
+    let value = op.document();
     match (op, without_defaults(value)) {
         (Op::File(_), Value::Object(map)) => {
             let actions = map.get("File").and_then(Value::as_array).cloned().unwrap_or_default();
