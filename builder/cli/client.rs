@@ -43,7 +43,7 @@ pub fn open(
     helper: OutsideHelper,
     additions: &Additions,
 ) -> Result<Client, RegistryError> {
-    let credentials = credentials(global, environment)?.with_helpers(runner(helper));
+    let credentials = known_credentials(global, environment, Some(helper))?;
     let options = ClientOptions {
         hosts: added_hosts(hosts(environment)?, global, environment, additions),
         credentials: added_credentials(credentials, additions)?,
@@ -130,6 +130,19 @@ fn certificates(hosts: Hosts, environment: &Environment) -> Hosts {
     let system = ["/etc/containers/certs.d", "/etc/docker/certs.d", "/etc/containerd/certs.d"];
     let all = own.into_iter().flatten().chain(system.map(PathBuf::from));
     all.fold(hosts, Hosts::with_directory)
+}
+
+/// The user's credentials, with the helpers that their files name.
+pub fn known_credentials(
+    global: &Global,
+    environment: &Environment,
+    helper: Option<OutsideHelper>,
+) -> Result<Credentials, RegistryError> {
+    let credentials = credentials(global, environment)?;
+    Ok(match helper {
+        Some(helper) => credentials.with_helpers(runner(helper)),
+        None => credentials,
+    })
 }
 
 /// The named file alone, else containers' `auth.json` and Docker's `config.json`.

@@ -1,4 +1,4 @@
-//! Which Docker engine `--load` means: as the docker command finds it.
+//! Which Docker engine is meant: as the docker command finds it.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::environment::Environment;
 use crate::failure::Failure;
 
-const USUAL: &str = "/var/run/docker.sock";
+const USUAL: &str = "unix:///var/run/docker.sock";
 
 /// Of the docker command's settings.
 #[derive(Deserialize)]
@@ -36,28 +36,32 @@ struct Endpoint {
     host: String,
 }
 
-/// `DOCKER_HOST`, else the context of `DOCKER_CONTEXT` or of the settings, else the usual socket.
+/// The engine that is to load an image.
 pub fn address(environment: &Environment) -> Result<EngineAddress, Failure> {
-    let (text, origin) = match environment.non_empty("DOCKER_HOST") {
-        Some(host) => (host.to_owned(), "DOCKER_HOST".to_owned()),
-        None => match of_context(environment)? {
-            Some(found) => found,
-            None => return Ok(EngineAddress::Unix(USUAL.into())),
-        },
-    };
-    let address = text.parse().map_err(|why: String| Failure::usage(format!("--load: {origin}: {why}")))?;
+    let failed = |why: String| Failure::usage(format!("--load: {why}"));
+    let (text, origin) = host(environment).map_err(failed)?;
+    let address = text.parse().map_err(|why: String| failed(format!("{origin}: {why}")))?;
     let wants_tls = environment.non_empty("DOCKER_TLS_VERIFY").is_some();
     if wants_tls && matches!(address, EngineAddress::Tcp(_)) {
-        return Err(Failure::usage(format!(
-            "--load: {address}: DOCKER_TLS_VERIFY is set, and engines are not reached by TLS; \
+        return Err(failed(format!(
+            "{address}: DOCKER_TLS_VERIFY is set, and engines are not reached by TLS; \
              forward its socket and name it as unix://"
         )));
     }
     Ok(address)
 }
 
+/// `DOCKER_HOST`, else the host of the context of `DOCKER_CONTEXT` or of the settings, else the usual socket;
+/// and what says so.
+pub fn host(environment: &Environment) -> Result<(String, String), String> {
+    if let Some(host) = environment.non_empty("DOCKER_HOST") {
+        return Ok((host.to_owned(), "DOCKER_HOST".to_owned()));
+    }
+    Ok(of_context(environment)?.unwrap_or_else(|| (USUAL.to_owned(), "the usual socket".to_owned())))
+}
+
 /// The host of the context that is in use, and the file that says so.
-fn of_context(environment: &Environment) -> Result<Option<(String, String)>, Failure> {
+fn of_context(environment: &Environment) -> Result<Option<(String, String)>, String> {
     let Some(dir) = environment.docker_dir() else { return Ok(None) };
     let name = match environment.non_empty("DOCKER_CONTEXT") {
         Some(name) => Some(name.to_owned()),
@@ -69,7 +73,7 @@ fn of_context(environment: &Environment) -> Result<Option<(String, String)>, Fai
     let Some(name) = name.filter(|name| !name.is_empty() && name != "default") else { return Ok(None) };
     let file = file_of(&dir, &name);
     let Some(text) = read(&file)? else {
-        return Err(Failure::usage(format!("--load: {}: there is no context {name:?}", file.display())));
+        return Err(format!("{}: there is no context {name:?}", file.display()));
     };
     let context: Context = parse(&file, &text)?;
     Ok(Some((context.endpoints.docker.host, file.display().to_string())))
@@ -80,17 +84,18 @@ fn file_of(dir: &Path, name: &str) -> PathBuf {
     dir.join("contexts/meta").join(Digest::sha256(name.as_bytes()).hex()).join("meta.json")
 }
 
-fn read(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
+/// A file, if it is there.
+pub fn read(path: &Path) -> Result<Option<Vec<u8>>, String> {
     match std::fs::read(path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Failure::usage(format!("--load: {}: {error}", path.display()))),
+        Err(error) => Err(format!("{}: {error}", path.display())),
     }
 }
 
-fn parse<T: for<'a> Deserialize<'a>>(path: &Path, text: &[u8]) -> Result<T, Failure> {
-    serde_json::from_slice(text)
-        .map_err(|error| Failure::usage(format!("--load: {}: {error}", path.display())))
+/// A file's text as JSON; messages tell positions, not values.
+pub fn parse<T: for<'a> Deserialize<'a>>(path: &Path, text: &[u8]) -> Result<T, String> {
+    serde_json::from_slice(text).map_err(|error| format!("{}: {error}", path.display()))
 }
 
 #[cfg(test)]

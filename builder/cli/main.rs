@@ -9,6 +9,7 @@ mod environment;
 mod failure;
 mod host;
 mod progress;
+mod proxies;
 mod report;
 mod template;
 

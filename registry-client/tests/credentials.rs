@@ -128,6 +128,67 @@ async fn helpers_keep_what_files_leave_to_them() {
     assert_eq!(log.lock().expect("unpoisoned").len(), 1);
 }
 
+#[tokio::test]
+async fn everything_is_forgotten_at_once() {
+    let top = tempfile::tempdir().expect("a directory");
+    let path = top.path().join("config.json");
+    let text = r#"{"credsStore":"desktop","credHelpers":{"own.example":"own"},"auths":{"a.example":{"auth":"YTpi"}},"x":1}"#;
+    std::fs::write(&path, text).expect("written");
+    let log: Arc<Mutex<Vec<String>>> = Arc::default();
+    let noted = log.clone();
+    let runner: HelperRunner = Arc::new(move |name, verb, input| {
+        let line = format!("{name} {verb} {}", String::from_utf8_lossy(input));
+        noted.lock().expect("unpoisoned").push(line);
+        let answer: &[u8] = match verb {
+            "get" => br#"{"ServerURL":"x","Username":"u","Secret":"p"}"#,
+            "list" => br#"{"b.example":"u","https://index.docker.io/v1/":"v"}"#,
+            _ => b"",
+        };
+        Ok(HelperOutput { code: 0, stdout: answer.to_vec(), stderr: Vec::new() })
+    });
+    let from = AuthStorage::new(&path, Some(runner)).erase_all().await.expect("gone");
+    let names: Vec<String> = from
+        .iter()
+        .map(|kept| match kept {
+            KeptIn::File(file) => file.file_name().expect("a name").to_string_lossy().into_owned(),
+            KeptIn::Helper(name) => name.to_string(),
+        })
+        .collect();
+    assert_eq!(names, ["own", "desktop", "config.json"]);
+    let hub = "https://index.docker.io/v1/";
+    assert_eq!(
+        log.lock().expect("unpoisoned").join(", "),
+        format!(
+            "own get own.example, own erase own.example, desktop list , desktop erase b.example, desktop erase {hub}"
+        )
+    );
+    let left: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&path).expect("there")).expect("JSON");
+    assert_eq!(
+        left,
+        serde_json::json!({"credsStore": "desktop", "credHelpers": {"own.example": "own"}, "auths": {}, "x": 1})
+    );
+    std::fs::remove_file(&path).expect("removed");
+    assert!(AuthStorage::new(&path, None).erase_all().await.expect("nothing").is_empty());
+}
+
+#[tokio::test]
+async fn the_user_of_a_registry_is_told_by_the_longest_key() {
+    let text = r#"{"auths":{"a.example":{"auth":"YTpi"},"a.example/org":{"auth":"YzpkOmU="},"t.example":{"identitytoken":"x"}}}"#;
+    let file = AuthFile::parse(Path::new("auth.json"), text.as_bytes()).expect("understood");
+    let credentials = Credentials::anonymous().with_file(file);
+    for (registry, expected) in [
+        ("a.example", Some("a")),
+        ("https://a.example/", Some("a")),
+        ("a.example/org/app", Some("c")),
+        ("t.example", Some("<token>")),
+        ("b.example", None),
+    ] {
+        let found = credentials.user(registry).await.expect("no helper fails");
+        assert_eq!(found.map(|(user, _)| user).as_deref(), expected, "{registry}");
+    }
+}
+
 /// A registry whose tokens are claims, pull for everybody and push for `me`.
 async fn telling() -> Server {
     let (server, _) = Fake::start(|request| {

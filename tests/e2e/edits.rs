@@ -97,6 +97,45 @@ fn a_config_is_changed_and_the_layers_stay() {
 }
 
 #[test]
+fn times_are_cut_and_files_left_out() {
+    if !ready() {
+        return;
+    }
+    let (registry, workspace) = with_images();
+    let name = |path: &str| format!("docker://{}", registry.name(path));
+    let (keep, secret) = (tar(&workspace, "keep", "k\n"), tar(&workspace, "secret", "s\n"));
+    workspace.ok(&["append", "-f", &keep, "-f", &secret, "-t", &name("edit:1")]);
+    let mutate = |words: &[&'static str]| {
+        let (from, to) = (name("edit:1"), name("edit:2"));
+        workspace.ok(&[&["mutate", &from, "-t", &to][..], words].concat());
+        workspace.ok(&["validate", &to]);
+        config(&to)
+    };
+    let diffs = |config: &Value| config["rootfs"]["diff_ids"].as_array().unwrap().clone();
+    let before = config(&name("edit:1"));
+    // The files are of 1970: nothing is later, and everything is as it was.
+    assert_eq!(diffs(&mutate(&["--time-max=1000"])), diffs(&before));
+    let dated = mutate(&["--timestamp=1000", "--layer-strip-file=/secret"]);
+    assert_ne!(diffs(&dated)[0], diffs(&before)[0]);
+    let layers = workspace.ok(&["layers", "--format=json", &name("edit:2")]).out;
+    assert!(layers.contains("keep") && !layers.contains("\"secret\""), "{layers}");
+    assert_eq!(diffs(&mutate(&["--layer-strip-file=secret"]))[0], diffs(&before)[0]);
+    let image = name("docker:1");
+    workspace.ok(&["mutate", &image, "--timestamp=1000", "-t", &name("docker:2")]);
+    assert_eq!(config(&name("docker:2"))["created"], "1970-01-01T00:16:40Z");
+    workspace.ok(&["validate", &name("docker:2")]);
+
+    let digest = workspace.ok(&["mutate", &image, "-l", "a=b", "--repo", &registry.name("other")]).out;
+    workspace.ok(&["validate", &format!("{}@{}", name("other"), digest.trim())]);
+    let tags = workspace.fails(3, &["tags", &registry.name("other")]);
+    assert!(!tags.out.contains("latest"), "{tags:?}");
+    for (path, part) in [("absent", "no layer has /absent"), ("/", "root directory")] {
+        let said = workspace.fails(5, &["mutate", &image, "--layer-strip-file", path, "-t", &name("x:1")]);
+        assert!(said.err.contains(part), "{said:?}");
+    }
+}
+
+#[test]
 fn an_image_gets_another_base_and_one_layer() {
     if !ready() {
         return;

@@ -45,8 +45,20 @@ fn a_password_is_tried_kept_used_and_forgotten() {
     let said = workspace.ok(&["auth", "check", "--push", &name]);
     assert!(said.out.contains("config.json") && said.out.contains("granted     push"), "{said:?}");
 
+    assert_eq!(workspace.ok(&["login", "--get-login", host]).out, "user\n");
+    let said = workspace.ok(&["auth", "login", "--verbose", "-u=user", "-p=secret", host]);
+    assert!(said.out.contains("log-in      basic"), "{said:?}");
+    workspace.fails(5, &["login", "--get-login", "other.example"]);
+    workspace.fails(2, &["login", "--get-login", "-u=user", host]);
+
     workspace.ok(&["logout", host]);
     workspace.fails(5, &["logout", host]);
+    workspace.fails(5, &["login", "--get-login", host]);
+    workspace.fails(3, &["auth", "check", &name]);
+    login(&workspace, host, "secret");
+    workspace.fails(2, &["logout", "--all", host]);
+    assert!(workspace.ok(&["logout", "--all"]).out.contains("config.json"));
+    assert_eq!(workspace.ok(&["auth", "logout", "-a"]).out, "");
     workspace.fails(3, &["auth", "check", &name]);
 }
 
@@ -129,13 +141,15 @@ fn options_of_one_command_say_who_we_are_and_whom_we_trust() {
     workspace.file("../certs/ca.crt", std::fs::read(&authority).unwrap());
     let (certs, authority) = (at("certs"), authority.display().to_string());
     workspace.file("../auth.json", format!("{{\"auths\":{{\"{host}\":{{\"auth\":\"dXNlcjpzZWNyZXQ=\"}}}}}}"));
-    let auth = at("auth.json");
+    let (auth, kept) = (at("auth.json"), at("kept.json"));
     workspace.ok(&["copy", "store:app:1", &remote, "--dest-authfile", &auth, "--dest-cert-dir", &certs]);
     for words in [
         &["--registry-ca", &authority, "--authfile", &auth, "digest", &remote][..],
         &["digest", &remote, "--creds=user:secret", "--cert-dir", &certs],
         &["tags", &registry.name("app"), "--username=user", "--password=secret", "--cert-dir", &certs],
         &["catalog", &host, "--creds=user:secret", "--cert-dir", &certs],
+        &["login", &host, "-u=user", "-p=secret", "--cert-dir", &certs, "--authfile", &kept],
+        &["login", &host, "-u=user", "-p=secret", "--tls-verify=false", "--authfile", &kept],
         &[
             "copy",
             &remote,

@@ -44,6 +44,7 @@ mod output_options;
 mod outputs;
 mod platforms;
 mod progress;
+mod proxies;
 mod registry_verbs;
 mod remote_cache;
 mod reproducible;

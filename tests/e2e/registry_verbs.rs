@@ -180,6 +180,58 @@ fn an_index_is_made_annotated_and_pushed() {
     assert!(said.err.contains("no entry"), "{said:?}");
 }
 
+/// The ways of `docker buildx imagetools create`.
+#[test]
+fn an_index_takes_descriptors_and_one_image_may_stay_one() {
+    if !ready() {
+        return;
+    }
+    let (registry, workspace) = with_images();
+    let name = |path: &str| format!("docker://{}", registry.name(path));
+    workspace.ok(&["copy", "--platform=linux/arm64", &name("index:1"), &name("index:arm")]);
+    let arm = raw(&name("index:arm"));
+    let digest = format!("sha256:{}", sha256(&arm));
+    // One image: an index, or the image as it is. One index stays as it is.
+    workspace.ok(&["manifest", "create", &name("one:index"), &name("index:arm")]);
+    let index: serde_json::Value = serde_json::from_slice(&raw(&name("one:index"))).unwrap();
+    assert_eq!(index["manifests"][0]["digest"], digest);
+    workspace.ok(&["manifest", "create", "--prefer-index=false", &name("one:image"), &name("index:arm")]);
+    assert!(raw(&name("one:image")) == arm);
+    workspace.ok(&["manifest", "create", &name("one:copy"), &name("index:1")]);
+    assert!(raw(&name("one:copy")) == raw(&name("index:1")));
+
+    // Of the target's repository, by digest and by descriptors, whose word on platforms wins.
+    let made = name("index:made");
+    workspace.ok(&["manifest", "create", &made, &digest]);
+    let index: serde_json::Value = serde_json::from_slice(&raw(&made)).unwrap();
+    assert_eq!(index["manifests"][0]["platform"]["architecture"], "arm64");
+    let entry = serde_json::json!({
+        "mediaType": index["manifests"][0]["mediaType"], "digest": digest, "size": arm.len(),
+        "platform": {"os": "linux", "architecture": "riscv64"}, "annotations": {"a": "b"},
+    });
+    workspace.file("entry.json", entry.to_string());
+    let file = workspace.context().join("entry.json").display().to_string();
+    let annotations = ["--annotation=x=y", "--annotation=manifest-descriptor[linux/riscv64]:c=d"];
+    workspace.ok(&[&["manifest", "create", &made, "-f", &file][..], &annotations].concat());
+    let index: serde_json::Value = serde_json::from_slice(&raw(&made)).unwrap();
+    let entry = &index["manifests"][0];
+    assert_eq!(entry["platform"]["architecture"], "riscv64");
+    assert_eq!(entry["annotations"], serde_json::json!({"a": "b", "c": "d"}));
+    assert_eq!(index["annotations"], serde_json::json!({"x": "y"}));
+    let json = format!("{{\"digest\":\"{digest}\",\"size\":1}}");
+    for (code, words, part) in [
+        (5, &[&made[..], &json][..], "another size"),
+        (5, &[&made, &digest, annotations[1]], "no entry for linux/riscv64"),
+        (2, &["dir:x", &digest], "cannot be found"),
+        (2, &[&made, "{}"], "is no descriptor"),
+        (2, &[&made], "required"),
+        (2, &[&made, &digest, "--annotation=manifest:a=b"], "cannot be given"),
+    ] {
+        let said = workspace.fails(code, &[&["manifest", "create"], words].concat());
+        assert!(said.err.contains(part), "{words:?}: {said:?}");
+    }
+}
+
 #[test]
 fn damage_is_found_wherever_it_is() {
     if !ready() {

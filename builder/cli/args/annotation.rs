@@ -78,6 +78,33 @@ impl FromStr for AnnotationArg {
     }
 }
 
+/// `--annotation` of `manifest create`: `[index|manifest-descriptor[[PLATFORM]][,TYPE…]:]KEY=VALUE`. Without a
+/// type, it is of the index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IndexAnnotationArg(pub Vec<Annotation>);
+
+impl FromStr for IndexAnnotationArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (whole, _) = text.split_once('=').ok_or_else(|| format!("{text:?} is not KEY=VALUE"))?;
+        let text = if whole.contains(':') { text.to_owned() } else { format!("index:{text}") };
+        let AnnotationArg(all) = text.parse()?;
+        for one in &all {
+            match one.place {
+                AnnotationPlace::Index | AnnotationPlace::ManifestDescriptor => {}
+                AnnotationPlace::Manifest | AnnotationPlace::IndexDescriptor => {
+                    return Err(format!(
+                        "{} annotations cannot be given to an index of images",
+                        one.place.name()
+                    ));
+                }
+            }
+        }
+        Ok(Self(all))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,6 +131,23 @@ mod tests {
             "annotation-index[linux/amd64].a",
         ] {
             assert!(from_key(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn annotations_of_indexes_and_their_entries() {
+        for (text, expected) in [
+            ("a=b:c", Some("index a")),
+            ("index:a=b", Some("index a")),
+            ("manifest-descriptor[linux/arm64]:a=b", Some("manifest-descriptor a")),
+            ("manifest:a=b", None),
+            ("index-descriptor:a=b", None),
+            ("a", None),
+        ] {
+            let found = text.parse::<IndexAnnotationArg>().ok();
+            let found =
+                found.map(|IndexAnnotationArg(all)| format!("{} {}", all[0].place.name(), all[0].key));
+            assert_eq!(found.as_deref(), expected, "{text}");
         }
     }
 

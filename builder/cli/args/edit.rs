@@ -19,6 +19,9 @@ pub struct EditTarget {
     /// Write it to FILE as docker save does
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Push it to this repository under its digest alone
+    #[arg(long, value_name = "REPOSITORY")]
+    pub repo: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -78,6 +81,15 @@ pub struct MutateArgs {
     /// Working directory
     #[arg(short, long, value_name = "DIR")]
     pub workdir: Option<String>,
+    /// Date the config and everything in the layers this, in seconds since 1970
+    #[arg(long, value_name = "SECONDS", allow_hyphen_values = true)]
+    pub timestamp: Option<i64>,
+    /// Date what is later this, in seconds since 1970
+    #[arg(long, value_name = "SECONDS", allow_hyphen_values = true, conflicts_with = "timestamp")]
+    pub time_max: Option<i64>,
+    /// Leave a file, or a directory with all in it, out of every layer; may be repeated
+    #[arg(long = "layer-strip-file", value_name = "PATH")]
+    pub strip: Vec<PathBuf>,
 }
 
 #[derive(Debug, Args)]

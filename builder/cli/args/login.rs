@@ -1,6 +1,7 @@
 //! The options of `login`, `logout` and `auth`, named as docker names them.
 
 use std::convert::Infallible;
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use registry_client::Secret;
@@ -19,6 +20,15 @@ pub struct LoginArgs {
     /// Read the password from standard input
     #[arg(long, requires = "username")]
     pub password_stdin: bool,
+    /// Directory with authorities (*.crt) and our certificate (*.cert, *.key) for the registry
+    #[arg(long, value_name = "DIR")]
+    pub cert_dir: Option<PathBuf>,
+    /// Print the user name that is kept for the registry, and ask it nothing
+    #[arg(long, conflicts_with_all = ["username", "password", "password_stdin", "cert_dir"])]
+    pub get_login: bool,
+    /// Say how the registry let us in
+    #[arg(short, long)]
+    pub verbose: bool,
 }
 
 fn secret(text: &str) -> Result<Secret, Infallible> {
@@ -30,10 +40,17 @@ pub struct LogoutArgs {
     /// The registry, or a path below one
     #[arg(value_name = "REGISTRY", default_value = "docker.io")]
     pub registry: String,
+    /// Forget the passwords for all registries
+    #[arg(short, long, conflicts_with = "registry")]
+    pub all: bool,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum AuthCommand {
+    /// Log in to a registry, and keep the password (`rbuild login`)
+    Login(LoginArgs),
+    /// Forget the password for a registry (`rbuild logout`)
+    Logout(LogoutArgs),
     /// Say which credential counts for an image, and what the registry allows with it
     Check(AuthCheckArgs),
 }

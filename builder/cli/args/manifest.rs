@@ -1,7 +1,10 @@
 //! The options of `manifest` and `validate`.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 
+use super::annotation::IndexAnnotationArg;
 use super::registry::PLACES;
 use super::values::LabelArg;
 
@@ -23,15 +26,21 @@ pub struct ManifestCreateArgs {
     /// Where the index goes; a bare name means the store
     #[arg(value_name = "INDEX")]
     pub target: String,
-    /// Images and indexes whose entries it gets
-    #[arg(value_name = "PLACE", required = true)]
+    /// Images and indexes whose entries it gets: places, and digests or descriptors in the index's repository
+    #[arg(value_name = "PLACE|DIGEST|JSON", required_unless_present = "files")]
     pub images: Vec<String>,
+    /// Take an entry from a file with its descriptor, whose image is in the index's repository; may be repeated
+    #[arg(short = 'f', long = "file", value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Make an index of one single image, too; `false`: the image is copied as it is
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = true, action = clap::ArgAction::Set)]
+    pub prefer_index: bool,
     /// Keep the entries that the index has already, but those of the same platform
     #[arg(short, long, visible_alias = "amend")]
     pub append: bool,
-    /// Add an annotation to the index
-    #[arg(long = "annotation", value_name = "KEY=VALUE")]
-    pub annotations: Vec<LabelArg>,
+    /// Add an annotation to the index, or to entries
+    #[arg(long = "annotation", value_name = "[index|manifest-descriptor[[PLATFORM]]:]KEY=VALUE")]
+    pub annotations: Vec<IndexAnnotationArg>,
     /// Print the index and write nothing
     #[arg(long)]
     pub dry_run: bool,

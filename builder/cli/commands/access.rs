@@ -1,5 +1,7 @@
 //! Credentials and trust that options give for one repository, as skopeo's options do.
 
+use std::path::{Path, PathBuf};
+
 use builder::error::Category;
 use builder::toolchain::Place;
 use oci::{Reference, Repository};
@@ -37,13 +39,20 @@ pub fn at(key: &str, said: &AccessArg<'_>) -> Result<Additions, Failure> {
         additions.trust.push((host.to_owned(), client::verify(said.tls_verify)));
     }
     if let Some(directory) = said.cert_dir {
-        if !directory.is_dir() {
-            let text = format!("--{prefix}cert-dir: {} is no directory", directory.display());
-            return Err(Failure::new(Category::Local, text));
-        }
-        additions.certificates.push((host.to_owned(), directory.clone()));
+        additions.certificates.push((host.to_owned(), certificates(prefix, directory)?));
     }
     Ok(additions)
+}
+
+/// The directory of `--cert-dir`, which must be there.
+pub fn certificates(prefix: &str, directory: &Path) -> Result<PathBuf, Failure> {
+    match directory.is_dir() {
+        true => Ok(directory.to_owned()),
+        false => {
+            let text = format!("--{prefix}cert-dir: {} is no directory", directory.display());
+            Err(Failure::new(Category::Local, text))
+        }
+    }
 }
 
 /// What options say for a repository.

@@ -29,6 +29,7 @@ use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::host;
 use crate::progress::{self, Form};
+use crate::proxies;
 use crate::report::{self, BuildFile, Colour};
 
 /// Runs the command.
@@ -230,7 +231,7 @@ fn options(args: &BuildArgs, environment: &Environment) -> Result<Options, Failu
         ([], Some(default)) => vec![super::platform(Some(default))?],
         (given, _) => given.iter().map(|text| super::platform(Some(text))).collect::<Result<_, _>>()?,
     };
-    let build_args = build_args(args, environment);
+    let build_args = build_args(args, environment)?;
     Ok(Options {
         dockerfile_name: String::new(),
         target: args.target.clone(),
@@ -263,10 +264,16 @@ fn is_true(value: Option<&str>) -> bool {
     value.and_then(dockerfile::go_bool) == Some(true)
 }
 
-/// Proxies and `SOURCE_DATE_EPOCH` of the caller, then what the command line says.
-fn build_args(args: &BuildArgs, environment: &Environment) -> BTreeMap<String, Option<String>> {
+/// Proxies and `SOURCE_DATE_EPOCH` that are set, then what the command line says. A proxy has two spellings,
+/// and what is said of one of them is said of both.
+fn build_args(
+    args: &BuildArgs,
+    environment: &Environment,
+) -> Result<BTreeMap<String, Option<String>>, Failure> {
+    let said = |name: &str| args.build_args.iter().any(|arg| arg.name.eq_ignore_ascii_case(name));
+    let proxies = proxies::arguments(environment)?.into_iter().filter(|(name, _)| !said(name));
     let mut all: BTreeMap<String, Option<String>> =
-        environment.proxies().into_iter().map(|(name, value)| (name, Some(value))).collect();
+        proxies.map(|(name, value)| (name, Some(value))).collect();
     if let Some(epoch) = environment.non_empty("SOURCE_DATE_EPOCH") {
         all.insert("SOURCE_DATE_EPOCH".to_owned(), Some(epoch.to_owned()));
     }
@@ -274,7 +281,7 @@ fn build_args(args: &BuildArgs, environment: &Environment) -> BTreeMap<String, O
         let value = arg.value.clone().or_else(|| environment.get(&arg.name).map(str::to_owned));
         all.insert(arg.name.clone(), value);
     }
-    all
+    Ok(all)
 }
 
 fn network(network: NetworkArg) -> graph::Network {

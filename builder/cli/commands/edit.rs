@@ -1,7 +1,7 @@
 //! `rbuild append`, `mutate`, `rebase` and `flatten`.
 
 use builder::event::StepId;
-use builder::toolchain::{self, ConfigChange, Edit, Place};
+use builder::toolchain::{self, ConfigChange, Edit, LayerChange, Mutation, NewTimes, Place};
 
 use crate::args::{AppendArgs, EditTarget, FlattenArgs, Global, LabelArg, MutateArgs, RebaseArgs};
 use crate::environment::Environment;
@@ -21,7 +21,7 @@ pub fn mutate(args: &MutateArgs, global: &Global, environment: &Environment) -> 
     let pairs = |given: &[LabelArg]| -> Vec<(String, String)> {
         given.iter().map(|pair| (pair.key.clone(), pair.value.clone())).collect()
     };
-    let change = ConfigChange {
+    let config = ConfigChange {
         env: pairs(&args.env),
         labels: pairs(&args.labels).into_iter().collect(),
         annotations: pairs(&args.annotations).into_iter().collect(),
@@ -32,7 +32,12 @@ pub fn mutate(args: &MutateArgs, global: &Global, environment: &Environment) -> 
         exposed_ports: args.exposed_ports.clone(),
         platform: args.set_platform.as_deref().map(|text| super::platform(Some(text))).transpose()?,
     };
-    let edit = Edit::Mutate(Box::new(change), args.append.clone());
+    let times = match (args.timestamp, args.time_max) {
+        (Some(time), _) => Some(NewTimes::Set(time)),
+        (None, most) => most.map(NewTimes::AtMost),
+    };
+    let layers = LayerChange { times, left_out: args.strip.clone() };
+    let edit = Edit::Mutate(Box::new(Mutation { append: args.append.clone(), config, layers }));
     let image = Some(super::place(&args.image)?);
     run((image, args.platform.as_deref(), edit, &args.target), global, environment)
 }
@@ -57,10 +62,18 @@ type Work<'a> = (Option<Place>, Option<&'a str>, Edit, &'a EditTarget);
 
 fn run(work: Work<'_>, global: &Global, environment: &Environment) -> Result<(), Failure> {
     let (from, platform, edit, target) = work;
-    let to = match (&target.tag, &target.output) {
-        (Some(tag), _) => super::copy::target(tag)?,
-        (None, Some(file)) => Place::DockerArchive { file: file.clone(), name: None },
-        (None, None) => return Err(Failure::usage("say where the image goes: --tag or --output")),
+    let to = match (&target.tag, &target.output, &target.repo) {
+        (Some(tag), ..) => toolchain::EditTarget::Place(super::copy::target(tag)?),
+        (None, Some(file), _) => {
+            toolchain::EditTarget::Place(Place::DockerArchive { file: file.clone(), name: None })
+        }
+        (None, None, Some(text)) => {
+            let name = super::name(text.strip_prefix("docker://").unwrap_or(text))?;
+            toolchain::EditTarget::ByDigest(name.repository().clone())
+        }
+        (None, None, None) => {
+            return Err(Failure::usage("say where the image goes: --tag, --output or --repo"));
+        }
     };
     let platform = platform.map(|text| super::platform(Some(text))).transpose()?;
     let open = host::open(global, environment, Form::Quiet, None)?;

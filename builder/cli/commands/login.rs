@@ -25,6 +25,9 @@ const ON_DOCKER_HUB: &str = "docker.io/library/hello-world:latest";
 /// Asks the registry whether it takes a password, and keeps it if so.
 pub fn login(args: &LoginArgs, global: &Global, environment: &Environment) -> Result<(), Failure> {
     let probe = probe(&args.registry)?;
+    if args.get_login {
+        return get_login(args, global, environment);
+    }
     let path = file(global, environment)?;
     let username = match &args.username {
         Some(name) => name.clone(),
@@ -39,35 +42,64 @@ pub fn login(args: &LoginArgs, global: &Global, environment: &Environment) -> Re
     let open = host::open(global, environment, Form::Quiet, None)?;
     let helper = open.session.helper.clone();
     let helper = helper.ok_or_else(|| Failure::new(Category::Host, "credential helpers cannot be run"))?;
-    let login =
+    let host = args.registry.split('/').next().unwrap_or_default().to_owned();
+    let mut login =
         Additions { logins: vec![(args.registry.clone(), Some(credential.clone()))], ..Additions::default() };
+    if let Some(directory) = &args.cert_dir {
+        login.certificates.push((host, super::access::certificates("", directory)?));
+    }
     let client = client::open(global, environment, helper.clone(), &login).map_err(remote)?;
     let registry = args.registry.clone();
-    let kept = open.work(async move {
+    let (kept, report) = open.work(async move {
         let report = client.check_access(&probe, Access::Pull).await.map_err(Remote)?;
         if let Some(refusal) = rejected(&report) {
             return Err(Remote(refusal));
         }
         let storage = AuthStorage::new(path, Some(client::runner(helper)));
-        storage.store(&registry, &credential).await.map_err(Remote)
+        Ok((storage.store(&registry, &credential).await.map_err(Remote)?, report))
     })?;
+    if args.verbose {
+        super::print(&shown(&report, Access::Pull));
+    }
     super::print(&format!("logged in to {}; the password is kept {}\n", args.registry, place(&kept)));
     Ok(())
 }
 
-/// Forgets a password.
+/// Prints the name of the user that we are at a registry.
+fn get_login(args: &LoginArgs, global: &Global, environment: &Environment) -> Result<(), Failure> {
+    let open = host::open(global, environment, Form::Quiet, None)?;
+    let credentials =
+        client::known_credentials(global, environment, open.session.helper.clone()).map_err(remote)?;
+    let registry = args.registry.clone();
+    let found = open.work(async move { credentials.user(&registry).await.map_err(Remote) })?;
+    let (user, source) =
+        found.ok_or_else(|| Failure::new(Category::Local, format!("not logged in to {}", args.registry)))?;
+    super::print(&format!("{user}\n"));
+    if args.verbose {
+        super::print(&format!("{source}\n"));
+    }
+    Ok(())
+}
+
+/// Forgets a password, or all.
 pub fn logout(args: &LogoutArgs, global: &Global, environment: &Environment) -> Result<(), Failure> {
     let path = file(global, environment)?;
     let open = host::open(global, environment, Form::Quiet, None)?;
     let runner = open.session.helper.clone().map(client::runner);
     let registry = args.registry.clone();
-    let from =
-        open.work(async move { AuthStorage::new(path, runner).erase(&registry).await.map_err(Remote) })?;
-    if from.is_empty() {
+    let all = args.all;
+    let from = open.work(async move {
+        let storage = AuthStorage::new(path, runner);
+        let erased = if all { storage.erase_all().await } else { storage.erase(&registry).await };
+        erased.map_err(Remote)
+    })?;
+    // to forget all is done also where there was nothing
+    if from.is_empty() && !all {
         return Err(Failure::new(Category::Local, format!("no password for {} was kept", args.registry)));
     }
+    let what = if all { "no password is" } else { "the password is no longer" };
     for place_of in &from {
-        super::print(&format!("the password for {} is no longer kept {}\n", args.registry, place(place_of)));
+        super::print(&format!("{what} kept {}\n", place(place_of)));
     }
     Ok(())
 }
@@ -75,6 +107,8 @@ pub fn logout(args: &LogoutArgs, global: &Global, environment: &Environment) -> 
 /// Runs one of the commands of `auth`.
 pub fn auth(command: &AuthCommand, global: &Global, environment: &Environment) -> Result<(), Failure> {
     match command {
+        AuthCommand::Login(args) => login(args, global, environment),
+        AuthCommand::Logout(args) => logout(args, global, environment),
         AuthCommand::Check(args) => check(args, global, environment),
     }
 }

@@ -4,12 +4,16 @@ use std::collections::BTreeMap;
 
 use builder::error::Category;
 use builder::event::StepId;
-use builder::toolchain::{self, CopyOptions, Depth, EntryChange, Existing, IndexRequest, Place, ToolError};
+use builder::request::AnnotationPlace;
+use builder::toolchain::{
+    self, CopyOptions, Depth, EntryChange, Existing, IndexPart, IndexRequest, Noted, Place, PlaceError,
+    Single, ToolError,
+};
 use oci::Digest;
 
 use crate::args::{
-    Global, LabelArg, ManifestAnnotateArgs, ManifestCommand, ManifestCreateArgs, ManifestInspectArgs,
-    ManifestPushArgs, ValidateArgs,
+    Global, IndexAnnotationArg, LabelArg, ManifestAnnotateArgs, ManifestCommand, ManifestCreateArgs,
+    ManifestInspectArgs, ManifestPushArgs, ValidateArgs,
 };
 use crate::environment::Environment;
 use crate::failure::Failure;
@@ -46,11 +50,30 @@ fn annotations(given: &[LabelArg]) -> BTreeMap<String, String> {
 }
 
 fn create(args: &ManifestCreateArgs, global: &Global, environment: &Environment) -> Result<(), Failure> {
+    let target = index_place(&args.target)?;
+    let mut parts = Vec::new();
+    for file in &args.files {
+        let failed = |why: String| Failure::new(Category::Local, format!("--file {}: {why}", file.display()));
+        let text = std::fs::read(file).map_err(|error| failed(error.to_string()))?;
+        let noted: Noted = serde_json::from_slice(&text)
+            .map_err(|error| failed(format!("it holds no descriptor: {error}")))?;
+        parts.push(IndexPart::noted(noted, &target).map_err(unnamed)?);
+    }
+    for text in &args.images {
+        parts.push(part(text, &target)?);
+    }
+    let (of_index, of_entries): (Vec<_>, Vec<_>) = args
+        .annotations
+        .iter()
+        .flat_map(|IndexAnnotationArg(all)| all.iter().cloned())
+        .partition(|one| one.place == AnnotationPlace::Index);
     let request = IndexRequest {
-        target: index_place(&args.target)?,
-        parts: args.images.iter().map(|text| super::place(text)).collect::<Result<_, _>>()?,
+        target,
+        parts,
+        single: if args.prefer_index { Single::Index } else { Single::Image },
         existing: if args.append { Existing::Append } else { Existing::Replace },
-        annotations: annotations(&args.annotations),
+        annotations: of_index.into_iter().map(|one| (one.key, one.value)).collect(),
+        entry_annotations: of_entries.into_iter().map(|one| (one.platform, one.key, one.value)).collect(),
     };
     let open = host::open(global, environment, Form::Quiet, None)?;
     let (session, dry_run) = (open.session.clone(), args.dry_run);
@@ -63,6 +86,24 @@ fn create(args: &ManifestCreateArgs, global: &Global, environment: &Environment)
     })?;
     super::print(&format!("{text}\n"));
     Ok(())
+}
+
+/// A place, or the digest or descriptor of an image in the target's repository.
+fn part(text: &str, target: &Place) -> Result<IndexPart, Failure> {
+    if let Ok(digest) = text.parse::<Digest>() {
+        return IndexPart::noted(digest.into(), target).map_err(unnamed);
+    }
+    if text.starts_with('{') {
+        let noted: Noted = serde_json::from_str(text)
+            .map_err(|error| Failure::usage(format!("{text} is no descriptor: {error}")))?;
+        return IndexPart::noted(noted, target).map_err(unnamed);
+    }
+    Ok(super::place(text)?.into())
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "the shape that map_err takes")]
+fn unnamed(error: PlaceError) -> Failure {
+    Failure::from_error(Category::Usage, &error)
 }
 
 fn annotate(args: &ManifestAnnotateArgs, global: &Global, environment: &Environment) -> Result<(), Failure> {

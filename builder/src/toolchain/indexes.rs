@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use tokio::io::AsyncReadExt;
 
 use super::error::ToolError;
+use super::index_parts::IndexPart;
 use super::place::{Content, MadeSource, Place, PlaceError, Source, write};
 use crate::Session;
 use crate::event::StepId;
@@ -19,11 +20,24 @@ pub struct IndexRequest {
     /// Where it goes.
     pub target: Place,
     /// The images and indexes whose entries it gets, in order.
-    pub parts: Vec<Place>,
+    pub parts: Vec<IndexPart>,
+    /// What becomes of one single image.
+    pub single: Single,
     /// Whether the entries that the target has stay.
     pub existing: Existing,
     /// Annotations of the index itself.
     pub annotations: BTreeMap<String, String>,
+    /// Annotations of entries: of one platform's, or of all.
+    pub entry_annotations: Vec<(Option<Platform>, String, String)>,
+}
+
+/// What is made of one single image, where the index has no further entries and no annotations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Single {
+    /// An index with one entry.
+    Index,
+    /// The image itself, under another name.
+    Image,
 }
 
 /// What becomes of an index that is there already.
@@ -55,38 +69,38 @@ pub struct EntryChange {
 /// An index that is made, with all it leads to, but not written yet.
 pub struct MadeIndex {
     source: Source,
-    index: Document<Index>,
     target: Place,
 }
 
 impl MadeIndex {
-    /// The document.
-    pub fn document(&self) -> &Document<Index> {
-        &self.index
+    /// The document, which is a manifest only where one single image was to stay one.
+    pub fn document(&self) -> &ImageDocument {
+        self.source.top()
     }
 
     /// Writes it to its place, with everything that is not there.
     pub async fn commit(self, session: &Session, step: StepId) -> Result<Descriptor, ToolError> {
         let content = Content::of(&self.source, None).await?;
         write(session, &self.source, &content, &self.target, step).await?;
-        Ok(self.index.descriptor().clone())
+        Ok(self.source.top().descriptor().clone())
     }
 
     fn over(parts: Vec<Source>, index: Index, media_type: MediaType, target: &Place) -> Self {
         let index = Document::create(media_type, Index { ..index });
         let made = MadeSource {
             shown: target.to_string(),
-            top: ImageDocument::Index(index.clone()),
+            top: ImageDocument::Index(index),
             new: BTreeMap::new(),
             stored: None,
             parts,
         };
-        Self { source: Source::Made(Arc::new(made)), index, target: target.clone() }
+        Self { source: Source::Made(Arc::new(made)), target: target.clone() }
     }
 }
 
 /// Makes an index of images. Entries of indexes among them are taken over as they are; an image's own
-/// entry gets the platform of its config.
+/// entry gets the platform of its config. One single index without annotations stays what it is, byte for
+/// byte.
 pub async fn make_index(session: &Session, request: &IndexRequest) -> Result<MadeIndex, ToolError> {
     let mut sources = Vec::new();
     let (mut entries, mut annotations): (Vec<Descriptor>, _) = (Vec::new(), BTreeMap::new());
@@ -99,14 +113,35 @@ pub async fn make_index(session: &Session, request: &IndexRequest) -> Result<Mad
         entries = entries_of(&source).await?;
         sources.push(source);
     }
-    for place in &request.parts {
+    for IndexPart { place, noted } in &request.parts {
         let source = Source::open(session, place, CompressionChoice::default()).await?;
-        let new = entries_of(&source).await?;
+        let mut new = entries_of(&source).await?;
+        if let (Some(noted), ImageDocument::Manifest(_)) = (noted, source.top()) {
+            new = new.into_iter().map(|entry| noted.over(entry, place)).collect::<Result<_, _>>()?;
+        }
         entries.retain(|old| !new.iter().any(|new| replaces(new, old)));
         entries.extend(new);
         sources.push(source);
     }
+    if let [source] = sources.as_slice()
+        && request.annotations.is_empty()
+        && request.entry_annotations.is_empty()
+        && (request.single == Single::Image || matches!(source.top(), ImageDocument::Index(_)))
+    {
+        return Ok(MadeIndex { source: source.clone(), target: request.target.clone() });
+    }
     annotations.extend(request.annotations.clone());
+    for (platform, key, value) in &request.entry_annotations {
+        let mut found = false;
+        for entry in entries.iter_mut().filter(|entry| is_for(entry, platform.as_ref())) {
+            entry.annotations.insert(key.clone(), value.clone());
+            found = true;
+        }
+        if let (false, Some(platform)) = (found, platform) {
+            let reason = format!("annotation {key}: it has no entry for {platform}");
+            return Err(PlaceError::refused(&request.target, reason).into());
+        }
+    }
     let docker = !entries.is_empty()
         && entries.iter().all(|entry| entry.media_type == MediaType::DockerManifest)
         && annotations.is_empty();
@@ -195,6 +230,13 @@ async fn entries_of(source: &Source) -> Result<Vec<Descriptor>, ToolError> {
             Ok(vec![entry])
         }
     }
+}
+
+fn is_for(entry: &Descriptor, platform: Option<&Platform>) -> bool {
+    let same = |wanted: &Platform| {
+        entry.platform.clone().is_some_and(|own| own.normalise() == wanted.clone().normalise())
+    };
+    platform.is_none_or(same)
 }
 
 /// Whether a new entry takes the place of an old one: the same image, or another for its platform.

@@ -86,6 +86,16 @@ impl AuthFile {
         self.helpers.get(host).or(self.store.as_ref())
     }
 
+    /// The helper in charge of hosts that have none of their own.
+    pub(crate) fn store(&self) -> Option<&HelperName> {
+        self.store.as_ref()
+    }
+
+    /// The hosts that have a helper of their own.
+    pub(crate) fn helpers(&self) -> &BTreeMap<String, HelperName> {
+        &self.helpers
+    }
+
     /// What the file itself says of a repository: the longest key wins.
     pub(crate) fn inline(&self, host: &str, path: &str) -> Option<(&str, &Credential)> {
         let full = match path.is_empty() {

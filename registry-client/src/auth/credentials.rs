@@ -115,6 +115,23 @@ impl Credentials {
         self
     }
 
+    /// The user's name for a registry (`quay.io`) or a path below one, as files and helpers have it, and who
+    /// has it; `None` where there is no credential. A token has no user: its name is `<token>`, as helpers
+    /// say it.
+    ///
+    /// # Errors
+    ///
+    /// A helper that fails.
+    pub async fn user(&self, registry: &str) -> Result<Option<(String, CredentialSource)>, RegistryError> {
+        let key = normal_key(registry);
+        let (host, path) = key.split_once('/').unwrap_or((&key, ""));
+        let found = self.find(host, path).await?;
+        Ok(found.map(|Found { credential, source }| match credential {
+            Credential::Basic { username, .. } => (username, source),
+            Credential::Identity(_) | Credential::Bearer(_) => (helper::IDENTITY.to_owned(), source),
+        }))
+    }
+
     /// The credential for a repository.
     pub(crate) async fn find(&self, host: &str, path: &str) -> Result<Option<Found>, RegistryError> {
         if let Some((key, credential)) = self.given(host, path) {

@@ -1,5 +1,6 @@
 //! Programs that know credentials (`docker-credential-…`). They run outside, through an injected runner.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -45,7 +46,7 @@ pub struct HelperOutput {
 pub type HelperRunner = Arc<dyn Fn(&HelperName, &str, &[u8]) -> io::Result<HelperOutput> + Send + Sync>;
 
 const NOT_FOUND: &str = "credentials not found";
-const IDENTITY: &str = "<token>";
+pub(crate) const IDENTITY: &str = "<token>";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -91,6 +92,16 @@ pub(crate) async fn erase(
 ) -> Result<(), RegistryError> {
     let output = run(runner, name, "erase", server, server.as_bytes().to_owned()).await?;
     done(&output).map_err(|reason| failed(name, server, reason))
+}
+
+/// The servers that a helper knows.
+pub(crate) async fn list(runner: &HelperRunner, name: &HelperName) -> Result<Vec<String>, RegistryError> {
+    let every = "every host";
+    let output = run(runner, name, "list", every, Vec::new()).await?;
+    done(&output).map_err(|reason| failed(name, every, reason))?;
+    let users: BTreeMap<String, serde::de::IgnoredAny> = serde_json::from_slice(&output.stdout)
+        .map_err(|_| failed(name, every, "its answer is not understood".to_owned()))?;
+    Ok(users.into_keys().collect())
 }
 
 /// Helpers may wait for a person, so each runs on a thread of its own.

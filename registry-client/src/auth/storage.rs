@@ -86,6 +86,39 @@ impl AuthStorage {
         Ok(from)
     }
 
+    /// Forgets what is kept for all registries, in the file and with its helpers; where that was, which may be
+    /// nowhere. The file still names its helpers afterwards.
+    pub async fn erase_all(&self) -> Result<Vec<KeptIn>, RegistryError> {
+        let mut document = self.read()?;
+        let file = AuthFile::read(&self.path)?.unwrap_or_default();
+        let mut from = Vec::new();
+        for (host, name) in file.helpers() {
+            let server = server_name(host);
+            if helper::ask(self.runner(name)?, name, server).await?.is_some() {
+                helper::erase(self.runner(name)?, name, server).await?;
+                from.push(KeptIn::Helper(name.clone()));
+            }
+        }
+        if let Some(name) = file.store() {
+            let runner = self.runner(name)?;
+            let servers = helper::list(runner, name).await?;
+            for server in &servers {
+                helper::erase(runner, name, server).await?;
+            }
+            from.extend((!servers.is_empty()).then(|| KeptIn::Helper(name.clone())));
+        }
+        if document.contains_key("auths") {
+            let auths = self.auths(&mut document)?;
+            if !auths.is_empty() {
+                auths.clear();
+                self.write(&document)?;
+                from.push(KeptIn::File(self.path.clone()));
+            }
+        }
+        from.dedup();
+        Ok(from)
+    }
+
     /// The one spelling of a registry, which must not be a URL with a user or a query.
     fn key(&self, registry: &str) -> Result<String, RegistryError> {
         let key = normal_key(registry);
@@ -100,13 +133,12 @@ impl AuthStorage {
     /// The helper in charge of a registry. Helpers know hosts only.
     fn helper(&self, key: &str) -> Result<Option<(HelperName, &HelperRunner)>, RegistryError> {
         let file = AuthFile::read(&self.path)?.unwrap_or_default();
-        let Some(name) = file.helper(key) else { return Ok(None) };
-        match &self.runner {
-            Some(runner) => Ok(Some((name.clone(), runner))),
-            None => {
-                Err(self.fail(&format!("it leaves credentials to {}, which is not run here", name.program())))
-            }
-        }
+        file.helper(key).map(|name| Ok((name.clone(), self.runner(name)?))).transpose()
+    }
+
+    fn runner(&self, name: &HelperName) -> Result<&HelperRunner, RegistryError> {
+        let reason = || format!("it leaves credentials to {}, which is not run here", name.program());
+        self.runner.as_ref().ok_or_else(|| self.fail(&reason()))
     }
 
     fn read(&self) -> Result<Map<String, Value>, RegistryError> {

@@ -4,14 +4,14 @@ use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 
 use layer_store::Snapshot;
-use oci::{Algorithm, Compression, Descriptor, DiffId, Document, Hasher, ImageDocument, MediaType};
+use oci::{Algorithm, Compression, Descriptor, DiffId, Hasher};
 
 use super::Image;
 use crate::Session;
 use crate::event::StepId;
 use crate::export::{PlacedTree, recompress, write_tar};
 use crate::toolchain::error::ToolError;
-use crate::toolchain::place::{Content, MadeSource, PlaceError, Source, stored_image, take_in};
+use crate::toolchain::place::{Content, PlaceError, stored_image, take_in};
 use crate::worker::{Permit, blocking};
 
 /// Unpacks the image into the store and packs its tree as one layer.
@@ -47,15 +47,7 @@ pub(super) async fn flatten(session: &Session, mut image: Image, step: StepId) -
 
 /// The image's layers in the store, under no name.
 async fn unpacked(session: &Session, image: &Image, step: StepId) -> Result<Snapshot, ToolError> {
-    let manifest = Document::create(image.family.convert(&MediaType::OciManifest), image.manifest.clone());
-    let made = MadeSource {
-        shown: image.shown.clone(),
-        top: ImageDocument::Manifest(manifest),
-        new: std::collections::BTreeMap::new(),
-        stored: Some(session.store.clone()),
-        parts: image.parts.clone(),
-    };
-    let source = Source::Made(std::sync::Arc::new(made));
+    let source = image.source(session);
     let content = Content::of(&source, None).await?;
     take_in(session, &source, &content, step).await?;
     let name = match "flatten.invalid/image".parse::<oci::Reference>() {

@@ -5,16 +5,20 @@ mod change;
 mod flatten;
 mod layer;
 mod rebase;
+mod rewrite;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use oci::{Descriptor, Document, History, ImageConfig, ImageDocument, Manifest, MediaType, Platform};
+use oci::{
+    Descriptor, Document, History, ImageConfig, ImageDocument, Manifest, MediaType, Platform, Repository,
+};
 use serde_json::Map;
 use tokio::io::AsyncReadExt;
 
 pub use change::ConfigChange;
+pub use rewrite::{LayerChange, NewTimes};
 
 use super::error::ToolError;
 use super::place::{Content, MadeSource, Place, PlaceError, Source, write};
@@ -28,8 +32,8 @@ use crate::request::CompressionChoice;
 pub enum Edit {
     /// Tars become layers on top.
     Append(Vec<PathBuf>),
-    /// The config and the manifest's annotations are changed; tars become layers on top.
-    Mutate(Box<ConfigChange>, Vec<PathBuf>),
+    /// Tars become layers on top, then the config, the manifest's annotations and the layers are changed.
+    Mutate(Box<Mutation>),
     /// The layers of one base are swapped for those of another.
     Rebase {
         /// The base it has; where absent, its annotations say it.
@@ -39,6 +43,26 @@ pub enum Edit {
     },
     /// All layers become one.
     Flatten,
+}
+
+/// Changes of one image that go together.
+#[derive(Clone, Debug, Default)]
+pub struct Mutation {
+    /// Tars that become layers.
+    pub append: Vec<PathBuf>,
+    /// Of the config and the annotations.
+    pub config: ConfigChange,
+    /// Of all layers, the new ones included.
+    pub layers: LayerChange,
+}
+
+/// Where a new image goes.
+#[derive(Clone, Debug)]
+pub enum EditTarget {
+    /// To a place.
+    Place(Place),
+    /// To a repository of a registry, under its digest alone.
+    ByDigest(Repository),
 }
 
 /// An image that is being changed.
@@ -57,7 +81,7 @@ pub async fn edit(
     from: Option<&Place>,
     platform: Option<&Platform>,
     edit: &Edit,
-    to: &Place,
+    to: &EditTarget,
     step: StepId,
 ) -> Result<Descriptor, ToolError> {
     let image = match from {
@@ -66,10 +90,10 @@ pub async fn edit(
     };
     let image = match edit {
         Edit::Append(files) => layer::append(session, image, files).await?,
-        Edit::Mutate(change, files) => {
-            let mut image = layer::append(session, image, files).await?;
-            change::apply(&mut image, change);
-            image
+        Edit::Mutate(mutation) => {
+            let mut image = layer::append(session, image, &mutation.append).await?;
+            change::apply(&mut image, &mutation.config);
+            rewrite::rewrite(session, image, &mutation.layers).await?
         }
         Edit::Rebase { old, new } => {
             rebase::rebase(session, image, platform, (old.as_ref(), new.as_ref())).await?
@@ -161,8 +185,20 @@ impl Image {
         }
     }
 
+    /// Where the documents and blobs are that it has so far.
+    fn source(&self, session: &Session) -> Source {
+        let manifest = Document::create(self.family.convert(&MediaType::OciManifest), self.manifest.clone());
+        Source::Made(Arc::new(MadeSource {
+            shown: self.shown.clone(),
+            top: ImageDocument::Manifest(manifest),
+            new: BTreeMap::new(),
+            stored: Some(session.store.clone()),
+            parts: self.parts.clone(),
+        }))
+    }
+
     /// Writes the documents anew and the image to its place.
-    async fn commit(self, session: &Session, to: &Place, step: StepId) -> Result<Descriptor, ToolError> {
+    async fn commit(self, session: &Session, to: &EditTarget, step: StepId) -> Result<Descriptor, ToolError> {
         let config = Document::create(self.family.convert(&MediaType::OciConfig), self.config);
         let media_type = self.family.convert(&MediaType::OciManifest);
         let manifest = Manifest {
@@ -180,7 +216,13 @@ impl Image {
         };
         let source = Source::Made(Arc::new(made));
         let content = Content::of(&source, None).await?;
-        write(session, &source, &content, to, step).await?;
+        let to = match to {
+            EditTarget::Place(place) => place.clone(),
+            EditTarget::ByDigest(repository) => {
+                Place::Registry(repository.with_digest(manifest.descriptor().digest.clone()))
+            }
+        };
+        write(session, &source, &content, &to, step).await?;
         Ok(manifest.descriptor().clone())
     }
 }
