@@ -208,9 +208,55 @@ fn artifacts_are_found_again_and_follow_their_image() {
     let json: Value =
         serde_json::from_str(&workspace.ok(&["discover", "--format=json", &layout]).out).unwrap();
     assert_eq!(json["referrers"][0]["referrers"][0]["annotations"]["by"], "me");
+    // Its files come back.
+    let into = workspace.path().join("fetched").display().to_string();
+    let said = workspace.ok(&["artifact", "pull", &pinned, "-o", &into]).out;
+    assert_eq!(said, format!("{into}/sbom.json\n"));
+    assert_eq!(std::fs::read_to_string(workspace.path().join("fetched/sbom.json")).unwrap(), "{}\n");
     // In the store and in a layout, too.
     for place in ["store:copied:1", layout.as_str()] {
         workspace.ok(&["attach", place, &file, "--artifact-type=example/other"]);
         assert!(workspace.ok(&["discover", place]).out.contains("example/other"), "{place}");
     }
+}
+
+/// As `oras push` and `oras pull` do it.
+#[test]
+fn artifacts_of_their_own_are_pushed_and_their_files_fetched() {
+    if !ready() {
+        return;
+    }
+    let registry = Registry::start(Access::Open);
+    let workspace = Workspace::new();
+    for (path, text) in [("one.txt", "1\n"), ("two.json", "{}")] {
+        workspace.file(path, text);
+    }
+    let at = |path: &str| workspace.context().join(path).display().to_string();
+    let two = format!("{}:application/json", at("two.json"));
+    let layout = format!("oci:{}:1", workspace.path().join("layout").display());
+    for (count, place) in
+        [format!("docker://{}", registry.name("files:1")), layout, "store:files:1".to_owned()]
+            .iter()
+            .enumerate()
+    {
+        let words = ["artifact", "push", place, &at("one.txt"), &two, "--artifact-type=example/x", "-a=k=v"];
+        let digest = workspace.ok(&words).out;
+        assert_eq!(workspace.ok(&["digest", place]).out, digest, "{place}");
+        let manifest: Value = serde_json::from_str(&workspace.ok(&["inspect", "--raw", place]).out).unwrap();
+        assert_eq!(manifest["artifactType"], "example/x");
+        assert_eq!(manifest["annotations"]["k"], "v");
+        assert!(manifest.get("subject").is_none());
+        assert_eq!(manifest["layers"][1]["mediaType"], "application/json");
+        let into = workspace.path().join(format!("into{count}"));
+        let pull = ["artifact", "pull", place, "-o", into.to_str().unwrap(), "-k"];
+        workspace.ok(&pull);
+        assert_eq!(std::fs::read_to_string(into.join("one.txt")).unwrap(), "1\n");
+        assert_eq!(std::fs::read_to_string(into.join("two.json")).unwrap(), "{}");
+        workspace.fails(5, &pull);
+        workspace.ok(&pull[..5]);
+    }
+    workspace.ok(&["artifact", "push", "store:empty:1"]);
+    let said = workspace.fails(5, &["artifact", "pull", "store:empty:1"]);
+    assert!(said.err.contains("title"), "{said:?}");
+    workspace.fails(2, &["artifact", "push", "store:empty:1", "--artifact-type=none"]);
 }

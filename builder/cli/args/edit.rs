@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 
 use super::ListForm;
 use super::registry::PLACES;
@@ -138,6 +138,47 @@ pub struct AttachArgs {
     /// Add an annotation to the artifact's manifest
     #[arg(short, long = "annotation", value_name = "KEY=VALUE")]
     pub annotations: Vec<LabelArg>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ArtifactCommand {
+    /// Push files as an artifact of its own
+    Push(ArtifactPushArgs),
+    /// Fetch the files of an artifact
+    Pull(ArtifactPullArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct ArtifactPushArgs {
+    /// Its name: docker://NAME, store:NAME or oci:DIR:TAG; a bare name means the registry
+    #[arg(value_name = "PLACE")]
+    pub target: String,
+    /// The artifact's files
+    #[arg(value_name = "FILE[:TYPE]")]
+    pub files: Vec<String>,
+    /// What kind of artifact it is, a media type
+    #[arg(long, value_name = "TYPE", default_value = "application/vnd.unknown.artifact.v1")]
+    pub artifact_type: String,
+    /// Add an annotation to the artifact's manifest
+    #[arg(short, long = "annotation", value_name = "KEY=VALUE")]
+    pub annotations: Vec<LabelArg>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = PLACES)]
+pub struct ArtifactPullArgs {
+    /// The artifact; also one that refers to an image, by its digest
+    #[arg(value_name = "PLACE")]
+    pub artifact: String,
+    /// Directory for the files
+    #[arg(short, long, value_name = "DIR", default_value = ".")]
+    pub output: PathBuf,
+    /// Replace no files: one that is there is an error
+    #[arg(short, long)]
+    pub keep_old_files: bool,
+    /// Platform, of an index
+    #[arg(long, value_name = "OS/ARCH")]
+    pub platform: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -46,7 +46,10 @@ pub use build::{BuildArgs, ContextMetadataArg, NetworkArg, ProgressArg, PullArg,
 pub use call::{AskArgs, CallArg, Format, Method, Status};
 pub use crypt::{DecryptArgs, EncryptArgs};
 pub use debug::DebugArgs;
-pub use edit::{AppendArgs, AttachArgs, DiscoverArgs, EditTarget, FlattenArgs, MutateArgs, RebaseArgs};
+pub use edit::{
+    AppendArgs, ArtifactCommand, ArtifactPullArgs, ArtifactPushArgs, AttachArgs, DiscoverArgs, EditTarget,
+    FlattenArgs, MutateArgs, RebaseArgs,
+};
 pub use history::{ExplainArgs, HistoryCommand, HistoryLsArgs, HistoryShowArgs, LogsArgs};
 pub use kept::{KeptArgs, KeptCommand};
 pub use layers::{BrowseArgs, LayersArgs};
@@ -184,6 +187,9 @@ pub enum Command {
     Rebase(RebaseArgs),
     /// Make an image with one layer
     Flatten(FlattenArgs),
+    /// Push and fetch artifacts: files in a registry
+    #[command(subcommand)]
+    Artifact(ArtifactCommand),
     /// Attach files to an image as an artifact that refers to it
     Attach(AttachArgs),
     /// Show what refers to an image

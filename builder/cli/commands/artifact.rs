@@ -1,30 +1,73 @@
-//! `rbuild attach` and `rbuild discover`.
+//! `rbuild artifact`, `attach` and `discover`.
 
 use std::fmt::Write;
 use std::path::PathBuf;
 
 use builder::event::StepId;
-use builder::toolchain::{self, Artifact, Discovered, Referrer};
+use builder::toolchain::{self, Artifact, Discovered, Earlier, Referrer};
 use oci::Descriptor;
 use serde_json::{Value, json};
 
-use crate::args::{AttachArgs, DiscoverArgs, Global, ListForm};
+use crate::args::{
+    ArtifactCommand, ArtifactPullArgs, ArtifactPushArgs, AttachArgs, DiscoverArgs, Global, LabelArg, ListForm,
+};
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::host;
 use crate::progress::Form;
 
+/// Runs one of the commands of `artifact`.
+pub fn run(command: &ArtifactCommand, global: &Global, environment: &Environment) -> Result<(), Failure> {
+    match command {
+        ArtifactCommand::Push(args) => push(args, global, environment),
+        ArtifactCommand::Pull(args) => pull(args, global, environment),
+    }
+}
+
+/// Pushes an artifact and prints its digest.
+fn push(args: &ArtifactPushArgs, global: &Global, environment: &Environment) -> Result<(), Failure> {
+    let target = super::copy::target(&args.target)?;
+    let artifact = artifact(&args.artifact_type, &args.files, &args.annotations)?;
+    let open = host::open(global, environment, Form::Quiet, None)?;
+    let session = open.session.clone();
+    let pushed =
+        open.work(async move { toolchain::push_artifact(&session, &target, &artifact, StepId(0)).await })?;
+    super::print(&format!("{}\n", pushed.digest));
+    Ok(())
+}
+
+/// Fetches the files of an artifact and prints their paths.
+fn pull(args: &ArtifactPullArgs, global: &Global, environment: &Environment) -> Result<(), Failure> {
+    let place = super::place(&args.artifact)?;
+    let platform = args.platform.as_deref().map(|text| super::platform(Some(text))).transpose()?;
+    let earlier = if args.keep_old_files { Earlier::Kept } else { Earlier::Replaced };
+    let directory = args.output.clone();
+    let open = host::open(global, environment, Form::Quiet, None)?;
+    let session = open.session.clone();
+    let paths = open.work(async move {
+        toolchain::fetch_files(&session, &place, platform.as_ref(), (&directory, earlier)).await
+    })?;
+    for path in paths {
+        super::print(&format!("{}\n", path.display()));
+    }
+    Ok(())
+}
+
+fn artifact(kind: &str, files: &[String], annotations: &[LabelArg]) -> Result<Artifact, Failure> {
+    if !kind.contains('/') {
+        return Err(Failure::usage(format!("--artifact-type: {kind} is no media type")));
+    }
+    Ok(Artifact {
+        artifact_type: kind.to_owned(),
+        files: files.iter().map(|text| file(text)).collect(),
+        annotations: annotations.iter().map(|pair| (pair.key.clone(), pair.value.clone())).collect(),
+    })
+}
+
 /// Attaches an artifact and prints its digest.
 pub fn attach(args: &AttachArgs, global: &Global, environment: &Environment) -> Result<(), Failure> {
     let subject = super::copy::target(&args.subject)?;
-    if !args.artifact_type.contains('/') {
-        return Err(Failure::usage(format!("--artifact-type: {} is no media type", args.artifact_type)));
-    }
-    let artifact = Artifact {
-        artifact_type: args.artifact_type.clone(),
-        files: args.files.iter().map(|text| file(text)).collect(),
-        annotations: args.annotations.iter().map(|pair| (pair.key.clone(), pair.value.clone())).collect(),
-    };
+    let artifact = artifact(&args.artifact_type, &args.files, &args.annotations)?;
     let open = host::open(global, environment, Form::Quiet, None)?;
     let session = open.session.clone();
     let attached =

@@ -74,6 +74,7 @@ pub fn dispatch(cli: &Cli, environment: &Environment) -> Result<u8, Failure> {
         Command::Mutate(args) => edit::mutate(args, global, environment)?,
         Command::Rebase(args) => edit::rebase(args, global, environment)?,
         Command::Flatten(args) => edit::flatten(args, global, environment)?,
+        Command::Artifact(command) => artifact::run(command, global, environment)?,
         Command::Attach(args) => artifact::attach(args, global, environment)?,
         Command::Discover(args) => artifact::discover(args, global, environment)?,
         Command::Sign(args) => sign::sign(args, global, environment)?,

@@ -1,4 +1,4 @@
-//! Artifacts that refer to an image: attaching them, and finding them again.
+//! Artifacts: pushing and fetching them, attaching them to images, and finding them again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use crate::event::StepId;
 use crate::request::CompressionChoice;
 use crate::worker::{Permit, blocking};
 
-const TITLE: &str = "org.opencontainers.image.title";
+pub(super) const TITLE: &str = "org.opencontainers.image.title";
 /// What a file is where nothing is said.
 const BYTES: &str = "application/octet-stream";
 /// Referrers of referrers deeper than this are not followed.
@@ -42,6 +42,38 @@ pub async fn attach(
     step: StepId,
 ) -> Result<Descriptor, ToolError> {
     let source = Source::open(session, subject, CompressionChoice::default()).await?;
+    let (manifest, new) = manifest(session, artifact, Some(source.top().descriptor())).await?;
+    Ok(write_referrer(session, (&source, subject), manifest, new, step).await?)
+}
+
+/// Writes an artifact that refers to nothing to a place, under the name that the place has. Its descriptor is
+/// returned.
+pub async fn push_artifact(
+    session: &Session,
+    to: &Place,
+    artifact: &Artifact,
+    step: StepId,
+) -> Result<Descriptor, ToolError> {
+    let (manifest, new) = manifest(session, artifact, None).await?;
+    let descriptor = manifest.descriptor().clone();
+    let made = Source::Made(Arc::new(MadeSource {
+        shown: to.to_string(),
+        top: ImageDocument::Manifest(manifest),
+        new,
+        stored: Some(session.store.clone()),
+        parts: Vec::new(),
+    }));
+    let content = Content::of(&made, None).await?;
+    write(session, &made, &content, to, step).await?;
+    Ok(descriptor)
+}
+
+/// The manifest of an artifact, whose files are taken into the store, and its small blobs.
+async fn manifest(
+    session: &Session,
+    artifact: &Artifact,
+    subject: Option<&Descriptor>,
+) -> Result<(Document<Manifest>, BTreeMap<Digest, Bytes>), ToolError> {
     let (config, empty) = empty_config();
     let mut layers = Vec::new();
     for (path, kind) in &artifact.files {
@@ -52,7 +84,9 @@ pub async fn attach(
     }
     let mut other = Map::new();
     other.insert("artifactType".to_owned(), json!(artifact.artifact_type));
-    other.insert("subject".to_owned(), json!(plain(source.top().descriptor())));
+    if let Some(subject) = subject {
+        other.insert("subject".to_owned(), json!(plain(subject)));
+    }
     let manifest = Manifest {
         schema_version: 2,
         media_type: Some(MediaType::OciManifest),
@@ -61,9 +95,7 @@ pub async fn attach(
         annotations: artifact.annotations.clone(),
         other,
     };
-    let manifest = Document::create(MediaType::OciManifest, manifest);
-    let new = BTreeMap::from([(config.digest, empty)]);
-    Ok(write_referrer(session, (&source, subject), manifest, new, step).await?)
+    Ok((Document::create(MediaType::OciManifest, manifest), BTreeMap::from([(config.digest, empty)])))
 }
 
 /// Writes a manifest that refers to what a place stands for into that place, under its own digest.

@@ -3,6 +3,7 @@
 //! Everything here is built from the pieces that a build uses; nothing prints.
 
 mod artifact;
+mod artifact_files;
 mod compare;
 mod edit;
 mod error;
@@ -23,7 +24,8 @@ mod terminal;
 mod validate;
 mod wasted;
 
-pub use artifact::{Artifact, Discovered, Referrer, attach, discover};
+pub use artifact::{Artifact, Discovered, Referrer, attach, discover, push_artifact};
+pub use artifact_files::{Earlier, fetch_files};
 pub use compare::{Comparison, Deviation, DifferingPart, Sameness, compare};
 pub use edit::{ConfigChange, Edit, EditTarget, LayerChange, Mutation, NewTimes, edit};
 pub use error::ToolError;
