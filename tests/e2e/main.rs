@@ -27,6 +27,7 @@ mod debian;
 mod debug;
 mod devices;
 mod doctor;
+mod early_push;
 mod edits;
 mod encryption;
 mod epoch;

@@ -78,20 +78,44 @@ fn relay(client: TcpStream, behind: &str, state: &Arc<Mutex<State>>) {
     back.join().unwrap();
 }
 
-/// Requests without bodies: the tests read.
+/// Passes requests on. Bodies have lengths, or come in chunks.
 fn pass_requests(client: TcpStream, mut server: TcpStream, state: &Mutex<State>) {
     let mut lines = BufReader::new(client);
     let mut head = String::new();
     while lines.read_line(&mut head).is_ok_and(|count| count > 0) {
         if head.ends_with("\r\n\r\n") {
             state.lock().unwrap().heads.push(head.clone());
-            if server.write_all(head.as_bytes()).is_err() {
+            if server.write_all(head.as_bytes()).is_err()
+                || pass_body(&head, &mut lines, &mut server).is_err()
+            {
                 return;
             }
             head.clear();
         }
     }
     drop(server.shutdown(Shutdown::Both));
+}
+
+fn pass_body(head: &str, from: &mut BufReader<TcpStream>, to: &mut TcpStream) -> std::io::Result<()> {
+    let field = |name: &str| {
+        let lines = head.lines().filter_map(|line| line.split_once(':'));
+        lines.filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).next()
+    };
+    if let Some(length) = field("content-length").and_then(|text| text.parse().ok()) {
+        std::io::copy(&mut from.take(length), to)?;
+    } else if field("transfer-encoding") == Some("chunked") {
+        loop {
+            let mut line = String::new();
+            from.read_line(&mut line)?;
+            to.write_all(line.as_bytes())?;
+            let length = u64::from_str_radix(line.trim(), 16).unwrap_or_default();
+            std::io::copy(&mut from.take(length + 2), to)?;
+            if length == 0 {
+                break;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn pass_answers(mut server: TcpStream, mut client: TcpStream, state: &Mutex<State>) {

@@ -4,7 +4,7 @@
 use std::pin::pin;
 use std::sync::Arc;
 
-use futures::future::Either;
+use futures::future::{Either, select};
 use graph::{Edge, Lowered, Target};
 use layer_store::{LayerId, Snapshot};
 
@@ -16,7 +16,8 @@ use crate::error::{BuildError, Category, Cause};
 use crate::event::StepId;
 use crate::exec::StepResources;
 use crate::export::{
-    Attest, ExportRequest, Exported, FinishedTarget, RemoteLayer, RemoteLayers, export, takes_remote,
+    Attest, EarlyPush, ExportRequest, Exported, FinishedTarget, RemoteLayer, RemoteLayers, SentBlobs, export,
+    takes_remote,
 };
 use crate::history::Recorder;
 use crate::plan::Extra;
@@ -53,7 +54,7 @@ impl Building<'_> {
             let feed = feed;
             self.tries(shelf, &feed, recorder).await
         };
-        let (built, sent) = match futures::future::select(pin!(building), pin!(uploads.run())).await {
+        let (built, sent) = match select(pin!(building), pin!(uploads.run())).await {
             Either::Left((Ok(built), sending)) => (built, sending.await),
             Either::Left((Err(error), _)) => {
                 self.extra.cancel(step).await;
@@ -90,9 +91,9 @@ impl Building<'_> {
         feed: &Feed,
         recorder: &Recorder,
     ) -> Result<(Exported, Solution), BuildError> {
-        let solution = self.solve(shelf, feed, recorder).await?;
+        let (solution, sent) = self.solve_and_send(shelf, feed, recorder).await?;
         let step = self.extra.begin("export".to_owned(), None).await;
-        match self.deliver(shelf, &solution, step.id).await {
+        match self.deliver(shelf, &solution, (step.id, sent)).await {
             Ok(exported) => {
                 self.extra.end(step, &Ok::<_, Cause>(())).await;
                 Ok((exported, solution))
@@ -105,6 +106,40 @@ impl Building<'_> {
                 let result: Result<(), Cause> = Err(cause.clone());
                 self.extra.end(step, &result).await;
                 Err(BuildError::Export(cause))
+            }
+        }
+    }
+
+    /// Solves, and sends layers of images that are pushed meanwhile.
+    async fn solve_and_send(
+        &self,
+        shelf: &Shelf,
+        feed: &Feed,
+        recorder: &Recorder,
+    ) -> Result<(Solution, SentBlobs), BuildError> {
+        let mut early = EarlyPush::of(self.session, self.request, self.lowered, self.extra);
+        if early.is_idle() {
+            return Ok((self.solve(shelf, feed, recorder).await?, SentBlobs::default()));
+        }
+        let (told, receiver) = Feed::channel();
+        let solving = async {
+            let feed = feed.and(&told);
+            drop(told);
+            self.solve(shelf, &feed, recorder).await
+        };
+        let (solution, sent) = match select(pin!(solving), pin!(early.run(receiver))).await {
+            Either::Left((Ok(solution), sending)) => (Ok(solution), sending.await),
+            Either::Left((Err(error), _)) => (Err(error), SentBlobs::default()),
+            Either::Right((sent, solving)) => (solving.await, sent),
+        };
+        match solution {
+            Ok(solution) => {
+                early.end().await;
+                Ok((solution, sent))
+            }
+            Err(error) => {
+                early.cancel().await;
+                Err(error)
             }
         }
     }
@@ -131,7 +166,12 @@ impl Building<'_> {
         solve(&solver, &self.lowered.graph, self.edges).await.map_err(BuildError::Step)
     }
 
-    async fn deliver(&self, shelf: &Shelf, solution: &Solution, step: StepId) -> Result<Exported, Cause> {
+    async fn deliver(
+        &self,
+        shelf: &Shelf,
+        solution: &Solution,
+        (step, sent): (StepId, SentBlobs),
+    ) -> Result<Exported, Cause> {
         let snapshot = |target: &Target| {
             target.root.and_then(|root| solution.snapshot(root)).cloned().unwrap_or_default()
         };
@@ -151,6 +191,7 @@ impl Building<'_> {
         }
         let mut asked = ExportRequest::of(self.request, targets, step);
         asked.attest.clone_from(&self.attest);
+        asked.sent = sent;
         asked.beside = self.request.cache_to.iter().filter_map(CacheTarget::repository).collect();
         asked.remote = self.remote(shelf, &asked).await;
         if !asked.remote.is_empty() {

@@ -17,6 +17,7 @@
 mod directory;
 mod document;
 mod error;
+mod feed;
 mod inline;
 mod place;
 mod read;
@@ -27,6 +28,7 @@ mod uploads;
 
 pub use error::CacheError;
 pub(crate) use error::is_lost;
+pub(crate) use feed::{Feed, Told, Wanted, chain, new_layers};
 pub(crate) use inline::write as write_inline;
 pub(crate) use shelf::Shelf;
-pub(crate) use uploads::{Feed, Uploads, records};
+pub(crate) use uploads::{Uploads, records};

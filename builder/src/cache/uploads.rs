@@ -8,13 +8,14 @@ use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use graph::{Edge, Graph, Op, VertexId};
-use layer_store::{ArchiveTimes, CacheKey, LayerId, PackedLayer, Packing, Record, ResultId, Snapshot};
+use graph::{Edge, Graph, VertexId};
+use layer_store::{ArchiveTimes, CacheKey, LayerId, PackedLayer, Packing, Record, ResultId};
 use oci::{Descriptor, Digest, MediaType};
 use tokio::sync::mpsc;
 
 use super::document::{Entry, Part, RECORDS_TYPE};
 use super::error::CacheError;
+use super::feed::{Feed, Told, Wanted, chain, new_layers};
 use super::place::Place;
 use super::read::{self, Placed};
 use super::request::{CacheMode, CacheTarget, OnFault};
@@ -30,27 +31,13 @@ const AT_ONCE: usize = 3;
 /// Parts in one place, before a writer makes one of them.
 const PARTS_BEFORE_MERGE: usize = 24;
 
-/// The end that hears of results. Clones share it.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Feed(Option<mpsc::UnboundedSender<(VertexId, Vec<Snapshot>)>>);
-
-impl Feed {
-    /// A result that the build uses.
-    pub(crate) fn tell(&self, id: VertexId, outputs: &[Snapshot]) {
-        if let Some(sender) = &self.0 {
-            // Nobody listens any more: the uploads failed, and that is told at the end.
-            let _ = sender.send((id, outputs.to_vec()));
-        }
-    }
-}
-
 /// All destinations of a build.
 pub(crate) struct Uploads {
     sender: Sender,
     /// The steps whose layers make up the results.
     chain: BTreeSet<VertexId>,
     destinations: Vec<Destination>,
-    receiver: mpsc::UnboundedReceiver<(VertexId, Vec<Snapshot>)>,
+    receiver: mpsc::UnboundedReceiver<Told>,
 }
 
 /// All destinations, once every layer was sent.
@@ -67,12 +54,6 @@ struct Destination {
     before: Vec<Placed>,
     sent: BTreeMap<LayerId, PackedLayer>,
     fault: Option<CacheError>,
-}
-
-/// A layer in its place.
-struct Wanted {
-    id: LayerId,
-    below: Snapshot,
 }
 
 /// Packs and sends.
@@ -93,10 +74,10 @@ impl Uploads {
         step: StepId,
     ) -> (Feed, Self) {
         let destinations: Vec<Destination> = targets.iter().filter_map(Destination::of).collect();
-        let (feed, receiver) = mpsc::unbounded_channel();
+        let (feed, receiver) = Feed::channel();
         let permits = Permits::new(session.jobs);
         let sender = Sender { session: session.clone(), shelf: shelf.clone(), step, permits };
-        (Feed(Some(feed)), Self { sender, chain: chain(graph, roots), destinations, receiver })
+        (feed, Self { sender, chain: chain(graph, roots), destinations, receiver })
     }
 
     /// Sends what it is told of, until nobody tells any more.
@@ -140,39 +121,6 @@ impl Uploads {
         }
         Sent { sender, destinations }
     }
-}
-
-/// The layers of steps among these that are not known yet.
-fn new_layers(outputs: &[Snapshot], known: &mut HashSet<LayerId>) -> Vec<Wanted> {
-    let mut new = Vec::new();
-    for snapshot in outputs {
-        for (position, id) in snapshot.0.iter().enumerate() {
-            if !id.names_content() && known.insert(id.clone()) {
-                let below = Snapshot(snapshot.0[..position].to_vec());
-                new.push(Wanted { id: id.clone(), below });
-            }
-        }
-    }
-    new
-}
-
-/// The steps whose layers make up the trees of these roots.
-fn chain(graph: &Graph, roots: &[Edge]) -> BTreeSet<VertexId> {
-    let mut chain = BTreeSet::new();
-    let mut open: Vec<VertexId> = roots.iter().map(|edge| edge.vertex).collect();
-    while let Some(id) = open.pop() {
-        if !chain.insert(id) {
-            continue;
-        }
-        let vertex = graph.vertex(id);
-        let below = match &vertex.op {
-            Op::Merge => vertex.inputs.len(),
-            Op::Exec(_) | Op::File(_) => 1,
-            Op::Image(_) | Op::Local(_) | Op::Git(_) | Op::Http(_) | Op::Diff => 0,
-        };
-        open.extend(vertex.inputs.iter().take(below).flatten().map(|edge| edge.vertex));
-    }
-    chain
 }
 
 impl Destination {

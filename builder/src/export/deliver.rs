@@ -188,8 +188,8 @@ async fn prepare_image(
     if image.push != Push::No {
         let sources = repositories(targets);
         let by_digest = image.push == Push::ByDigest;
-        let beside = request.beside.clone();
-        ready.push(Ready::Push(PushPlan { made, names, by_digest, sources, beside }));
+        let (beside, sent) = (request.beside.clone(), request.sent.clone());
+        ready.push(Ready::Push(PushPlan { made, names, by_digest, sources, beside, sent }));
     }
     Ok(ready)
 }

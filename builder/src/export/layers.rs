@@ -19,7 +19,7 @@ use crate::request::{CompressionChoice, Output, Rewrite};
 use crate::worker::{Permit, Permits, blocking};
 
 /// How the layers of one output are packed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Form {
     pub family: Family,
     pub compression: CompressionChoice,
@@ -45,6 +45,11 @@ impl Form {
                 },
             }),
         }
+    }
+
+    /// For layers of steps.
+    pub fn packing_of_steps(&self) -> Packing {
+        self.packing(false)
     }
 
     fn packing(&self, of_base: bool) -> Packing {

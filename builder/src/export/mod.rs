@@ -19,6 +19,7 @@ mod check;
 mod clear;
 mod deliver;
 mod directory;
+mod early;
 mod engine;
 mod error;
 mod layers;
@@ -41,6 +42,8 @@ pub use assemble::{AssembledImage, BasePart, Family, LayerEntry, Style, Times, f
 pub use attested::Attest;
 pub(crate) use check::check;
 pub use deliver::export;
+pub(crate) use early::EarlyPush;
+pub use early::SentBlobs;
 pub use error::{ExportError, TreeError};
 pub(crate) use layout::{
     LAYOUT_VERSION, blob_path, docker_json as docker_manifest_json, index_json, named as named_entry,

@@ -9,6 +9,7 @@ use oci::{Descriptor, Digest, Reference, Repository};
 use registry_client::{BlobSource, BoxedRead};
 use tokio_util::io::InspectReader;
 
+use super::early::SentBlobs;
 use super::error::ExportError;
 use super::made::Made;
 use crate::Session;
@@ -31,6 +32,8 @@ pub(crate) struct PushPlan {
     pub sources: BTreeMap<Digest, Repository>,
     /// Repositories that may have the other blobs, too.
     pub beside: Vec<Repository>,
+    /// Blobs that repositories got while steps ran.
+    pub sent: SentBlobs,
 }
 
 /// Pushes under every name; nothing is visible under a name before all beneath it is there.
@@ -111,6 +114,9 @@ async fn push_layer(
     layer: &Descriptor,
     step: StepId,
 ) -> Result<(), ExportError> {
+    if plan.sent.has(repository, &layer.digest) {
+        return Ok(());
+    }
     let source = plan.sources.get(&layer.digest);
     let mount_from: Vec<Repository> = source
         .into_iter()

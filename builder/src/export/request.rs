@@ -9,6 +9,7 @@ use layer_store::{LayerId, PackedLayer, Snapshot};
 use oci::{Compression, Descriptor, Digest, Reference, Repository};
 
 use super::attested::Attest;
+use super::early::SentBlobs;
 use crate::event::StepId;
 use crate::request::{BuildRequest, BuiltImage, Keep, Output, OutputKind, Push, Rewrite};
 
@@ -65,6 +66,8 @@ pub struct ExportRequest {
     pub remote: RemoteLayers,
     /// Repositories that may have blobs of the layers already.
     pub beside: Vec<Repository>,
+    /// Blobs that repositories got while steps ran.
+    pub sent: SentBlobs,
 }
 
 impl ExportRequest {
@@ -82,6 +85,7 @@ impl ExportRequest {
             step,
             remote: RemoteLayers::new(),
             beside: Vec::new(),
+            sent: SentBlobs::default(),
         }
     }
 }

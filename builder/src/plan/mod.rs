@@ -22,7 +22,7 @@ use crate::error::{BuildError, Categorised, Category};
 use crate::request::{BuildRequest, LocalContext};
 
 pub(crate) use images::ImageSourceOfFacts;
-pub(crate) use progress::Extra;
+pub(crate) use progress::{Extra, ExtraStep};
 
 /// Something that this program does not do yet.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

@@ -134,5 +134,6 @@ pub fn request(outputs: Vec<Output>, tags: &[&str], targets: Vec<FinishedTarget>
         step: StepId(1000),
         remote: Default::default(),
         beside: Vec::new(),
+        sent: Default::default(),
     }
 }
