@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Write};
+use std::io::{BufWriter, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -81,11 +81,33 @@ impl Lease {
 
     /// Keeps a listing under the digest it belongs to.
     pub fn put_listing(&self, digest: &[u8; 32], listing: &[u8]) -> Result<()> {
+        let path = self.listing_place(digest)?;
+        replace(&path, &self.scratch("listing"), listing, Durable::No)
+    }
+
+    /// The same for one that is written piece by piece.
+    pub fn write_listing(
+        &self,
+        digest: &[u8; 32],
+        write: &mut dyn FnMut(&mut dyn Write) -> std::io::Result<()>,
+    ) -> Result<()> {
+        let (path, scratch) = (self.listing_place(digest)?, self.scratch("listing"));
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&scratch).at(&scratch)?;
+        let mut writer = BufWriter::new(file);
+        let written = write(&mut writer).and_then(|()| writer.flush());
+        if let Err(error) = written.and_then(|()| std::fs::rename(&scratch, &path)) {
+            std::fs::remove_file(&scratch).ok();
+            return Err(error).at(&path);
+        }
+        Ok(())
+    }
+
+    fn listing_place(&self, digest: &[u8; 32]) -> Result<PathBuf> {
         let path = self.store().listing_path(digest);
         for directory in [path.parent().and_then(Path::parent), path.parent()].into_iter().flatten() {
             make_dir(directory)?;
         }
-        replace(&path, &self.scratch("listing"), listing, Durable::No)
+        Ok(path)
     }
 }
 
@@ -173,6 +195,16 @@ impl Store {
     /// The listing for a digest.
     pub fn listing(&self, digest: &[u8; 32]) -> Result<Option<Vec<u8>>> {
         read(&self.listing_path(digest))
+    }
+
+    /// The same as a file that is open for reading.
+    pub fn open_listing(&self, digest: &[u8; 32]) -> Result<Option<File>> {
+        let path = self.listing_path(digest);
+        match File::open(&path) {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).at(&path),
+        }
     }
 
     fn listing_path(&self, digest: &[u8; 32]) -> PathBuf {

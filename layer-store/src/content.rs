@@ -71,7 +71,7 @@ fn entry(
     hasher: &mut blake3::Hasher,
     attributes: &Attributes,
     host: &Path,
-    known: Option<&[u8; 32]>,
+    known: Option<[u8; 32]>,
 ) -> Result<()> {
     number(hasher, attributes.mode);
     number(hasher, attributes.uid);
@@ -106,7 +106,7 @@ fn entry(
             hasher.update(b"f");
             hasher.update(&size.to_le_bytes());
             match known {
-                Some(digest) if *size <= WHOLE => drop(hasher.update(digest)),
+                Some(digest) if *size <= WHOLE => drop(hasher.update(&digest)),
                 Some(_) | None => content(hasher, host, *size)?,
             }
         }

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rusqlite::{Connection, OptionalExtension, params};
 use rustix::fs::Stat;
 
+use crate::Spill;
 use crate::Store;
 use crate::error::Result;
 use crate::stop::Stop;
@@ -59,6 +60,11 @@ impl StatIndex {
     /// Whether reading is to end early.
     pub fn stopping(&self) -> &Stop {
         self.0.stopping()
+    }
+
+    /// A place of the same store for bytes that nobody needs after this process.
+    pub fn spill(&self) -> Spill {
+        self.0.spill()
     }
 
     /// The digests of files that have not changed since they were stored, in the order of the keys.

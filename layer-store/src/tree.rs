@@ -126,6 +126,24 @@ impl Tree {
         }
     }
 
+    /// The same for who only looks.
+    pub(crate) fn look(&self, path: &Path) -> Result<Option<Stat>> {
+        let (dir, name) = match (path.parent(), path.file_name()) {
+            (Some(dir), Some(name)) if !dir.as_os_str().is_empty() => match open_beneath(&self.root, dir) {
+                Ok(dir) => (Arc::new(dir), name),
+                Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(None),
+                Err(error) => return Err(error).at(path),
+            },
+            (_, Some(name)) => (self.root.clone(), name),
+            (_, None) => return rustix::fs::fstat(&*self.root).map(Some).at(path),
+        };
+        match statat(&*dir, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(stat)),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
+            Err(error) => Err(error).at(path),
+        }
+    }
+
     pub(crate) fn find(&mut self, path: &Path) -> Result<Found> {
         Ok(match self.stat(path)? {
             None => Found::Nothing,

@@ -7,13 +7,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::attributes::{Attributes, Kind};
-use crate::contents::{self, KnownContents};
+use crate::contents::ContentsWriter;
 use crate::copy::{copy_file, copy_reader};
 use crate::disk::{make_dir, remove_tree};
 use crate::error::{At, Result};
 use crate::layers::{Meta, Origin};
+use crate::marks::is_whiteout;
 use crate::sheet::Sheet;
 use crate::tree::{Found, Tree, clean};
+use crate::truth;
 use crate::view::StackView;
 use crate::{LayerId, Lease, Snapshot};
 
@@ -44,7 +46,7 @@ pub struct LayerWriter {
     /// Files of other layers that have a name here, by inode. A second name would be a hard link that the
     /// image does not have: files of two layers that are one inode in the store are two in the image.
     adopted: HashSet<u64>,
-    known: KnownContents,
+    known: ContentsWriter,
 }
 
 impl Lease {
@@ -58,13 +60,13 @@ impl Lease {
         tree.directory(Path::new(""), &root_attributes(&view)?)?;
         Ok(LayerWriter {
             lease: self.clone(),
+            known: ContentsWriter::new(&dir),
             dir,
             tree,
             base: view,
             snapshot: base.clone(),
             opaque: false,
             adopted: HashSet::new(),
-            known: KnownContents::default(),
         })
     }
 }
@@ -136,8 +138,7 @@ impl LayerWriter {
     /// Says what the BLAKE3 digest of a file's content is, which was just written to that path of this layer.
     /// It is kept with the layer, so that nobody needs to read the file for it.
     pub fn content_is(&mut self, path: &Path, digest: [u8; 32]) -> Result<()> {
-        self.known.insert(clean(path)?, digest);
-        Ok(())
+        self.known.insert(clean(path)?, digest)
     }
 
     fn copy_of(&mut self, path: &Path, attributes: &Attributes, host: &Path) -> Result<()> {
@@ -193,6 +194,16 @@ impl LayerWriter {
         Ok(())
     }
 
+    /// What this layer holds at a path; `None`: nothing, or a deleted name.
+    pub fn written(&self, path: &Path) -> Result<Option<Attributes>> {
+        match self.tree.look(path)? {
+            Some(stat) if !is_whiteout(&stat) => {
+                truth::read(&self.tree.host().join(path), path, &stat, &self.tree.aside).map(Some)
+            }
+            Some(_) | None => Ok(None),
+        }
+    }
+
     /// The base with what was written so far. Directory times are not final yet.
     pub fn view(&self) -> Result<StackView> {
         let aside = Arc::new(self.tree.aside.clone());
@@ -202,10 +213,7 @@ impl LayerWriter {
     /// Gives the layer a name.
     pub fn commit(mut self) -> Result<LayerId> {
         self.tree.date_directories()?;
-        if !self.known.is_empty() {
-            let path = self.dir.join(contents::DOCUMENT);
-            std::fs::write(&path, self.known.write()).at(&path)?;
-        }
+        self.known.finish()?;
         let id = LayerId::random();
         let hides = self.opaque.then(|| self.snapshot.clone());
         let meta = Meta { origin: Origin::Step, hides, ..Meta::default() };

@@ -8,10 +8,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use bytes::Bytes;
 use layer_store::{StatKey, Stop};
 use rayon::prelude::*;
 
-use super::node::{Body, Node};
+use super::node::Node;
 use super::stamp::Stamp;
 use super::{ContextError, ContextScan, Source, open, xattr};
 
@@ -78,66 +79,61 @@ impl ContextScan {
     /// Content digests of files, in the order of `paths`. What the index does not know is read, side
     /// by side, and remembered.
     pub(crate) fn digests(&self, paths: &[PathBuf]) -> Result<Vec<ContentDigest>, ContextError> {
-        let nodes: Vec<&Node> = paths
+        let nodes: Vec<Node<'_>> = paths
             .iter()
             .map(|path| self.node(path)?.ok_or_else(|| ContextError::Changed { path: path.clone() }))
             .collect::<Result<_, ContextError>>()?;
-        self.fill_from_index(&nodes)?;
+        let mut known: Vec<Option<ContentDigest>> =
+            nodes.iter().map(|node| self.shelf.digest(node)).collect::<Result<_, ContextError>>()?;
+        let fd = match &self.source {
+            Source::Directory { fd, .. } => fd.as_fd(),
+            Source::Memory(contents) => return Ok(of_memory(&nodes, contents)),
+        };
+        self.fill_from_index(&nodes, &mut known)?;
         let began = SystemTime::now();
-        let found: Vec<(ContentDigest, Option<Stamp>)> = nodes
+        let missing: Vec<usize> = (0..nodes.len()).filter(|&nth| known[nth].is_none()).collect();
+        let stop = self.index.stopping();
+        let read: Vec<ContentDigest> = missing
             .par_iter()
-            .zip(paths)
-            .map(|(node, path)| self.digest(node, path))
+            .map(|&nth| read(fd, &paths[nth], nodes[nth].record.stamp, stop))
             .collect::<Result<_, ContextError>>()?;
-        let new: Vec<(StatKey, ContentDigest)> =
-            found.iter().filter_map(|(digest, read)| Some(((*read)?.key(), *digest))).collect();
+        let mut new = Vec::with_capacity(missing.len());
+        for (&nth, digest) in missing.iter().zip(&read) {
+            self.shelf.set_digest(&nodes[nth], digest)?;
+            new.push((nodes[nth].record.stamp.key(), *digest));
+            known[nth] = Some(*digest);
+        }
         if !new.is_empty() {
             self.index.put_many(&new, began)?;
         }
-        Ok(found.into_iter().map(|(digest, _)| digest).collect())
+        Ok(known.into_iter().map(Option::unwrap_or_default).collect())
     }
 
     /// The content digest of a file, if it was asked for before.
     pub(crate) fn known_digest(&self, path: &Path) -> Result<Option<ContentDigest>, ContextError> {
-        Ok(self.node(path)?.and_then(|node| match &node.body {
-            Body::File { digest } => digest.get().copied(),
-            Body::Directory { .. } | Body::Memory(_) | Body::Other => None,
-        }))
+        match (&self.source, self.node(path)?) {
+            (Source::Directory { .. }, Some(node)) => self.shelf.digest(&node),
+            (Source::Directory { .. }, None) | (Source::Memory(_), _) => Ok(None),
+        }
     }
 
-    fn fill_from_index(&self, nodes: &[&Node]) -> Result<(), ContextError> {
-        let wanted: Vec<_> = nodes
-            .iter()
-            .filter_map(|node| match &node.body {
-                Body::File { digest } if digest.get().is_none() => Some((digest, node.stamp?.key())),
-                Body::File { .. } | Body::Directory { .. } | Body::Memory(_) | Body::Other => None,
-            })
-            .collect();
+    fn fill_from_index(
+        &self,
+        nodes: &[Node<'_>],
+        known: &mut [Option<ContentDigest>],
+    ) -> Result<(), ContextError> {
+        let wanted: Vec<usize> = (0..nodes.len()).filter(|&nth| known[nth].is_none()).collect();
         if wanted.is_empty() {
             return Ok(());
         }
-        let keys: Vec<StatKey> = wanted.iter().map(|(_, key)| *key).collect();
-        for ((slot, _), known) in wanted.iter().zip(self.index.get_many(&keys)?) {
-            if let Some(known) = known {
-                let _ = slot.set(known);
+        let keys: Vec<StatKey> = wanted.iter().map(|&nth| nodes[nth].record.stamp.key()).collect();
+        for (&nth, digest) in wanted.iter().zip(self.index.get_many(&keys)?) {
+            if let Some(digest) = digest {
+                self.shelf.set_digest(&nodes[nth], &digest)?;
+                known[nth] = Some(digest);
             }
         }
         Ok(())
-    }
-
-    /// The digest of one file, and its stamp if it had to be read.
-    fn digest(&self, node: &Node, path: &Path) -> Result<(ContentDigest, Option<Stamp>), ContextError> {
-        match (&node.body, &self.source, node.stamp) {
-            (Body::Memory(bytes), _, _) => Ok((*blake3::hash(bytes).as_bytes(), None)),
-            (Body::File { digest }, Source::Directory { fd, .. }, Some(stamp)) => match digest.get() {
-                Some(digest) => Ok((*digest, None)),
-                None => {
-                    let read = read(fd.as_fd(), path, stamp, self.index.stopping())?;
-                    Ok((*digest.get_or_init(|| read), Some(stamp)))
-                }
-            },
-            (Body::File { .. } | Body::Directory { .. } | Body::Other, _, _) => Ok(([0; 32], None)),
-        }
     }
 
     /// The extended attributes of a file or directory.
@@ -148,6 +144,14 @@ impl ContextScan {
         let directory = open::directory(fd.as_fd(), path).map_err(failed)?;
         Ok(xattr::read(directory.as_fd()))
     }
+}
+
+fn of_memory(nodes: &[Node<'_>], contents: &[Bytes]) -> Vec<ContentDigest> {
+    let digest = |bytes: &Bytes| *blake3::hash(bytes).as_bytes();
+    nodes
+        .iter()
+        .map(|node| contents.get(node.record.number as usize).map(digest).unwrap_or_default())
+        .collect()
 }
 
 fn read(root: BorrowedFd<'_>, path: &Path, stamp: Stamp, stop: &Stop) -> Result<ContentDigest, ContextError> {

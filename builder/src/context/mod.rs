@@ -8,6 +8,7 @@
 //! Invariants:
 //! - every path is opened from the context's own descriptor, beneath it and without following any
 //!   link, so nothing outside can be read; links are followed by our own resolver, inside the root;
+//! - of a file nothing stays in memory: listings and digests are put aside;
 //! - excluded trees are entered only where an exception may reach below them;
 //! - everything belongs to 0:0, whoever owns it outside; sockets, FIFOs and devices are never opened;
 //! - a file that differs from what the scan saw, before or after it is read, is an error.
@@ -17,6 +18,7 @@ mod error;
 mod listing;
 mod node;
 mod open;
+mod record;
 mod stamp;
 #[cfg(test)]
 mod tests;
@@ -27,7 +29,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use graph::Patterns;
+use graph::{Patterns, WalkState};
 use layer_store::{Attributes, Entry, Kind, StatIndex, Time};
 
 pub(crate) use digest::{ContentDigest, file_digest, nanoseconds};
@@ -35,21 +37,28 @@ pub use error::ContextError;
 pub(crate) use open::OpenFile;
 
 use crate::request::{ContextMetadata, LocalContext};
-use node::Node;
+use node::{Directory, Node, Shelf};
+use record::Record;
 
 /// A context, read as far as was needed until now.
 pub struct ContextScan {
     source: Source,
     rules: Rules,
-    root: Node,
+    /// What the root is, and the tree below it.
+    root: (Entry, Directory),
+    shelf: Shelf,
     index: StatIndex,
     metadata: ContextMetadata,
 }
 
 /// Where the files are.
 enum Source {
-    Directory { path: PathBuf, fd: OwnedFd },
-    Memory,
+    Directory {
+        path: PathBuf,
+        fd: OwnedFd,
+    },
+    /// Files given by value, by their numbers.
+    Memory(Vec<Bytes>),
 }
 
 /// Ignore rules, compiled and as text.
@@ -87,29 +96,37 @@ pub fn scan(
     index: &StatIndex,
 ) -> Result<ContextScan, ContextError> {
     let rules = Rules { patterns: Patterns::new(ignore)?, texts: ignore.to_vec(), places: Vec::new() };
+    let shelf = Shelf::new(index.spill());
     let (source, root) = match context {
         LocalContext::Directory(path) => {
             let (fd, stamp) = open::root(path)?;
-            (Source::Directory { path: path.clone(), fd }, Node::root(&stamp))
+            let tree = Directory::unlisted(WalkState::default(), false);
+            (Source::Directory { path: path.clone(), fd }, (node::root(stamp.mode, stamp.mtime), tree))
         }
-        LocalContext::Memory(files) => (Source::Memory, memory(files, &rules.patterns)),
+        LocalContext::Memory(files) => memory(files, &rules.patterns, &shelf)?,
         // Trees of the store are read as layers and never get here.
-        LocalContext::Layers { .. } => (Source::Memory, memory(&BTreeMap::new(), &rules.patterns)),
+        LocalContext::Layers { .. } => memory(&BTreeMap::new(), &rules.patterns, &shelf)?,
     };
-    Ok(ContextScan { source, rules, root, index: index.clone(), metadata: ContextMetadata::AsIs })
+    Ok(ContextScan { source, rules, root, shelf, index: index.clone(), metadata: ContextMetadata::AsIs })
 }
 
-fn memory(files: &BTreeMap<String, Bytes>, patterns: &Patterns) -> Node {
-    node::from_memory(files, |path| patterns.matches_or_parent(path.as_bytes()))
+fn memory(
+    files: &BTreeMap<String, Bytes>,
+    patterns: &Patterns,
+    shelf: &Shelf,
+) -> Result<(Source, (Entry, Directory)), ContextError> {
+    let hidden = |path: &str| patterns.matches_or_parent(path.as_bytes());
+    let (tree, contents) = node::from_memory(files, hidden, shelf)?;
+    Ok((Source::Memory(contents), (node::root(0o755, (0, 0)), tree)))
 }
 
 impl ContextScan {
     /// The same with permission bits taken in another way. To be called before anything is listed.
     pub(crate) fn with_metadata(mut self, metadata: ContextMetadata) -> Self {
         self.metadata = metadata;
-        let mut attributes = self.root.entry.attributes.clone();
+        let mut attributes = self.root.0.attributes.clone();
         self.adjust(&mut attributes);
-        self.root.entry.attributes = attributes;
+        self.root.0.attributes = attributes;
         self
     }
 
@@ -141,22 +158,33 @@ impl ContextScan {
     pub(crate) fn place(&self) -> Option<&Path> {
         match &self.source {
             Source::Directory { path, .. } => Some(path),
-            Source::Memory => None,
+            Source::Memory(_) => None,
         }
     }
 
     /// The entry at a path, no link followed. The root is the empty path.
     pub(crate) fn lookup(&self, path: &Path) -> Result<Option<Entry>, ContextError> {
-        Ok(self.node(path)?.map(|node| node.entry.clone()))
+        if path.as_os_str().is_empty() {
+            return Ok(Some(self.root.0.clone()));
+        }
+        Ok(self.node(path)?.and_then(|node| self.entry(&node.record)))
+    }
+
+    /// The entry that a record stands for in this build.
+    fn entry(&self, record: &Record) -> Option<Entry> {
+        let mut entry = record.entry()?;
+        self.adjust(&mut entry.attributes);
+        Some(entry)
     }
 
     /// The entries of a directory, sorted by name; none if it is no directory.
     pub(crate) fn read_dir(&self, path: &Path) -> Result<Vec<(std::ffi::OsString, Entry)>, ContextError> {
         let stopped = |source| ContextError::Read { path: path.into(), source };
         self.index.stopping().check().map_err(stopped)?;
-        let Some(node) = self.node(path)? else { return Ok(Vec::new()) };
-        let Some(children) = self.children(node, path)? else { return Ok(Vec::new()) };
-        Ok(children.iter().map(|child| (child.name.clone(), child.entry.clone())).collect())
+        let Some(directory) = self.directory(path)? else { return Ok(Vec::new()) };
+        let listing = self.shelf.listing(self.children(directory, path)?)?;
+        let named = |record: Record| Some((record.name.clone(), self.entry(&record)?));
+        Ok(listing.iter().filter_map(named).collect())
     }
 
     /// The same, with the places of its rules, for messages.
@@ -175,7 +203,7 @@ impl ContextScan {
                     Err(_) => Hides::Nothing,
                 }
             }
-            Source::Memory => Hides::Something,
+            Source::Memory(_) => Hides::Something,
         };
         let path = path.as_os_str().as_bytes();
         if path.is_empty() || !self.rules.patterns.matches_or_parent(path) {
@@ -189,18 +217,24 @@ impl ContextScan {
         Some(HidingRule { text: self.rules.texts[position].clone(), place, hides })
     }
 
-    fn node(&self, path: &Path) -> Result<Option<&Node>, ContextError> {
-        let mut node = &self.root;
+    /// What is at a path below the root.
+    fn node(&self, path: &Path) -> Result<Option<Node<'_>>, ContextError> {
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Ok(None) };
+        let Some(directory) = self.directory(parent)? else { return Ok(None) };
+        self.shelf.find(self.children(directory, parent)?, name)
+    }
+
+    /// The directory at a path; `None` if there is none.
+    fn directory(&self, path: &Path) -> Result<Option<&Directory>, ContextError> {
+        let mut directory = &self.root.1;
         let mut at = PathBuf::new();
         for name in path.iter() {
-            let Some(children) = self.children(node, &at)? else { return Ok(None) };
-            let Ok(found) = children.binary_search_by(|child| child.name.as_os_str().cmp(name)) else {
-                return Ok(None);
-            };
-            node = &children[found];
+            let found = self.shelf.find(self.children(directory, &at)?, name)?;
+            let Some(next) = found.and_then(|node| node.directory) else { return Ok(None) };
+            directory = next;
             at.push(name);
         }
-        Ok(Some(node))
+        Ok(Some(directory))
     }
 }
 
@@ -222,7 +256,7 @@ impl std::fmt::Debug for ContextScan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.source {
             Source::Directory { path, .. } => write!(f, "ContextScan({})", path.display()),
-            Source::Memory => f.write_str("ContextScan(memory)"),
+            Source::Memory(_) => f.write_str("ContextScan(memory)"),
         }
     }
 }

@@ -8,10 +8,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, StatxFlags, openat, openat2, statx};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, StatxFlags, openat, openat2, statx};
 use rustix::io::Errno;
 
-use super::node::Body;
 use super::stamp::Stamp;
 use super::{ContextError, ContextScan, Source, xattr};
 
@@ -86,14 +85,25 @@ impl ContextScan {
     pub(crate) fn open(&self, path: &Path) -> Result<OpenFile, ContextError> {
         let failed = |source: io::Error| ContextError::Read { path: path.into(), source };
         let node = self.node(path)?.ok_or_else(|| failed(Errno::NOENT.into()))?;
-        match (&node.body, &self.source, node.stamp) {
-            (Body::Memory(bytes), _, _) => Ok(OpenFile::Bytes(bytes.clone())),
-            (Body::File { .. }, Source::Directory { fd, .. }, Some(stamp)) => {
-                Ok(OpenFile::File(open_file(fd.as_fd(), path, stamp)?))
+        let record = &node.record;
+        match (record.file_type(), &self.source) {
+            (FileType::RegularFile, Source::Directory { fd, .. }) => {
+                Ok(OpenFile::File(open_file(fd.as_fd(), path, record.stamp)?))
             }
-            (Body::File { .. } | Body::Directory { .. } | Body::Other, _, _) => {
-                Err(failed(io::Error::from(io::ErrorKind::InvalidInput)))
+            (FileType::RegularFile, Source::Memory(contents)) => {
+                let bytes = contents.get(record.number as usize).cloned();
+                bytes.map(OpenFile::Bytes).ok_or_else(|| failed(Errno::NOENT.into()))
             }
+            (
+                FileType::Directory
+                | FileType::Symlink
+                | FileType::Fifo
+                | FileType::CharacterDevice
+                | FileType::BlockDevice
+                | FileType::Socket
+                | FileType::Unknown,
+                _,
+            ) => Err(failed(io::Error::from(io::ErrorKind::InvalidInput))),
         }
     }
 }

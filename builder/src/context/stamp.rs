@@ -1,9 +1,6 @@
 //! What tells one state of a file from another without reading it.
 
-use std::path::PathBuf;
-
-use layer_store::{Attributes, Entry, Kind, Time};
-use rustix::fs::{FileType, Statx};
+use rustix::fs::Statx;
 
 /// The facts of a `statx` that change when a file does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,31 +31,4 @@ impl Stamp {
     pub(crate) fn same_content(&self, other: &Self) -> bool {
         (self.dev, self.ino, self.size, self.mtime) == (other.dev, other.ino, other.size, other.mtime)
     }
-}
-
-/// The entry that a `statx` in a context stands for; `None` for what does not exist in contexts.
-pub(super) fn entry(stat: &Statx, target: impl FnOnce() -> Option<PathBuf>) -> Option<Entry> {
-    let kind = match FileType::from_raw_mode(u32::from(stat.stx_mode)) {
-        FileType::RegularFile => Kind::File { size: stat.stx_size },
-        FileType::Directory => Kind::Directory,
-        FileType::Symlink => Kind::Symlink { target: target()? },
-        FileType::Fifo => Kind::Fifo,
-        FileType::CharacterDevice => {
-            Kind::CharDevice { major: stat.stx_rdev_major, minor: stat.stx_rdev_minor }
-        }
-        FileType::BlockDevice => Kind::BlockDevice { major: stat.stx_rdev_major, minor: stat.stx_rdev_minor },
-        FileType::Socket => Kind::Socket,
-        FileType::Unknown => return None,
-    };
-    let stamp = Stamp::of(stat);
-    let attributes = Attributes {
-        kind,
-        mode: stamp.mode & 0o7777,
-        uid: 0,
-        gid: 0,
-        mtime: Time { secs: stamp.mtime.0, nanos: stamp.mtime.1 },
-        xattrs: Default::default(),
-    };
-    let device = usize::try_from(stamp.dev).unwrap_or(usize::MAX);
-    Some(Entry { attributes, identity: (device, stamp.ino), links: u64::from(stat.stx_nlink) })
 }

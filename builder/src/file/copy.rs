@@ -146,7 +146,8 @@ impl<'a> Copying<'a> {
     }
 
     fn all(mut self, planned: &Planned) -> Result<(), FileError> {
-        planned.items.iter().try_for_each(|item| self.item(item))
+        let tree = self.tree;
+        planned.each(tree, &mut |item| self.item(&item))
     }
 
     fn item(&mut self, item: &Item) -> Result<(), FileError> {

@@ -9,6 +9,7 @@ use layer_store::{Attributes, Content, Kind, LayerWriter, StackView, Time};
 use super::FileError;
 use super::base::Base;
 use super::error::shown;
+use super::leaves::Leaves;
 use super::links::{Last, resolve};
 use super::owner::Unknown;
 use crate::context::ContentDigest;
@@ -17,7 +18,10 @@ use crate::context::ContentDigest;
 pub(super) struct Dest {
     base: Base,
     writer: LayerWriter,
+    /// Directories that this step wrote, and whatever it removed or put in place of what it removed.
     written: HashMap<PathBuf, Written>,
+    /// Everything else that it wrote.
+    leaves: Leaves,
     now: Time,
     /// What a name stands for that the tree does not know.
     unknown: Unknown,
@@ -39,7 +43,15 @@ pub(super) type Owner = (u32, u32);
 impl Dest {
     pub(super) fn new(base: StackView, writer: LayerWriter, now: Time, unknown: Unknown) -> Self {
         let base = Base::new(base);
-        Self { base, writer, written: HashMap::new(), now, unknown, remarks: Vec::new() }
+        Self {
+            base,
+            writer,
+            written: HashMap::new(),
+            leaves: Leaves::default(),
+            now,
+            unknown,
+            remarks: Vec::new(),
+        }
     }
 
     /// The layer, and what there is to say about it.
@@ -62,9 +74,22 @@ impl Dest {
         if let Some(written) = self.written.get(path) {
             return Ok(written.attributes.clone());
         }
+        if let Some(leaf) = self.leaf(path)? {
+            return Ok(Some(leaf));
+        }
         let found = self.in_base(path)?;
         let root = path.as_os_str().is_empty();
         Ok(found.or_else(|| root.then(|| Attributes::new(Kind::Directory, 0o755))))
+    }
+
+    /// What this step wrote at a path that is not in `written`.
+    fn leaf(&self, path: &Path) -> Result<Option<Attributes>, FileError> {
+        if self.leaves.may_have(path) { Ok(self.writer.written(path)?) } else { Ok(None) }
+    }
+
+    /// Whether this step wrote something at a path, or removed what was there.
+    fn is_written(&self, path: &Path) -> Result<bool, FileError> {
+        Ok(self.written.contains_key(path) || self.leaf(path)?.is_some())
     }
 
     /// What the base has at a path that this step did not write, if it still shows.
@@ -103,7 +128,7 @@ impl Dest {
 
     fn content(&self, real: &Path) -> Result<UserFile, FileError> {
         use std::io::Read;
-        let written = self.written.contains_key(real);
+        let written = self.is_written(real)?;
         let mut file = if written { self.writer.view()?.open(real)? } else { self.base.open(real)? };
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(|source| FileError::Read { path: shown(real), source })?;
@@ -197,7 +222,11 @@ impl Dest {
     }
 
     fn note_leaf(&mut self, path: &Path, attributes: &Attributes) -> Result<(), FileError> {
-        self.note(path, attributes, false)
+        if self.written.contains_key(path) {
+            return self.note(path, attributes, false);
+        }
+        self.leaves.add(path);
+        Ok(())
     }
 
     /// Writes a file in place of whatever is there (no directory).
@@ -219,7 +248,7 @@ impl Dest {
 
     /// Puts a file of the base into the layer as it is, so that it can get another name there.
     pub(super) fn copy_up(&mut self, path: &Path) -> Result<(), FileError> {
-        if self.written.contains_key(path) {
+        if self.is_written(path)? {
             return Ok(());
         }
         let Some(attributes) = self.in_base(path)? else { return Ok(()) };
@@ -231,7 +260,7 @@ impl Dest {
     pub(super) fn hardlink(&mut self, path: &Path, existing: &Path) -> Result<(), FileError> {
         self.make_way(path)?;
         self.writer.hardlink(path, existing)?;
-        match self.written.get(existing).and_then(|written| written.attributes.clone()) {
+        match self.lookup(existing)? {
             Some(attributes) => self.note_leaf(path, &attributes),
             None => Ok(()),
         }
@@ -252,7 +281,11 @@ impl Dest {
 
     /// Removes whatever is at a path, so that something of another type can take its place at once.
     pub(super) fn remove(&mut self, path: &Path) -> Result<(), FileError> {
-        if self.written.get(path).is_some_and(|written| written.attributes.is_some()) {
+        let there = match self.written.get(path) {
+            Some(written) => written.attributes.is_some(),
+            None => self.leaf(path)?.is_some(),
+        };
+        if there {
             self.writer.remove(path)?;
         }
         self.written.retain(|known, _| !known.starts_with(path));

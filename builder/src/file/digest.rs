@@ -103,22 +103,14 @@ impl Hash {
         let source = &planned.source;
         let named = view.top || !source.entry.attributes.is_dir();
         self.bytes(if named { source.name.as_bytes() } else { b"" });
-        self.number(planned.items.len() as u64);
-        let is_file = |item: &&Item| matches!(item.entry.attributes.kind, Kind::File { .. });
-        let files: Vec<_> = planned
-            .items
-            .iter()
-            .filter(is_file)
-            .map(|item| (below(&source.real, &item.path), &item.entry))
-            .collect();
-        let mut contents = tree.digests(&files)?.into_iter();
-        for item in &planned.items {
+        self.number(planned.count);
+        planned.each_with_content(tree, &mut |item, content| {
             self.item(tree, &source.real, item, view)?;
-            if is_file(&item) {
-                self.0.update(&contents.next().unwrap_or_default());
+            if matches!(item.entry.attributes.kind, Kind::File { .. }) {
+                self.0.update(content);
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     fn item(&mut self, tree: &Tree, source: &Path, item: &Item, view: &View) -> Result<(), FileError> {

@@ -46,8 +46,8 @@ impl Earlier {
 
     /// Its file at a path, if it has this content.
     pub(super) fn file(&self, path: &Path, content: Option<ContentDigest>) -> Option<PathBuf> {
-        let known = self.contents.get(path)?;
-        (Some(*known) == content).then(|| self.files.join(path))
+        let content = content?;
+        (self.contents.get(path)? == content).then(|| self.files.join(path))
     }
 }
 

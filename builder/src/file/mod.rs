@@ -5,7 +5,7 @@
 //!
 //! - `sources` and `plan` say which paths a copy reads: once, for the key ([`selection_digest`]) and
 //!   for the execution ([`run_file`]);
-//! - `tree` is what is read from, `dest` what is written to (upon `base`); `links` follows links inside a root, for
+//! - `tree` is what is read from, `dest` what is written to (upon `base`, with `leaves`); `links` follows links inside a root, for
 //!   both;
 //! - `earlier` is the layer that the same actions made before, from which unchanged files are linked;
 //! - `copy`, `make` and `archive` are the actions; `owner` and `chmod` what their flags say.
@@ -24,6 +24,7 @@ mod difference;
 mod digest;
 mod earlier;
 mod error;
+mod leaves;
 mod links;
 mod listing;
 mod make;
@@ -48,7 +49,7 @@ pub use difference::difference;
 pub use digest::{bind_digest, selection_digest};
 pub use earlier::Again;
 pub use error::{FileError, Place};
-pub(crate) use listing::{bind_listing, selection_listing};
+pub(crate) use listing::{Hear, bind_listing, selection_listing};
 pub use materialise::materialise;
 
 use crate::context::ContextScan;

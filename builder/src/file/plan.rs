@@ -3,24 +3,37 @@
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use graph::{Copy, Patterns, WalkState};
 use layer_store::{Entry, Kind};
 
 use super::FileError;
+use super::digest::below;
 use super::error::shown;
 use super::missing::not_found;
 use super::sources::{Source, has_wildcards, sources, split};
 use super::tree::Tree;
+use crate::context::ContentDigest;
+
+/// So many contents are asked for at once.
+const AT_ONCE: usize = if cfg!(test) { 3 } else { 1 << 12 };
+
+/// So many items of a source are kept; of one that has more, each user walks through the tree.
+const KEPT: usize = if cfg!(test) { 5 } else { 1 << 15 };
 
 /// A source with everything that is copied of it.
 pub(super) struct Planned {
     pub(super) source: Source,
-    /// Directories before what they hold, names sorted. The first is the source itself.
-    pub(super) items: Vec<Item>,
+    filter: Arc<Filter>,
+    /// How many items there are.
+    pub(super) count: u64,
+    /// They all, unless they are too many.
+    kept: Option<Vec<Item>>,
 }
 
 /// One path to copy.
+#[derive(Clone)]
 pub(super) struct Item {
     /// Relative to the source; the source itself is the empty path.
     pub(super) path: PathBuf,
@@ -41,10 +54,10 @@ pub(super) enum Role {
 
 /// The sources of a copy and all that is copied of them.
 pub(super) fn plan(tree: &Tree, copy: &Copy) -> Result<Vec<Planned>, FileError> {
-    let filter = Filter::of(copy)?;
+    let filter = Arc::new(Filter::of(copy)?);
     let planned: Vec<Planned> = sources(tree, copy)?
         .into_iter()
-        .map(|source| items(tree, source, &filter))
+        .map(|source| Planned::new(tree, source, filter.clone()))
         .collect::<Result<_, _>>()?;
     if let (Some(literal), true) = (filter.literal(), copy.required) {
         require(tree, &planned, literal)?;
@@ -54,9 +67,14 @@ pub(super) fn plan(tree: &Tree, copy: &Copy) -> Result<Vec<Planned>, FileError> 
 
 /// `--parents` of a literal path: it has to exist.
 fn require(tree: &Tree, planned: &[Planned], literal: &Path) -> Result<(), FileError> {
-    for Planned { source, items } in planned {
-        if !items.iter().any(|item| item.path.starts_with(literal)) {
-            return Err(not_found(tree, &shown(&source.real.join(literal))));
+    for planned in planned {
+        let mut there = false;
+        planned.each(tree, &mut |item| {
+            there |= item.path.starts_with(literal);
+            Ok(())
+        })?;
+        if !there {
+            return Err(not_found(tree, &shown(&planned.source.real.join(literal))));
         }
     }
     Ok(())
@@ -67,19 +85,85 @@ pub(super) fn plan_whole(tree: &Tree, real: &Path) -> Result<Option<Planned>, Fi
     let Some(entry) = tree.lookup(real)? else { return Ok(None) };
     let name = real.file_name().map(ToOwned::to_owned).unwrap_or_default();
     let source = Source { name, real: real.into(), entry };
-    Ok(Some(items(tree, source, &Filter::default())?))
+    Ok(Some(Planned::new(tree, source, Arc::default())?))
 }
 
-fn items(tree: &Tree, source: Source, filter: &Filter) -> Result<Planned, FileError> {
-    let top = Item { path: PathBuf::new(), entry: source.entry.clone(), role: Role::Top };
-    let mut walk = Walk { tree, filter, waiting: Vec::new(), items: vec![top] };
-    if source.entry.attributes.is_dir() {
-        if filter.prefix.is_none() && filter.exclude.is_none() {
+impl Planned {
+    fn new(tree: &Tree, source: Source, filter: Arc<Filter>) -> Result<Self, FileError> {
+        let whole = filter.prefix.is_none() && filter.exclude.is_none();
+        if whole && source.entry.attributes.is_dir() {
             tree.prepare(&source.real)?;
         }
-        walk.directory(&source.real, Path::new(""), &WalkState::default(), &WalkState::default())?;
+        let (mut count, mut kept) = (0, Some(Vec::new()));
+        walk(tree, &source, &filter, &mut |item| {
+            count += 1;
+            match &mut kept {
+                Some(items) if items.len() < KEPT => items.push(item),
+                Some(_) | None => kept = None,
+            }
+            Ok(())
+        })?;
+        Ok(Self { source, filter, count, kept })
     }
-    Ok(Planned { items: walk.items, source })
+
+    /// Hands out the items, always the same: directories before what they hold, names sorted. The first is the
+    /// source itself.
+    pub(super) fn each(&self, tree: &Tree, visit: &mut Visit<'_>) -> Result<(), FileError> {
+        match &self.kept {
+            Some(items) => items.iter().cloned().try_for_each(visit),
+            None => walk(tree, &self.source, &self.filter, visit),
+        }
+    }
+
+    /// The same with the digests of files, and something else of everything else.
+    pub(super) fn each_with_content(
+        &self,
+        tree: &Tree,
+        visit: &mut dyn FnMut(&Item, &ContentDigest) -> Result<(), FileError>,
+    ) -> Result<(), FileError> {
+        let mut waiting = Vec::new();
+        self.each(tree, &mut |item| {
+            waiting.push(item);
+            if waiting.len() < AT_ONCE {
+                return Ok(());
+            }
+            self.with_content(tree, &mut waiting, visit)
+        })?;
+        self.with_content(tree, &mut waiting, visit)
+    }
+
+    fn with_content(
+        &self,
+        tree: &Tree,
+        items: &mut Vec<Item>,
+        visit: &mut dyn FnMut(&Item, &ContentDigest) -> Result<(), FileError>,
+    ) -> Result<(), FileError> {
+        let is_file = |item: &&Item| matches!(item.entry.attributes.kind, Kind::File { .. });
+        let files: Vec<(PathBuf, &Entry)> = items
+            .iter()
+            .filter(is_file)
+            .map(|item| (below(&self.source.real, &item.path), &item.entry))
+            .collect();
+        let mut digests = tree.digests(&files)?.into_iter();
+        for item in items.iter() {
+            let digest = if is_file(&item) { digests.next().unwrap_or_default() } else { Default::default() };
+            visit(item, &digest)?;
+        }
+        items.clear();
+        Ok(())
+    }
+}
+
+/// What is done with an item.
+type Visit<'a> = dyn FnMut(Item) -> Result<(), FileError> + 'a;
+
+fn walk(tree: &Tree, source: &Source, filter: &Filter, visit: &mut Visit<'_>) -> Result<(), FileError> {
+    visit(Item { path: PathBuf::new(), entry: source.entry.clone(), role: Role::Top })?;
+    if !source.entry.attributes.is_dir() {
+        return Ok(());
+    }
+    let mut walk = Walk { tree, filter, waiting: Vec::new(), visit };
+    walk.directory(&source.real, Path::new(""), &WalkState::default(), &WalkState::default())
 }
 
 /// Which paths below a source are copied.
@@ -118,15 +202,15 @@ impl Filter {
     }
 }
 
-struct Walk<'a> {
+struct Walk<'a, 'v> {
     tree: &'a Tree,
     filter: &'a Filter,
     /// Directories above the present path that nothing selected yet.
     waiting: Vec<(PathBuf, Entry)>,
-    items: Vec<Item>,
+    visit: &'a mut Visit<'v>,
 }
 
-impl Walk<'_> {
+impl Walk<'_, '_> {
     fn directory(
         &mut self,
         real: &Path,
@@ -143,7 +227,7 @@ impl Walk<'_> {
                 && exclude.as_ref().is_none_or(|visit| !visit.excluded);
             let is_directory = entry.attributes.kind == Kind::Directory;
             if chosen {
-                self.choose(&path, entry.clone());
+                self.choose(&path, entry.clone())?;
             }
             let enter = exclude.as_ref().is_none_or(|visit| visit.enter) && self.filter.reaches(&path);
             if !is_directory || !enter {
@@ -160,9 +244,10 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn choose(&mut self, path: &Path, entry: Entry) {
-        let parents = self.waiting.drain(..);
-        self.items.extend(parents.map(|(path, entry)| Item { path, entry, role: Role::Parent }));
-        self.items.push(Item { path: path.into(), entry, role: Role::Chosen });
+    fn choose(&mut self, path: &Path, entry: Entry) -> Result<(), FileError> {
+        for (path, entry) in self.waiting.drain(..) {
+            (self.visit)(Item { path, entry, role: Role::Parent })?;
+        }
+        (self.visit)(Item { path: path.into(), entry, role: Role::Chosen })
     }
 }

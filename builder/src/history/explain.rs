@@ -189,10 +189,8 @@ impl Comparison<'_> {
             return Some(Why::Part { names: vec![format!("files of the context {context}")] });
         };
         let changes = listing::changes(&before, &after);
-        changes
-            .iter()
-            .find_map(|(path, _)| decided(path, ignored, ignore))
-            .or_else(|| listing::difference(context, &before, &after))
+        let by_a_rule = changes.iter().find_map(|(path, _)| decided(path, ignored, ignore));
+        by_a_rule.or_else(|| listing::difference(context, &before, &after, changes))
     }
 
     /// Nothing of its own changed, so it stands upon something else.

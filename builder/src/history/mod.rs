@@ -191,8 +191,7 @@ fn before(store: &Store, build: &Build) -> Option<Build> {
 /// The listing for a digest in hexadecimal.
 fn listing(store: &Store, digest: &str) -> Option<Listing> {
     let digest = blake3::Hash::from_hex(digest).ok()?;
-    let bytes = store.listing(digest.as_bytes()).ok()??;
-    serde_json::from_slice(&bytes).ok()
+    Listing::of(store, digest.as_bytes())
 }
 
 impl Build {

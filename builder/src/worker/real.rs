@@ -230,14 +230,18 @@ fn keep_listing(lease: &Lease, input: &FileInput, reading: &Reading, digest: &[u
     if lease.store().has_listing(digest) {
         return;
     }
-    let listing = match reading {
-        Reading::Copy(copy) => file::selection_listing(lease.store(), input, copy),
-        Reading::Path(path) => file::bind_listing(lease.store(), input, path),
-        Reading::Whole => file::bind_listing(lease.store(), input, "/"),
-    };
-    if let Some(bytes) = listing.ok().and_then(|listing| serde_json::to_vec(&listing).ok()) {
-        drop(lease.put_listing(digest, &bytes));
-    }
+    let store = lease.store();
+    let written = lease.write_listing(digest, &mut |to| {
+        let failed = |source| file::FileError::Read { path: "the listing".to_owned(), source };
+        let hear: &mut file::Hear<'_> = &mut |listed| listed.write(to).map_err(failed);
+        let read = match reading {
+            Reading::Copy(copy) => file::selection_listing(store, input, copy, hear),
+            Reading::Path(path) => file::bind_listing(store, input, path, hear),
+            Reading::Whole => file::bind_listing(store, input, "/", hear),
+        };
+        read.map_err(std::io::Error::other)
+    });
+    drop(written);
 }
 
 impl Worker for RealWorker {
