@@ -7,6 +7,7 @@ use std::time::Instant;
 use builder::error::{Categorised, Category};
 use builder::event::{Ending, Event, StepId};
 use builder::exec::{Snapshotter, StepIsolation, WhyCopies};
+use builder::remote::RemoteSecrets;
 use builder::{EventSink, HostFacts, Session};
 use layer_store::{IdRange, IdRanges, Mode, Mounting, OpenOptions, Store, mode_of_store};
 use runtime_exec::{
@@ -103,6 +104,7 @@ pub fn open_with(
         lease,
         client,
         helper: Some(host.helper()),
+        remote_secrets: RemoteSecrets::default(),
         host: facts,
         events,
         jobs: jobs.unwrap_or_else(default_jobs),

@@ -24,6 +24,17 @@ pub struct BuildFile {
     pub text: Option<String>,
 }
 
+impl BuildFile {
+    /// Takes note of the name that the file turned out to have.
+    pub fn found(&mut self, name: &str) {
+        let (directory, _) = self.name.rsplit_once('/').unwrap_or_default();
+        let name = name.rsplit('/').next().unwrap_or(name);
+        if self.name.ends_with("Dockerfile") {
+            self.name = if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") };
+        }
+    }
+}
+
 /// Whether the report is coloured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Colour {

@@ -13,6 +13,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use crate::event::{Event, StepId};
 use crate::exec::{Snapshotter, StepIsolation};
 use crate::history::Recorder;
+use crate::remote::RemoteSecrets;
 use tail::Tails;
 
 /// The open store, the client, the host, and where events go. Cheap to clone.
@@ -26,6 +27,8 @@ pub struct Session {
     pub client: Client,
     /// Runs programs as the real user; `None` where nothing needs it.
     pub helper: Option<OutsideHelper>,
+    /// What opens repositories and files behind addresses.
+    pub remote_secrets: RemoteSecrets,
     /// Where events go.
     pub events: EventSink,
     /// How many steps run at once.

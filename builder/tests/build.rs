@@ -33,6 +33,7 @@ fn place() -> Place {
         store,
         client: registry_client::Client::new(registry_client::ClientOptions::default()).expect("a client"),
         helper: None,
+        remote_secrets: builder::remote::RemoteSecrets::default(),
         events,
         jobs: 2,
         host: HostFacts {
@@ -215,6 +216,8 @@ async fn a_git_source_needs_a_helper_that_runs_git() {
             keep_git_dir: false,
             submodules: false,
             mtime: graph::GitMtime::Checkout,
+            history: graph::GitHistory::default(),
+            large_files: graph::LargeFiles::default(),
         };
         let from = Some(Edge::first(graph.add(Op::Git(source), Vec::new(), Meta::default())));
         step(graph, "file", from, None)

@@ -153,6 +153,22 @@ fn build_arguments_that_nothing_takes_are_named() {
 }
 
 #[test]
+fn build_arguments_come_from_files_and_the_command_line_wins() {
+    let workspace = Workspace::with("FROM scratch\nARG A=0\nARG B=0\nARG C=0\n");
+    std::fs::write(workspace.path().join("one"), "# first\nA=1\n\n  B=a = b\n").unwrap();
+    std::fs::write(workspace.path().join("two"), "A=2\nC=2\n").unwrap();
+    let files = ["--build-arg-file=one", "--build-arg-file=two"];
+    let said = workspace.ok(&["args", files[0], files[1], "--build-arg=C=3", "context"]);
+    for expected in ["A          \"2\"", "B          \"a = b\"", "C          \"3\""] {
+        assert!(said.out.contains(expected), "{said:?}");
+    }
+    std::fs::write(workspace.path().join("one"), "A=1\n=2\n").unwrap();
+    let said = workspace.fails(2, &["args", files[0], "context"]);
+    assert!(said.err.contains("one:2: a build argument needs a name"), "{said:?}");
+    workspace.fails(5, &["args", "--build-arg-file=none", "context"]);
+}
+
+#[test]
 fn the_variables_of_each_stage_are_listed_with_where_they_come_from() {
     let workspace = Workspace::with(
         "ARG VERSION=1\nFROM scratch AS tools\nARG VERSION\nARG FLAGS=-O${VERSION}\nFROM tools\n\

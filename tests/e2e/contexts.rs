@@ -119,6 +119,43 @@ fn the_build_file_lies_where_the_options_say() {
 }
 
 #[test]
+fn podmans_names_do_where_buildkits_are_absent() {
+    let workspace = Workspace::new();
+    workspace.file("Containerfile", COPY_ALL);
+    workspace.file(".containerignore", "a\n");
+    workspace.file(".dockerignore", "b\n");
+    workspace.file("a", "one");
+    workspace.file("b", "two");
+    let context = workspace.context();
+    let context = context.to_str().unwrap();
+    let built = |name: &str, more: &[&str]| {
+        let (path, word) = out(&workspace, name);
+        workspace.ok(&[&["build", &word], more, &[context]].concat());
+        (path.join("a").exists(), path.join("b").exists())
+    };
+    let listed = |more: &[&str]| {
+        let said = workspace.ok(&[&["context", "ls"], more, &[context]].concat()).out;
+        (said.contains("\na\n"), said.contains("\nb\n"))
+    };
+    assert_eq!(built("found", &[]), (false, true));
+    assert_eq!(listed(&[]), (false, true));
+    let named = format!("--file={context}/Containerfile");
+    assert_eq!(built("named", &[&named]), (true, false));
+    assert_eq!(listed(&[&named]), (true, false));
+    workspace.file("other", "a\nb\n");
+    let other = format!("--ignorefile={context}/other");
+    assert_eq!(built("other", &[&other]), (false, false));
+    assert_eq!(listed(&[&other]), (false, false));
+    workspace.file("Containerfile", "FROM scratch\nRUNN x\n");
+    let said = workspace.fails(2, &["build", context]);
+    assert!(said.err.contains("/Containerfile:2:1"), "{said:?}");
+    workspace.file("Dockerfile", COPY_ALL);
+    assert_eq!(built("dockerfile", &[]), (true, false));
+    assert_eq!(listed(&[]), (true, false));
+    workspace.fails(5, &["build", "--ignorefile=none", context]);
+}
+
+#[test]
 fn what_contradicts_itself_is_refused() {
     let workspace = Workspace::new();
     let archive = tar(&[("a", "one")]);
@@ -237,6 +274,59 @@ fn a_checksum_is_held_against_the_body() {
     let context = workspace.context();
     let said = workspace.fails(1, &["build", context.to_str().unwrap()]);
     assert!(said.err.contains("checksum"), "{said:?}");
+}
+
+/// Files below a directory, by their paths in it.
+fn files_below(root: &Path) -> Vec<PathBuf> {
+    let (mut files, mut waiting) = (Vec::new(), vec![root.to_owned()]);
+    while let Some(directory) = waiting.pop() {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { waiting.push(path) } else { files.push(path) }
+        }
+    }
+    files
+}
+
+#[test]
+fn secrets_open_files_and_repositories_of_their_host() {
+    if !has("git") {
+        return;
+    }
+    let (workspace, http) = (Workspace::new(), Http::start());
+    let (dir, _server) = repository(&workspace);
+    git(&dir, &["update-server-info"]);
+    for file in files_below(&dir.join(".git")) {
+        let path = file.strip_prefix(dir.join(".git")).unwrap().display().to_string();
+        http.put(&format!("/r.git/{path}"), std::fs::read(&file).unwrap(), &[]);
+    }
+    http.put("/f", "of the file", &[]);
+    let (repository, file) = (http.url("/r.git"), http.url("/f"));
+    workspace.file("Dockerfile", format!("FROM scratch\nADD {file} /\nADD {repository}#main /r/\n"));
+    // `x-access-token:hidden` in base64.
+    http.want("basic eC1hY2Nlc3MtdG9rZW46aGlkZGVu");
+    let context = workspace.context();
+    let context = context.to_str().unwrap();
+    let said = workspace.fails(3, &["build", context]);
+    assert!(!said.err.contains("hidden"), "{said:?}");
+    std::fs::write(workspace.path().join("token"), "hidden\n").unwrap();
+    std::fs::write(workspace.path().join("header"), "basic eC1hY2Nlc3MtdG9rZW46aGlkZGVu").unwrap();
+    let header = "--secret=id=HTTP_AUTH_HEADER_127.0.0.1,src=header";
+    let (path, word) = out(&workspace, "opened");
+    for token in ["GIT_AUTH_TOKEN".to_owned(), format!("GIT_AUTH_TOKEN.{}", &http.url("")[7..])] {
+        let token = format!("--secret=id={token},src=token");
+        workspace.ok(&["build", "--no-cache", &word, header, &token, context]);
+        assert_eq!((read(&path, "f"), read(&path, "r/a")), ("of the file".to_owned(), "one".to_owned()));
+        // As the context, too.
+        workspace.ok(&["build", &word, header, &token, &repository]);
+        assert_eq!(read(&path, "a"), "one");
+    }
+    workspace.file("Dockerfile", format!("FROM scratch\nADD --keep-git-dir {repository} /\n"));
+    workspace.ok(&["build", &word, "--secret=id=GIT_AUTH_TOKEN,src=token", context]);
+    for file in files_below(&path.join(".git")) {
+        let text = String::from_utf8_lossy(&std::fs::read(&file).unwrap()).into_owned();
+        assert!(!text.contains("eC1hY2Nlc3M") && !text.contains("hidden"), "{}", file.display());
+    }
 }
 
 /// `git daemon` on loopback.
@@ -381,6 +471,27 @@ fn a_repository_is_added_and_named() {
 }
 
 #[test]
+fn a_repository_and_its_checkout_make_one_image() {
+    use std::os::unix::fs::PermissionsExt;
+    if !has("git") {
+        return;
+    }
+    let workspace = Workspace::new();
+    let (dir, server) = repository(&workspace);
+    std::fs::write(dir.join("Dockerfile"), "FROM scratch\nCOPY a link sub /t/\nCOPY sub /u\n").unwrap();
+    git(&dir, &["commit", "-q", "-a", "-m", "y"]);
+    // As a user with another umask has it.
+    std::fs::set_permissions(dir.join("a"), std::fs::Permissions::from_mode(0o664)).unwrap();
+    let id = |options: &[&str], context: &str| {
+        workspace.ok(&[&["build", "-q", "--reproducible"], options, &[context]].concat()).out
+    };
+    let fetched = id(&[], &server.url("r"));
+    assert!(fetched.starts_with("sha256:"), "{fetched}");
+    assert_eq!(id(&["--context-metadata=git"], dir.to_str().unwrap()), fetched);
+    assert_eq!(id(&[], &server.url("r?mtime=commit")), fetched);
+}
+
+#[test]
 fn an_image_of_a_layout_is_a_base() {
     let workspace = Workspace::new();
     workspace.file("a", "one");
@@ -444,6 +555,11 @@ fn a_context_is_listed_and_explained() {
         let said = workspace.ok(&["context", "ls", "--why", path, context]).out;
         assert_eq!(said, format!("{path}: {verdict}\n"));
     }
+    workspace.file("d/server.key", "");
+    std::fs::File::create(workspace.context().join("d/large")).unwrap().set_len(200 << 20).unwrap();
+    let said = workspace.ok(&["context", "ls", context]);
+    assert!(said.err.contains("warning: d/server.key looks like a secret"), "{said:?}");
+    assert!(said.err.contains("warning: d/large takes 20"), "{said:?}");
     workspace.file("x.Dockerfile.dockerignore", "*\n");
     assert_eq!(workspace.ok(&["context", "ls", "-f", &format!("{context}/x.Dockerfile"), context]).out, "");
 }

@@ -41,6 +41,7 @@ mod look;
 mod metamorphic;
 mod mounted;
 mod nested;
+mod offline;
 mod output_options;
 mod outputs;
 mod platforms;

@@ -355,7 +355,7 @@ fn an_image_can_hold_its_own_cache() {
     let registry = Registry::start(Access::Open);
     let image = registry.name("app:inline");
     let first = workspace();
-    first.build(&["-t", &image, "--push", "--cache-to", "type=inline"]);
+    first.build(&["-t", &image, "--push", "--build-arg=BUILDKIT_INLINE_CACHE=1"]);
     let other = workspace();
     let again = registry.name("app:again");
     let from = format!("type=registry,ref={image}");

@@ -21,6 +21,8 @@ struct State {
     /// The same with methods.
     requests: Vec<String>,
     ended: bool,
+    /// What `Authorization` must be, where it must be something.
+    wanted: Option<String>,
 }
 
 /// The running server.
@@ -58,6 +60,11 @@ impl Http {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
+    /// From now on answers only who sends this `Authorization`.
+    pub fn want(&self, authorisation: &str) {
+        self.state.lock().unwrap().wanted = Some(authorisation.to_owned());
+    }
+
     /// What was asked for since the last call, with the status of each answer.
     pub fn asked(&self) -> Vec<(String, u16)> {
         std::mem::take(&mut self.state.lock().unwrap().log)
@@ -81,17 +88,22 @@ fn answer(stream: TcpStream, state: &Mutex<State>) {
     let Some(Ok(first)) = lines.next() else { return };
     let mut words = first.split(' ');
     let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or("/"));
-    let mut condition = None;
+    let (mut condition, mut authorisation) = (None, None);
     for line in lines.map_while(Result::ok).take_while(|line| !line.is_empty()) {
         let (name, value) = line.split_once(':').unwrap_or((&line, ""));
         if ["if-none-match", "if-modified-since"].contains(&name.to_lowercase().as_str()) {
             condition = Some(value.trim().to_owned());
         }
+        if name.eq_ignore_ascii_case("authorization") {
+            authorisation = Some(value.trim().to_owned());
+        }
     }
     let mut state = state.lock().unwrap();
     let path = target.split('?').next().unwrap_or_default().to_owned();
     let found = state.files.get(&path).cloned();
+    let refused = state.wanted.is_some() && state.wanted != authorisation;
     let (status, served) = match found {
+        Some(_) | None if refused => (401, Served { body: Vec::new(), headers: Vec::new() }),
         None => (404, Served { body: Vec::new(), headers: Vec::new() }),
         Some(served) => {
             let same = |wanted: &String| served.headers.iter().any(|line| line.ends_with(wanted.as_str()));

@@ -30,6 +30,12 @@ pub struct BuildArgs {
     /// Set a build argument (NAME alone takes it from the environment)
     #[arg(long = "build-arg", value_name = "NAME[=VALUE]")]
     pub build_args: Vec<BuildArg>,
+    /// Set the build arguments of a file with lines NAME=VALUE; `--build-arg` wins over them
+    #[arg(long = "build-arg-file", value_name = "FILE")]
+    pub build_arg_files: Vec<PathBuf>,
+    /// Ignore rules of the context, instead of .dockerignore
+    #[arg(long = "ignorefile", value_name = "FILE")]
+    pub ignore_file: Option<PathBuf>,
     /// Stage to build
     #[arg(long, value_name = "STAGE")]
     pub target: Option<String>,

@@ -73,7 +73,7 @@ pub use sign::{SignArgs, SignatureFormArg, VerifySignatureArgs};
 pub use store::{CatArgs, CheckArgs, DiffArgs, DuArgs, LookArgs, PruneArgs, StoreCommand};
 pub use sync::{SyncArgs, SyncFrom, SyncTo};
 pub use types::{FamilyArg, TypesArgs};
-pub use values::{HostAddress, HostArg, LabelArg, SecretArg, SecretFrom, UlimitArg};
+pub use values::{BuildArg, HostAddress, HostArg, LabelArg, SecretArg, SecretFrom, UlimitArg};
 pub use volume::{MountArg, TmpfsArg};
 
 /// Builds container images from Dockerfiles and moves them between registries, without a daemon.
@@ -361,6 +361,9 @@ pub struct ContextLsArgs {
     /// Dockerfile, whose own ignore file comes first [default: PATH/Dockerfile]
     #[arg(short, long, value_name = "FILE")]
     pub file: Option<PathBuf>,
+    /// Ignore rules that count instead of .dockerignore
+    #[arg(long = "ignorefile", value_name = "FILE")]
+    pub ignore_file: Option<PathBuf>,
     /// Say which rule leaves this path out, or lets it in
     #[arg(long, value_name = "PATH")]
     pub why: Option<String>,

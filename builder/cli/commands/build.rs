@@ -1,6 +1,6 @@
 //! `rbuild build`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,11 +9,12 @@ use builder::event::Event;
 use builder::request::{
     BuildOutcome, BuildRequest, Frontend, LocalContext, OnFailure, PullPolicy, Squash, StepNetwork,
 };
-use dockerfile::{NamedContext, NoCache, Options};
+use dockerfile::{NamedContext, Naming, NoCache, Options};
 use graph::ContextName;
 use oci::Platform;
 use runtime_exec::{Gateway, NetworkMode};
 
+use super::arguments::{self, is_true};
 use super::asked;
 use super::call;
 use super::given;
@@ -29,7 +30,6 @@ use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::host;
 use crate::progress::{self, Form};
-use crate::proxies;
 use crate::report::{self, BuildFile, Colour};
 
 /// Runs the command.
@@ -64,7 +64,8 @@ fn ask(call: CallArg, args: &BuildArgs, global: &Global, environment: &Environme
     let sources = Sources::find(args)?;
     let mut options = options(args, environment)?;
     let mut outputs = outputs::parse(args, environment)?;
-    let open = host::open(global, environment, Form::Quiet, None)?;
+    let mut open = host::open(global, environment, Form::Quiet, None)?;
+    open.session.remote_secrets = given::remote_secrets(&args.secrets, environment)?;
     let (build_file, answers) = (Arc::new(Mutex::new(BuildFile::default())), Arc::default());
     let result = open.runtime.block_on(async {
         let places = sources.fetch(&open.session, keep_git_dir(&options)).await?;
@@ -123,6 +124,7 @@ pub fn perform<T>(
     let sources = Sources::find(args)?;
     let mut options = options(args, environment)?;
     let mut open = host::open(global, environment, form, args.jobs.map(usize::from))?;
+    open.session.remote_secrets = given::remote_secrets(&args.secrets, environment)?;
     outputs::trust(&outputs, args, &mut open, global, environment)?;
     let build_file = Arc::new(Mutex::new(BuildFile::default()));
     let result = open.runtime.block_on(async {
@@ -166,6 +168,7 @@ fn keep_git_dir(options: &Options) -> Option<bool> {
 /// Tells the frontend and messages where the build file and the context are.
 fn take_places(options: &mut Options, places: &Places, build_file: &Mutex<BuildFile>) {
     options.dockerfile_name.clone_from(&places.name);
+    options.naming = places.naming;
     options.context_source.clone_from(&places.source);
     build_file.lock().unwrap_or_else(PoisonError::into_inner).name.clone_from(&places.shown);
 }
@@ -231,9 +234,11 @@ fn options(args: &BuildArgs, environment: &Environment) -> Result<Options, Failu
         ([], Some(default)) => vec![super::platform(Some(default))?],
         (given, _) => given.iter().map(|text| super::platform(Some(text))).collect::<Result<_, _>>()?,
     };
-    let build_args = build_args(args, environment)?;
+    let build_args = arguments::build_args(args, environment)?;
     Ok(Options {
         dockerfile_name: String::new(),
+        naming: Naming::Given,
+        ignore_file: arguments::ignore_file(args)?,
         target: args.target.clone(),
         platforms,
         build_platform: Platform::host(),
@@ -258,30 +263,6 @@ fn options(args: &BuildArgs, environment: &Environment) -> Result<Options, Failu
         coverage: dockerfile::Coverage::Target,
         allow: allowed(args)?,
     })
-}
-
-fn is_true(value: Option<&str>) -> bool {
-    value.and_then(dockerfile::go_bool) == Some(true)
-}
-
-/// Proxies and `SOURCE_DATE_EPOCH` that are set, then what the command line says. A proxy has two spellings,
-/// and what is said of one of them is said of both.
-fn build_args(
-    args: &BuildArgs,
-    environment: &Environment,
-) -> Result<BTreeMap<String, Option<String>>, Failure> {
-    let said = |name: &str| args.build_args.iter().any(|arg| arg.name.eq_ignore_ascii_case(name));
-    let proxies = proxies::arguments(environment)?.into_iter().filter(|(name, _)| !said(name));
-    let mut all: BTreeMap<String, Option<String>> =
-        proxies.map(|(name, value)| (name, Some(value))).collect();
-    if let Some(epoch) = environment.non_empty("SOURCE_DATE_EPOCH") {
-        all.insert("SOURCE_DATE_EPOCH".to_owned(), Some(epoch.to_owned()));
-    }
-    for arg in &args.build_args {
-        let value = arg.value.clone().or_else(|| environment.get(&arg.name).map(str::to_owned));
-        all.insert(arg.name.clone(), value);
-    }
-    Ok(all)
 }
 
 fn network(network: NetworkArg) -> graph::Network {
@@ -358,7 +339,7 @@ fn request(
         ssh: given::ssh(&args.ssh, environment)?,
         device_directories: given::device_directories(&args.cdi_spec_dirs),
         cache_from: args.cache_from.clone(),
-        cache_to: args.cache_to.clone(),
+        cache_to: arguments::cache_to(args, &options),
         outputs: outputs.iter().map(|arg| arg.output.clone()).collect(),
         tags: outputs::tags(args)?,
         pull: match args.pull {
@@ -388,11 +369,17 @@ fn remembering(frontend: Frontend, build_file: Arc<Mutex<BuildFile>>) -> Fronten
     Box::new(move |known| {
         let mut file = build_file.lock().unwrap_or_else(PoisonError::into_inner);
         if file.text.is_none() {
-            let of_build_file = |key: &&(ContextName, String)| {
-                key.0 == ContextName::BuildFile && !key.1.ends_with(".dockerignore")
-            };
-            let bytes = known.files.keys().filter(of_build_file).find_map(|key| known.files[key].as_ref());
-            file.text = bytes.and_then(|bytes| String::from_utf8(bytes.to_vec()).ok());
+            let of_build_file =
+                |key: &&(ContextName, String)| key.0 == ContextName::BuildFile && !key.1.ends_with("ignore");
+            let found = known
+                .files
+                .keys()
+                .filter(of_build_file)
+                .find_map(|key| Some((&key.1, known.files[key].as_ref()?)));
+            if let Some((name, bytes)) = found {
+                file.text = String::from_utf8(bytes.to_vec()).ok();
+                file.found(name);
+            }
         }
         drop(file);
         frontend(known)

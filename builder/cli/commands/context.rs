@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use builder::error::Category;
 use graph::{Patterns, WalkState, parse_ignore_lines};
 
+use super::suspect;
 use crate::args::{ContextCommand, ContextLsArgs};
 use crate::failure::Failure;
 
@@ -19,7 +20,7 @@ pub fn run(command: &ContextCommand) -> Result<(), Failure> {
 }
 
 fn list(args: &ContextLsArgs) -> Result<(), Failure> {
-    let rules = Rules::find(&args.path, args.file.as_deref())?;
+    let rules = Rules::find(args)?;
     if let Some(path) = &args.why {
         super::print(&rules.why(&args.path, path)?);
         return Ok(());
@@ -28,13 +29,14 @@ fn list(args: &ContextLsArgs) -> Result<(), Failure> {
     let mut found = Vec::new();
     Walk { root: &args.path, patterns: &patterns }.below(Path::new(""), &WalkState::default(), &mut found)?;
     let mut out = io::BufWriter::new(io::stdout().lock());
-    for path in found {
+    for path in &found {
         // A reader that went away is no failure.
-        if out.write_all(&path).and_then(|()| out.write_all(b"\n")).is_err() {
+        if out.write_all(path).and_then(|()| out.write_all(b"\n")).is_err() {
             return Ok(());
         }
     }
     drop(out.flush());
+    suspect::remarks(&args.path, &found).iter().for_each(|line| super::say(line));
     Ok(())
 }
 
@@ -45,20 +47,34 @@ struct Rules {
 }
 
 impl Rules {
-    /// Those of the file beside the Dockerfile, else of the one in the context.
-    fn find(context: &Path, dockerfile: Option<&Path>) -> Result<Self, Failure> {
-        let dockerfile = dockerfile.map_or_else(|| context.join("Dockerfile"), Path::to_owned);
-        let mut own = dockerfile.into_os_string();
-        own.push(".dockerignore");
-        let common = context.join(".dockerignore");
-        for file in [PathBuf::from(own), common.clone()] {
+    /// Those of the file that an option names, else of the one beside the Dockerfile, else of the one in the
+    /// context; beside a `Containerfile` that nobody named, files that podman knows come first.
+    fn find(args: &ContextLsArgs) -> Result<Self, Failure> {
+        if let Some(file) = &args.ignore_file {
+            let text = fs::read(file).map_err(|error| unreadable(file, &error))?;
+            return Ok(Self { lines: parse_ignore_lines(&text), file: file.clone() });
+        }
+        let context = &args.path;
+        let there = |name: &str| context.join(name).exists();
+        let podmans =
+            args.file.is_none() && !there("Dockerfile") && !there("dockerfile") && there("Containerfile");
+        let usual = if podmans { "Containerfile" } else { "Dockerfile" };
+        let dockerfile = args.file.clone().unwrap_or_else(|| context.join(usual));
+        let endings: &[&str] =
+            if podmans { &[".containerignore", ".dockerignore"] } else { &[".dockerignore"] };
+        let own = endings.iter().map(|ending| {
+            let mut own = dockerfile.clone().into_os_string();
+            own.push(ending);
+            PathBuf::from(own)
+        });
+        for file in own.chain(endings.iter().map(|name| context.join(name))) {
             match fs::read(&file) {
                 Ok(text) => return Ok(Self { lines: parse_ignore_lines(&text), file }),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(unreadable(&file, &error)),
             }
         }
-        Ok(Self { file: common, lines: Vec::new() })
+        Ok(Self { file: context.join(".dockerignore"), lines: Vec::new() })
     }
 
     fn patterns(&self) -> Result<Patterns, Failure> {

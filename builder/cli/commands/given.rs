@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use builder::error::Category;
+use builder::remote::RemoteSecrets;
 use builder::request::{Resolvers, Secret, SecretSource, StepDevices};
 use builder::ssh::{AgentSource, KeyFile, Keyring};
 use graph::ExtraHost;
@@ -55,6 +56,26 @@ pub fn secrets(
         all.insert(secret.id.clone(), source);
     }
     Ok(all)
+}
+
+/// Those of the secrets that open repositories and files behind addresses.
+pub fn remote_secrets(given: &[SecretArg], environment: &Environment) -> Result<RemoteSecrets, Failure> {
+    let given: Vec<SecretArg> =
+        given.iter().filter(|secret| RemoteSecrets::is_one(&secret.id)).cloned().collect();
+    let mut values = Vec::new();
+    for (id, source) in secrets(&given, environment)? {
+        let bytes = match source {
+            SecretSource::Value(value) => value.0,
+            SecretSource::File(path) => std::fs::read(&path).map_err(|error| {
+                Failure::new(Category::Local, format!("--secret id={id}: {}: {error}", path.display()))
+            })?,
+        };
+        let text = String::from_utf8(bytes).ok().filter(|text| !text.trim_end().contains(['\n', '\r', '\0']));
+        let text = text
+            .ok_or_else(|| Failure::usage(format!("--secret id={id}: the value is not one line of text")))?;
+        values.push((id, text));
+    }
+    Ok(RemoteSecrets::new(values))
 }
 
 /// The agents that options name: `ID`, `ID=SOCKET`, or `ID=KEY[,KEY…]`, a key being a file, or a destination and a file.

@@ -1,6 +1,7 @@
 //! One file for each command.
 
 mod access;
+mod arguments;
 mod artifact;
 mod asked;
 mod browse;
@@ -32,6 +33,7 @@ mod save;
 mod serve;
 mod sign;
 mod store;
+mod suspect;
 mod sync;
 mod tags;
 mod transfer;

@@ -9,7 +9,7 @@ use builder::remote::{self, HttpContext, RemoteError};
 use builder::request::LocalContext;
 use builder::{Categorised, Session};
 use bytes::Bytes;
-use dockerfile::{GitRemote, NamedContext, parse_git_remote};
+use dockerfile::{GitRemote, NamedContext, Naming, parse_git_remote};
 use graph::{ContextName, GitSource, Remote};
 use oci::Reference;
 
@@ -55,6 +55,8 @@ pub struct Places {
     pub source: Option<Remote>,
     /// The build file's name in its context.
     pub name: String,
+    /// Whether that name was given.
+    pub naming: Naming,
     /// The build file's name for people.
     pub shown: String,
 }
@@ -120,6 +122,10 @@ impl Sources {
 
 impl Places {
     async fn new(session: &Session, context: LocalContext, file: File) -> Result<Self, Failure> {
+        let naming = match &file {
+            File::Default => Naming::Usual,
+            File::Inside(_) | File::Local { .. } | File::Text(_) | File::Url(_) => Naming::Given,
+        };
         let (place, name, shown) = match file {
             File::Default => {
                 let shown = match &context {
@@ -139,7 +145,7 @@ impl Places {
             },
         };
         let contexts = BTreeMap::from([(ContextName::Main, context), (ContextName::BuildFile, place)]);
-        Ok(Self { contexts, source: None, name, shown })
+        Ok(Self { contexts, source: None, name, naming, shown })
     }
 }
 

@@ -43,6 +43,12 @@ pub struct CacheTarget {
 }
 
 impl CacheTarget {
+    /// The image itself.
+    pub fn inline() -> Self {
+        let (mode, compression) = (CacheMode::Min, CompressionChoice::default());
+        Self { destination: CacheDestination::Inline, mode, compression, on_fault: OnFault::Warn }
+    }
+
     /// The repository it goes to; `None`: to none.
     pub fn repository(&self) -> Option<Repository> {
         match &self.destination {

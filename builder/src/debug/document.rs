@@ -98,7 +98,7 @@ enum KeptKind {
         sharing: KeptSharing,
         seed: Option<(usize, String)>,
         mode: u32,
-        owner: (u32, u32),
+        owner: Option<(u32, u32)>,
         read_only: bool,
     },
     Tmpfs {
@@ -292,7 +292,7 @@ mod tests {
                     sharing: CacheSharing::Locked,
                     seed: Some((1, "/x".into())),
                     mode: 0o700,
-                    owner,
+                    owner: Some(owner),
                     read_only: true,
                 }),
                 mount(MountKind::Tmpfs { size: Some(1) }),

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
 use graph::{CacheSharing, Mount, MountKind};
-use layer_store::{CacheMount, Sharing, Snapshot};
+use layer_store::{CacheMount, Kind, Sharing, Snapshot};
 
 use super::error::ExecError;
 use super::mounts::input_of;
@@ -21,12 +21,13 @@ const DEFAULT_MODE: u32 = 0o755;
 
 /// Opens the cache directories of a step, each once, in the order of their ids: two steps that want
 /// the same two locked ones must not wait for each other. Directories by the id of the mount, and
-/// what holds them.
+/// what holds them. `user`: user and group of the step.
 pub(super) fn open(
     session: &Session,
     mounts: &[Mount],
     inputs: &[Option<Snapshot>],
     resources: &StepResources,
+    user: (u32, u32),
 ) -> Result<(BTreeMap<String, PathBuf>, Vec<CacheMount>), ExecError> {
     let mut wanted: BTreeMap<&str, &Mount> = BTreeMap::new();
     for mount in mounts {
@@ -54,7 +55,12 @@ pub(super) fn open(
                     .map_err(|source| ExecError::Seed { id: id.to_owned(), source })?;
             }
             let made = std::fs::File::open(&directory).map_err(|source| failed(id, &directory, source))?;
-            layer_store::give_to(made.as_fd(), &directory, owner.0, owner.1)?;
+            let (uid, gid) = match (owner, &seed) {
+                (Some(owner), _) => *owner,
+                (None, Some(_)) => (0, 0),
+                (None, None) => usual_owner(session, inputs, &mount.target, user)?,
+            };
+            layer_store::give_to(made.as_fd(), &directory, uid, gid)?;
             made.set_permissions(Permissions::from_mode(*mode))
                 .map_err(|source| failed(id, &directory, source))?;
         }
@@ -69,7 +75,8 @@ pub(super) fn open(
 
 /// What names a directory: its id, and how it starts out where that is unusual. A mount that asks for
 /// another owner gets another directory, as in BuildKit, where such a mount stands on another base.
-fn name(id: &str, seed: Option<&(Snapshot, &str)>, mode: u32, owner: (u32, u32)) -> String {
+fn name(id: &str, seed: Option<&(Snapshot, &str)>, mode: u32, owner: Option<(u32, u32)>) -> String {
+    let owner = owner.unwrap_or_default();
     let mut name = id.to_owned();
     if mode != DEFAULT_MODE || owner != (0, 0) {
         name.push_str(&format!("\0{mode:o} {} {}", owner.0, owner.1));
@@ -79,6 +86,20 @@ fn name(id: &str, seed: Option<&(Snapshot, &str)>, mode: u32, owner: (u32, u32))
         name.push_str(&format!("\0{path} {}", layers.join(" ")));
     }
     name
+}
+
+/// Who gets a directory for which no owner was asked: the owner of the directory that it covers, else the
+/// step's user, who could write nothing there otherwise.
+fn usual_owner(
+    session: &Session,
+    inputs: &[Option<Snapshot>],
+    target: &str,
+    user: (u32, u32),
+) -> Result<(u32, u32), ExecError> {
+    let base = inputs.first().cloned().flatten().unwrap_or_default();
+    let covered = session.store.stack(&base)?.resolve(Path::new(target))?;
+    let directory = covered.filter(|(_, entry)| matches!(entry.attributes.kind, Kind::Directory));
+    Ok(directory.map_or(user, |(_, entry)| (entry.attributes.uid, entry.attributes.gid)))
 }
 
 /// Where a step has the directory of an id.
@@ -134,9 +155,10 @@ mod tests {
 
     #[test]
     fn usual_directories_are_named_by_their_id_alone() {
-        assert_eq!(name("/c", None, 0o755, (0, 0)), "/c");
-        assert_ne!(name("/c", None, 0o700, (0, 0)), name("/c", None, 0o755, (1, 0)));
+        assert_eq!(name("/c", None, 0o755, Some((0, 0))), "/c");
+        assert_eq!(name("/c", None, 0o755, None), "/c");
+        assert_ne!(name("/c", None, 0o700, None), name("/c", None, 0o755, Some((1, 0))));
         let seed = (Snapshot::default(), "/");
-        assert_ne!(name("/c", Some(&seed), 0o755, (0, 0)), "/c");
+        assert_ne!(name("/c", Some(&seed), 0o755, None), "/c");
     }
 }

@@ -30,15 +30,16 @@ pub(super) struct Mounts {
     parts: Vec<Held>,
 }
 
-/// Makes all mounts of a step ready. Waits for locked cache directories.
+/// Makes all mounts of a step ready. Waits for locked cache directories. `user`: user and group of the step.
 pub(super) fn prepare(
     session: &Session,
     mounts: &[Mount],
     inputs: &[Option<Snapshot>],
     resources: &StepResources,
+    user: (u32, u32),
 ) -> Result<Mounts, ExecError> {
     let mut ready = Mounts::default();
-    let (directories, held) = caches::open(session, mounts, inputs, resources)?;
+    let (directories, held) = caches::open(session, mounts, inputs, resources, user)?;
     ready.caches = held;
     for mount in mounts {
         let Some((source, read_only)) = source(session, mount, inputs, resources, &directories, &mut ready)?

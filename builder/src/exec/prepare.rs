@@ -47,7 +47,7 @@ pub(crate) fn prepare(
     let mut devices = cdi::additions(&resources.device_directories, &wanted(op, resources))?;
     devices.mounts.extend(resources.devices.nodes.iter().cloned());
     user.groups.append(&mut devices.groups);
-    let mut mounts = mounts::prepare(session, &op.mounts, inputs, resources)?;
+    let mut mounts = mounts::prepare(session, &op.mounts, inputs, resources, (user.uid, user.gid))?;
     // A mount of the step may lie below one of a device, and wins where both are one.
     devices.mounts.retain(|mount| mounts.specs.iter().all(|own| own.target != mount.target));
     devices.mounts.append(&mut mounts.specs);
@@ -130,9 +130,9 @@ pub(crate) fn account(store: &Store, root: &Snapshot, text: &str) -> Result<Reso
 fn secret_variables(op: &ExecOp, resources: &StepResources) -> Result<Vec<(String, String)>, ExecError> {
     let mut all = Vec::new();
     for secret in &op.secret_env {
-        if let Some(value) = resources.secret_text(&secret.id, secret.required)? {
-            all.push((secret.variable.clone(), value));
-        }
+        // One that nobody gave is an empty variable, as in BuildKit.
+        let value = resources.secret_text(&secret.id, secret.required)?.unwrap_or_default();
+        all.push((secret.variable.clone(), value));
     }
     Ok(all)
 }

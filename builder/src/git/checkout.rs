@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use graph::{GitMtime, GitSource};
+use graph::{GitHistory, GitMtime, GitSource, LargeFiles};
 
 use super::GitError;
 use super::address::{shown, without_secrets};
@@ -20,10 +20,14 @@ pub(super) struct Checkout {
 /// Checks the commit out into an empty directory of ours.
 pub(super) fn checkout(git: &Git, source: &GitSource, dir: &Path) -> Result<Checkout, GitError> {
     let commit = source.commit.as_str();
-    fetch(git, commit, dir)?;
+    fetch(git, commit, source.history, dir)?;
     git.run(Some(dir), &["checkout", "-q", "--force", "--detach", commit, "--"])?;
     if source.submodules && dir.join(".gitmodules").symlink_metadata().is_ok_and(|found| found.is_file()) {
         git.run(Some(dir), &["submodule", "update", "-q", "--init", "--recursive", "--depth=1", "--"])?;
+    }
+    match source.large_files {
+        LargeFiles::Pointers => {}
+        LargeFiles::Content => large_files(git, dir)?,
     }
     git.run(Some(dir), &["config", "remote.origin.url", &without_secrets(&git.url)])?;
     let time = match source.mtime {
@@ -31,6 +35,17 @@ pub(super) fn checkout(git: &Git, source: &GitSource, dir: &Path) -> Result<Chec
         GitMtime::Commit => Some(committed(git, commit, dir)?),
     };
     Ok(Checkout { root: subdirectory(source, dir)?, time })
+}
+
+/// Fetches the files that stand in the tree as pointers of Git LFS.
+fn large_files(git: &Git, dir: &Path) -> Result<(), GitError> {
+    match git.run(Some(dir), &["lfs", "pull", "origin"]) {
+        Ok(_) => Ok(()),
+        Err(GitError::Failed { said, .. }) if said.contains("is not a git command") => {
+            Err(GitError::NoLargeFiles { url: shown(&git.url) })
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// The committer's time of a commit that was fetched, in seconds since 1970.
@@ -49,8 +64,8 @@ pub(super) fn committer_time(commit: &str) -> Option<i64> {
     line.rsplit_once('>')?.1.split_whitespace().next()?.parse().ok()
 }
 
-/// Fetches a commit, alone, into a new repository in an empty directory of ours.
-pub(super) fn fetch(git: &Git, commit: &str, dir: &Path) -> Result<(), GitError> {
+/// Fetches a commit, with as much of what came before as that is, into a new repository in an empty directory of ours.
+pub(super) fn fetch(git: &Git, commit: &str, history: GitHistory, dir: &Path) -> Result<(), GitError> {
     if !matches!(commit.len(), 40 | 64) || !commit.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Err(GitError::Name { name: commit.to_owned() });
     }
@@ -58,21 +73,28 @@ pub(super) fn fetch(git: &Git, commit: &str, dir: &Path) -> Result<(), GitError>
     git.run(Some(dir), &["init", "-q", "--template=", format])?;
     // Submodules with relative addresses start from it.
     git.run(Some(dir), &["config", "remote.origin.url", &git.url])?;
-    download(git, dir, commit)
+    download(git, dir, commit, history)
 }
 
-/// The commit alone, where the server gives commits by name, else everything it has.
-fn download(git: &Git, dir: &Path, commit: &str) -> Result<(), GitError> {
-    let alone = ["fetch", "-q", "--no-tags", "--no-recurse-submodules", "--depth=1", "--", "origin", commit];
+/// The last commits alone, where that is asked for and the server gives commits by name, else everything it has.
+fn download(git: &Git, dir: &Path, commit: &str, history: GitHistory) -> Result<(), GitError> {
+    let depth = match history {
+        GitHistory::Whole => return everything(git, dir),
+        GitHistory::Last(commits) => format!("--depth={commits}"),
+    };
+    let alone = ["fetch", "-q", "--no-tags", "--no-recurse-submodules", &depth, "--", "origin", commit];
     match git.run(Some(dir), &alone) {
         Ok(_) => Ok(()),
-        Err(GitError::Failed { said, .. }) if refuses_commits(&said) => {
-            let everything =
-                ["fetch", "-q", "--no-recurse-submodules", "--", "origin", "+refs/*:refs/remotes/origin/*"];
-            git.run(Some(dir), &everything).map(drop)
-        }
+        Err(GitError::Failed { said, .. }) if refuses_commits(&said) => everything(git, dir),
         Err(error) => Err(error),
     }
+}
+
+/// Branches and everything else under its own name, and tags under theirs.
+fn everything(git: &Git, dir: &Path) -> Result<(), GitError> {
+    let words =
+        ["fetch", "-q", "--tags", "--no-recurse-submodules", "--", "origin", "+refs/*:refs/remotes/origin/*"];
+    git.run(Some(dir), &words).map(drop)
 }
 
 /// Whether a server says that commits are not to be asked for by name.

@@ -28,6 +28,8 @@ const UNSET: &[&str] = &[
     "GIT_ATTR_SOURCE",
     "GIT_CEILING_DIRECTORIES",
     "GIT_TRACE",
+    "GIT_TRACE_CURL",
+    "GIT_CURL_VERBOSE",
 ];
 
 /// What `git` is told in every call. Links of a tree are real ones, modes are recorded, and line
@@ -55,12 +57,19 @@ pub(super) struct Git {
     runner: Runner,
     pub(super) url: String,
     transports: &'static str,
+    /// Value of the `Authorization` header.
+    authorisation: Option<String>,
 }
 
 impl Git {
     /// For a repository behind an address.
     pub(super) fn new(runner: Runner, url: &str) -> Result<Self, GitError> {
-        Ok(Self { transports: transports(url)?, runner, url: url.to_owned() })
+        Ok(Self { transports: transports(url)?, runner, url: url.to_owned(), authorisation: None })
+    }
+
+    /// Says who asks, to this repository alone (on `github.com`, to all of the host's).
+    pub(super) fn authorised(self, header: Option<String>) -> Self {
+        Self { authorisation: header, ..self }
     }
 
     /// Runs it; the answer is what it wrote.
@@ -80,7 +89,10 @@ impl Git {
     }
 
     fn output(&self, dir: Option<&Path>, words: &[&str]) -> Result<OutsideOutput, GitError> {
-        let mut args: Vec<OsString> = UNSET.iter().flat_map(|name| ["-u".into(), (*name).into()]).collect();
+        let authorisation = self.authorisation();
+        let ours = |name: &&&str| authorisation.iter().any(|(own, _)| own == *name);
+        let unset = UNSET.iter().filter(|name| !ours(name));
+        let mut args: Vec<OsString> = unset.flat_map(|name| ["-u".into(), (*name).into()]).collect();
         args.push("git".into());
         if let Some(dir) = dir {
             args.extend(["-C".into(), dir.as_os_str().to_owned()]);
@@ -100,9 +112,22 @@ impl Git {
             ("GIT_PROTOCOL_FROM_USER", "0"),
             ("LC_ALL", "C"),
         ];
-        let env = env.iter().map(|(name, value)| (name.into(), value.into())).collect();
+        let env = env.iter().map(|(name, value)| (name.into(), value.into()));
+        let env = env.chain(authorisation.iter().map(|(name, value)| (name.into(), value.into()))).collect();
         let command = OutsideCommand { program: "env".into(), args, env, stdin: Vec::new() };
         Ok((self.runner)(&command)?)
+    }
+
+    /// The secret as a setting in the environment, where other users do not see it as they see arguments.
+    fn authorisation(&self) -> Vec<(&'static str, String)> {
+        let Some(header) = &self.authorisation else { return Vec::new() };
+        let whole_host = ["https://github.com/", "https://www.github.com/"];
+        let scope = whole_host.into_iter().find(|host| self.url.starts_with(host)).unwrap_or(&self.url);
+        vec![
+            ("GIT_CONFIG_COUNT", "1".to_owned()),
+            ("GIT_CONFIG_KEY_0", format!("http.{scope}.extraHeader")),
+            ("GIT_CONFIG_VALUE_0", format!("Authorization: {header}")),
+        ]
     }
 
     /// The last lines of a message, with no password in them.

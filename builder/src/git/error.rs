@@ -44,6 +44,12 @@ pub enum GitError {
         /// Whether a link stands there.
         link: bool,
     },
+    /// Git LFS is not there.
+    #[error("{url}: lfs=1 needs git-lfs, which is not installed")]
+    NoLargeFiles {
+        /// The address, without secrets.
+        url: String,
+    },
     /// `git` is not there.
     #[error("git is not installed")]
     NotInstalled,
@@ -81,7 +87,10 @@ impl Categorised for GitError {
         match self {
             GitError::Address { .. } | GitError::Name { .. } => Category::Usage,
             GitError::NoRef { .. } | GitError::Subdir { .. } | GitError::Failed { .. } => Category::Remote,
-            GitError::NotInstalled | GitError::NoHelper | GitError::Outside(_) => Category::Host,
+            GitError::NoLargeFiles { .. }
+            | GitError::NotInstalled
+            | GitError::NoHelper
+            | GitError::Outside(_) => Category::Host,
             GitError::Io { .. } | GitError::Store(_) => Category::Local,
         }
     }

@@ -33,16 +33,16 @@ use command::{Git, Runner};
 /// The commit that a branch, a tag or a full ref of a repository stands for; the empty name is the
 /// default branch.
 pub async fn resolve(session: &Session, url: &str, name: &str) -> Result<String, GitError> {
-    let (runner, url, name) = (runner(session)?, url.to_owned(), name.to_owned());
-    blocking(Permit::free(), move || refs::resolve(&Git::new(runner, &url)?, &name)).await
+    let (git, name) = (open(session, url)?, name.to_owned());
+    blocking(Permit::free(), move || refs::resolve(&git, &name)).await
 }
 
 /// The files of a commit, as one layer.
 pub async fn fetch(session: &Session, source: &GitSource) -> Result<Snapshot, GitError> {
-    let (runner, lease, source) = (runner(session)?, session.lease.clone(), source.clone());
+    let (git, lease, source) = (open(session, &source.url)?, session.lease.clone(), source.clone());
     blocking(Permit::free(), move || {
         let dir = lease.scratch_dir()?;
-        let result = checkout::checkout(&Git::new(runner, &source.url)?, &source, &dir)
+        let result = checkout::checkout(&git, &source, &dir)
             .and_then(|tree| import::import(&lease, &tree, import::Machinery::of(&source)));
         // What cannot be removed now goes with the lease.
         drop(std::fs::remove_dir_all(&dir));
@@ -53,11 +53,10 @@ pub async fn fetch(session: &Session, source: &GitSource) -> Result<Snapshot, Gi
 
 /// The committer's time of a commit, in seconds since 1970.
 pub(crate) async fn commit_time(session: &Session, source: &GitSource) -> Result<i64, GitError> {
-    let (runner, lease, source) = (runner(session)?, session.lease.clone(), source.clone());
+    let (git, lease, source) = (open(session, &source.url)?, session.lease.clone(), source.clone());
     blocking(Permit::free(), move || {
         let dir = lease.scratch_dir()?;
-        let git = Git::new(runner, &source.url)?;
-        let result = checkout::fetch(&git, &source.commit, &dir)
+        let result = checkout::fetch(&git, &source.commit, graph::GitHistory::default(), &dir)
             .and_then(|()| checkout::committed(&git, &source.commit, &dir));
         drop(std::fs::remove_dir_all(&dir));
         result
@@ -80,6 +79,11 @@ pub async fn directory_time(session: &Session, dir: &std::path::Path) -> Option<
         checkout::committer_time(&commit)
     })
     .await
+}
+
+/// `git` for a repository, with the secret that opens it.
+fn open(session: &Session, url: &str) -> Result<Git, GitError> {
+    Ok(Git::new(runner(session)?, url)?.authorised(session.remote_secrets.of_repository(url)))
 }
 
 fn runner(session: &Session) -> Result<Runner, GitError> {

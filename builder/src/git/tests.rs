@@ -1,11 +1,12 @@
 //! Repositories of this machine, made for the test.
 
 use std::fs;
+use std::num::NonZeroU32;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use graph::GitSource;
+use graph::{GitHistory, GitSource, LargeFiles};
 use layer_store::{IdRange, IdRanges, Kind, Lease, Mode, OpenOptions, Snapshot, Store};
 use runtime_exec::{OutsideCommand, OutsideOutput};
 
@@ -108,6 +109,8 @@ impl Fixture {
             keep_git_dir: false,
             submodules: true,
             mtime: graph::GitMtime::Checkout,
+            history: graph::GitHistory::default(),
+            large_files: graph::LargeFiles::default(),
         }
     }
 
@@ -252,6 +255,51 @@ fn submodules_come_along_unless_refused() {
     assert!(!found.iter().any(|line| line.ends_with("/.git")), "{found:?}");
     let without = fixture.fetch(&GitSource { submodules: false, ..fixture.source() }).expect("a layer");
     assert!(!without.contains(&"644 module/sub/deep/file".to_owned()), "{without:?}");
+}
+
+#[test]
+fn as_much_history_comes_along_as_is_asked_for() {
+    let Some(fixture) = Fixture::new() else { return };
+    let dir = fixture.temp.path().join("main");
+    git(&dir, &["tag", "-a", "-m", "x", "v1"]);
+    for name in ["new", "newer"] {
+        fs::write(dir.join(name), "").expect("a file");
+        fixture.commit("main");
+    }
+    let two = NonZeroU32::new(2).expect("two");
+    for (history, commits) in
+        [(GitHistory::default(), "1"), (GitHistory::Last(two), "2"), (GitHistory::Whole, "3")]
+    {
+        let source = GitSource { history, ..fixture.source() };
+        let dir = fixture.lease.scratch_dir().expect("a directory");
+        let own = Git::new(direct(), &source.url).expect("an address");
+        checkout::checkout(&own, &source, &dir).expect("a checkout");
+        assert_eq!(git(&dir, &["rev-list", "--count", "HEAD"]), commits, "{history:?}");
+        if history == GitHistory::Whole {
+            assert!(git(&dir, &["describe"]).starts_with("v1-2-g"));
+        }
+    }
+}
+
+#[test]
+fn large_files_are_fetched_where_that_is_asked_for() {
+    let Some(fixture) = Fixture::new() else { return };
+    // Stands in for git-lfs, which is seldom installed.
+    let programs = fixture.temp.path().join("bin");
+    fs::create_dir(&programs).expect("a directory");
+    let program = programs.join("git-lfs");
+    fs::write(&program, "#!/bin/sh\n[ \"$*\" = 'pull origin' ] && echo content > large\n").expect("a file");
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("a mode");
+    #[allow(clippy::disallowed_methods)] // Only tests ask where they run.
+    let path = std::env::var("PATH").expect("a path");
+    let own = vec![("PATH", format!("{}:{path}", programs.display()).into())];
+    for (large_files, there) in [(LargeFiles::Pointers, false), (LargeFiles::Content, true)] {
+        let source = GitSource { large_files, ..fixture.source() };
+        let dir = fixture.lease.scratch_dir().expect("a directory");
+        let git = Git::new(with_environment(own.clone()), &source.url).expect("an address");
+        checkout::checkout(&git, &source, &dir).expect("a checkout");
+        assert_eq!(dir.join("large").exists(), there, "{large_files:?}");
+    }
 }
 
 #[test]

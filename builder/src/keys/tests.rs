@@ -32,7 +32,7 @@ fn cache(id: &str, target: &str, sharing: CacheSharing) -> Mount {
         sharing,
         seed: None,
         mode: 0o755,
-        owner: (0, 0),
+        owner: None,
         read_only: false,
     };
     Mount { target: target.to_owned(), kind }

@@ -8,6 +8,7 @@ mod error;
 mod git;
 mod http;
 mod layout;
+mod secrets;
 mod time;
 
 use layer_store::Snapshot;
@@ -17,6 +18,7 @@ pub use error::RemoteError;
 pub use git::{git_commit, git_context};
 pub use http::{HttpContext, http_context, http_source};
 pub use layout::layout_image;
+pub use secrets::RemoteSecrets;
 pub use time::context_time;
 pub(crate) use time::source_time;
 

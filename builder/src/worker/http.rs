@@ -87,7 +87,9 @@ async fn fetch_typed(session: &Session, source: &HttpSource, step: StepId) -> Re
     let url: Url =
         source.url.parse().map_err(|error| HttpError::Url { url: source.url.clone(), source: error })?;
     let earlier = Earlier::find(session, source).await;
-    let headers = earlier.as_ref().map(Earlier::conditions).unwrap_or_default();
+    let mut headers = earlier.as_ref().map(Earlier::conditions).unwrap_or_default();
+    let authorisation = session.remote_secrets.of_file(&url);
+    headers.extend(authorisation.as_deref().map(|value| ("authorization", value)));
     let response = session.client.get_url(&url, &headers).await?;
     if let Some(earlier) = earlier.filter(|earlier| earlier.answers(&response)) {
         return Ok(earlier.snapshot);

@@ -40,6 +40,7 @@ pub fn place() -> Option<Place> {
         store,
         client: Client::new(ClientOptions::default()).unwrap(),
         helper: None,
+        remote_secrets: builder::remote::RemoteSecrets::default(),
         events: sink,
         jobs: 2,
         host: HostFacts {

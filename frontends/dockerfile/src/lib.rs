@@ -23,7 +23,7 @@ pub use expand::{ExpandError, Expanded, expand, expand_heredoc, expand_words};
 pub use instruction::{File, Instruction, InstructionKind, parse, parse_instruction, parse_leniently};
 pub use lint::rules::{Origin, RULES, Rule, Status, rule};
 pub use lower::git_remote::{GitRemote, parse as parse_git_remote};
-pub use lower::{Coverage, Deny, NamedContext, NoCache, Options, lower, lower_with_survey, targets};
+pub use lower::{Coverage, Deny, NamedContext, Naming, NoCache, Options, lower, lower_with_survey, targets};
 pub use mount::{MountSpec, go_bool, parse_mount};
 pub use suggest::nearest;
 pub use syntax::{EscapeChar, Spanned, Word};

@@ -86,7 +86,7 @@ fn word(origin: VariableOrigin) -> &'static str {
 #[test]
 fn each_variable_has_a_value_and_an_origin_in_each_stage() {
     type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [&'a str]);
-    let cases: [Case; 23] = [
+    let cases: [Case; 30] = [
         ("FROM scratch\nENV A=1\n", &[], &["stage-0: A=1 (env 2)"]),
         ("FROM scratch\nENV A=1 B=$A\n", &[], &["stage-0: A=1 (env 2)", "stage-0: B= (env 2)"]),
         ("FROM scratch\nENV A=1\nENV B=$A\n", &[], &["stage-0: A=1 (env 2)", "stage-0: B=1 (env 3)"]),
@@ -115,6 +115,21 @@ fn each_variable_has_a_value_and_an_origin_in_each_stage() {
         ("FROM scratch\nARG A=1\nENV A=2\n", &[], &["stage-0: A=2 (env 3)"]),
         ("FROM scratch\nENV A=2\nARG A=1\n", &[], &["stage-0: A=1 (default 3)"]),
         ("FROM scratch\nENV A=2\nARG A\n", &[], &["stage-0: A=2 (env 2)"]),
+        ("FROM scratch\nARG A=1\nARG A\n", &[], &["stage-0: A=1 (default 2)"]),
+        ("FROM scratch\nARG A=1\nARG A=2\n", &[], &["stage-0: A=2 (default 3)"]),
+        ("FROM scratch\nARG A\nENV A=$A\n", &[("A", "1")], &["stage-0: A=1 (env 3)"]),
+        (
+            "FROM scratch\nENV A='x y'\nARG B=\"$A\"\n",
+            &[],
+            &["stage-0: A=x y (env 2)", "stage-0: B=x y (default 3)"],
+        ),
+        (
+            "ARG A=1\nARG B=$A-x\nFROM scratch\nARG B\n",
+            &[],
+            &["-: A=1 (default 1)", "-: B=1-x (default 2)", "stage-0: B=1-x (global 4)"],
+        ),
+        ("FROM scratch\nARG TARGETARCH=x\n", &[], &["stage-0: TARGETARCH=x (default 2)"]),
+        ("FROM scratch\nARG TARGETARCH\n", &[("TARGETARCH", "x")], &["stage-0: TARGETARCH=x (given 2)"]),
         // What a stage has, those that are built upon it have.
         (
             "FROM scratch AS a\nARG A=1\nENV E=1\nFROM a AS b\nENV E=2\nFROM a\n",

@@ -98,8 +98,9 @@ pub enum MountKind {
         seed: Option<(usize, String)>,
         /// Mode of the directory when it is created.
         mode: u32,
-        /// Owner and group when it is created.
-        owner: (u32, u32),
+        /// Owner and group when it is created; `None`: those of the directory that it covers, else those of
+        /// the step's user.
+        owner: Option<(u32, u32)>,
         /// The step may not write.
         read_only: bool,
     },

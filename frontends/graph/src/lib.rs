@@ -41,4 +41,6 @@ pub use glob::{BadGlob, Glob, glob};
 pub use graph::{Edge, Graph, Input, Meta, Vertex, VertexId};
 pub use op::Op;
 pub use pattern::{PatternError, Patterns, Visit, WalkState, parse_ignore_file, parse_ignore_lines};
-pub use source::{ContextName, GitMtime, GitSource, HttpSource, ImageSource, LocalSource, Remote};
+pub use source::{
+    ContextName, GitHistory, GitMtime, GitSource, HttpSource, ImageSource, LargeFiles, LocalSource, Remote,
+};

@@ -1,5 +1,7 @@
 //! Where trees come from.
 
+use std::num::NonZeroU32;
+
 use oci::{Descriptor, Digest, Platform, Reference};
 use serde::{Deserialize, Serialize};
 
@@ -60,6 +62,49 @@ pub struct GitSource {
     pub submodules: bool,
     /// Times of the files.
     pub mtime: GitMtime,
+    /// How much of the history is in `.git`.
+    #[serde(skip_serializing_if = "GitHistory::is_usual")]
+    pub history: GitHistory,
+    /// What becomes of files that are kept elsewhere.
+    #[serde(skip_serializing_if = "LargeFiles::is_usual")]
+    pub large_files: LargeFiles,
+}
+
+/// How much of a repository's history is fetched (`depth=` in its address, which BuildKit does not have).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub enum GitHistory {
+    /// That many commits.
+    Last(NonZeroU32),
+    /// All of it, with branches and tags.
+    Whole,
+}
+
+impl Default for GitHistory {
+    fn default() -> Self {
+        Self::Last(NonZeroU32::MIN)
+    }
+}
+
+impl GitHistory {
+    fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// What becomes of files that Git LFS keeps (`lfs=` in an address, which BuildKit does not have).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub enum LargeFiles {
+    /// Their pointers stand for them.
+    #[default]
+    Pointers,
+    /// They are fetched.
+    Content,
+}
+
+impl LargeFiles {
+    fn is_usual(&self) -> bool {
+        *self == Self::Pointers
+    }
 }
 
 /// The times that files of a repository get (`mtime=` in its address).

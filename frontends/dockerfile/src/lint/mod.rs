@@ -10,6 +10,7 @@ mod description;
 mod heredoc;
 mod own;
 pub mod rules;
+mod shape;
 
 #[cfg(test)]
 mod tests;

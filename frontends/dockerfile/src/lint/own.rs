@@ -31,6 +31,7 @@ pub(super) fn remarks(instructions: &[Instruction]) -> Vec<Remark<'_>> {
     found.extend(unused_arguments(instructions));
     found.extend(unused_stages(&stages));
     found.extend(super::heredoc::remarks(instructions));
+    found.extend(super::shape::remarks(instructions));
     found.into_iter().map(|remark| Remark { experimental: true, ..remark }).collect()
 }
 

@@ -142,6 +142,7 @@ pub const RULES: &[Rule] = &[
     own("CopyBeforeInstall", "dependencies are installed before all of the context is copied"),
     own("UnusedArg", "each declared argument is used"),
     own("HeredocGoesOn", "scripts in heredocs end with the first command that fails"),
+    own("CopyShape", "directories of several sources are kept by one COPY --parents"),
     own("UnusedStage", "each stage is used by another, or is the last"),
 ];
 

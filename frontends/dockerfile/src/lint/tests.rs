@@ -118,6 +118,28 @@ fn rules_of_our_own() {
 }
 
 #[test]
+fn copies_that_rebuild_directories() {
+    let one = "COPY a/x.json a/\n";
+    for (text, found) in [
+        (format!("{one}COPY b/x.json b/\nCOPY c/d/x.json c/d/\n"), true),
+        (format!("{one}COPY b/x.json ./b/x.json\nCOPY c/d c/d\n"), true),
+        ("COPY a/x a/y /w/a/\nCOPY b/x /w/b/\nCOPY c/* /w/c/\n".to_owned(), true),
+        ("COPY --from=s a/x /a/\nCOPY --from=s b/x /b/\nCOPY --from=s c/x /c/\n".to_owned(), true),
+        (format!("{one}COPY b/x.json b/\n"), false),
+        (format!("{one}COPY b/x.json b/\nCOPY c/x.json d/\n"), false),
+        (format!("{one}COPY b/x.json b/\nCOPY c/x.json /c/\n"), false),
+        (format!("{one}COPY b/x.json b/\nCOPY --chown=1 c/x.json c/\n"), false),
+        (format!("{one}COPY b/x.json b/\nRUN x\nCOPY c/x.json c/\n"), false),
+        ("COPY --parents a/x a/\nCOPY --parents b/x b/\nCOPY --parents c/x c/\n".to_owned(), false),
+        ("COPY a /w/\nCOPY b /w/\nCOPY c /w/\n".to_owned(), false),
+    ] {
+        let rules: Vec<&str> =
+            own(&format!("FROM scratch\n{text}")).into_iter().map(|(rule, _)| rule).collect();
+        assert_eq!(rules.contains(&"CopyShape"), found, "{text}");
+    }
+}
+
+#[test]
 fn scripts_that_go_on_after_a_failure() {
     let two = "a\nb\nE\n";
     for (head, script, found) in [

@@ -1,6 +1,8 @@
 //! Addresses of git repositories, as sources of `ADD` and as contexts.
 
-use graph::{GitMtime, GitSource, path};
+use std::num::NonZeroU32;
+
+use graph::{GitHistory, GitMtime, GitSource, LargeFiles, path};
 
 use crate::mount::go_bool;
 
@@ -21,6 +23,10 @@ pub struct GitRemote {
     pub submodules: Option<bool>,
     /// Times of the files.
     pub mtime: GitMtime,
+    /// How much of the history is in `.git`.
+    pub history: GitHistory,
+    /// What becomes of files of Git LFS.
+    pub large_files: LargeFiles,
 }
 
 /// Reads an address. `None`: it is none of a repository (a path, or a URL of a file). The error is
@@ -86,6 +92,8 @@ impl GitRemote {
             keep_git_dir: self.keep_git_dir.or(keep_git_dir).unwrap_or(false),
             submodules: self.submodules.unwrap_or(true),
             mtime: self.mtime,
+            history: self.history,
+            large_files: self.large_files,
         })
     }
 
@@ -130,12 +138,15 @@ impl GitRemote {
                 "submodules" => self.submodules = Some(switch()?),
                 // The commit is fetched by its name in any case.
                 "fetch-by-commit" => drop(switch()?),
+                "lfs" if switch()? => self.large_files = LargeFiles::Content,
+                "lfs" => self.large_files = LargeFiles::Pointers,
                 _ if value.is_empty() => return Err(format!("query {key:?} has no value")),
                 "ref" => self.set_reference(value)?,
                 "tag" => tag = Some(with_prefix("refs/tags/", value)),
                 "branch" => branch = Some(with_prefix("refs/heads/", value)),
                 "subdir" => self.set_subdir(value)?,
                 "checksum" | "commit" => self.checksum = Some(value.clone()),
+                "depth" => self.history = history(value)?,
                 "mtime" if value == "checkout" => self.mtime = GitMtime::Checkout,
                 "mtime" if value == "commit" => self.mtime = GitMtime::Commit,
                 "mtime" => {
@@ -149,6 +160,14 @@ impl GitRemote {
         }
         tag.or(branch).map_or(Ok(()), |reference| self.set_reference(&reference))
     }
+}
+
+/// `0` is all of it, another number that many commits.
+fn history(value: &str) -> Result<GitHistory, String> {
+    let depth: u32 = value
+        .parse()
+        .map_err(|_| format!("invalid depth value: {value:?} (a number of commits, 0 for all)"))?;
+    Ok(NonZeroU32::new(depth).map_or(GitHistory::Whole, GitHistory::Last))
 }
 
 fn with_prefix(prefix: &str, name: &str) -> String {
@@ -196,6 +215,10 @@ mod tests {
         assert_eq!(query.checksum.as_deref(), Some("abc"));
         assert_eq!(query.mtime, GitMtime::Checkout);
         assert_eq!(one("git://h/x?mtime=commit").mtime, GitMtime::Commit);
+        assert_eq!(one("git://h/x?depth=0").history, GitHistory::Whole);
+        assert_eq!(one("git://h/x?depth=1").history, GitHistory::default());
+        assert_eq!(one("git://h/x?lfs").large_files, LargeFiles::Content);
+        assert_eq!(one("git://h/x?lfs=0").large_files, LargeFiles::Pointers);
     }
 
     #[test]
@@ -209,6 +232,9 @@ mod tests {
             "git://h/x?what=1",
             "git://h/x?submodules=perhaps",
             "git://h/x?mtime=yesterday",
+            "git://h/x?depth=",
+            "git://h/x?depth=-1",
+            "git://h/x?lfs=perhaps",
         ] {
             assert!(parse(text).is_err(), "{text}");
         }

@@ -53,7 +53,7 @@ use stages::Stages;
 use variables::Variables;
 
 pub(crate) use mounts::source_name as mount_source;
-pub use options::{Coverage, Deny, NamedContext, NoCache, Options};
+pub use options::{Coverage, Deny, NamedContext, Naming, NoCache, Options};
 
 use crate::instruction::{File, Instruction, InstructionKind};
 use crate::survey::{Survey, TargetInfo};
@@ -82,12 +82,12 @@ pub fn lower_with_survey(options: &Options, known: &Known) -> Result<(Step, Surv
 fn survey(options: &Options, known: &Known, variables: Variables) -> Result<(Step, Survey), Vec<Diagnostic>> {
     let one = |error| vec![error];
     let mut needs = Needs::new();
-    let text = source::dockerfile(options, known, &mut needs).map_err(one)?;
-    let ignore = source::main_ignore(options, known, &mut needs).map_err(one)?;
-    let (Some(text), Some(ignore)) = (text, ignore) else {
+    let found = source::dockerfile(options, known, &mut needs).map_err(one)?;
+    let ignore = source::main_ignore(options, found.as_ref(), known, &mut needs).map_err(one)?;
+    let (Some(found), Some(ignore)) = (found, ignore) else {
         return Ok((Step::Need(needs), Survey::default()));
     };
-    let (file, errors) = crate::parse_leniently(text);
+    let (file, errors) = crate::parse_leniently(found.text);
     source::our_syntax(options, &file.directives).map_err(one)?;
     let mut lint = Lint::new(check_options(options, &file).map_err(one)?.denying(&options.deny));
     remark_on_text(&file, &mut lint);
@@ -128,10 +128,10 @@ fn survey(options: &Options, known: &Known, variables: Variables) -> Result<(Ste
 /// All errors of grammar.
 pub fn targets(options: &Options, known: &Known) -> Result<(Step, Vec<TargetInfo>), Vec<Diagnostic>> {
     let mut needs = Needs::new();
-    let Some(text) = source::dockerfile(options, known, &mut needs).map_err(|error| vec![error])? else {
+    let Some(found) = source::dockerfile(options, known, &mut needs).map_err(|error| vec![error])? else {
         return Ok((Step::Need(needs), Vec::new()));
     };
-    let (file, errors) = crate::parse_leniently(text);
+    let (file, errors) = crate::parse_leniently(found.text);
     if !errors.is_empty() {
         return Err(errors);
     }

@@ -117,7 +117,10 @@ impl StageBuilder<'_, '_, '_> {
             sharing: spec.sharing.unwrap_or_default(),
             seed,
             mode: spec.mode.unwrap_or(0o755),
-            owner: (spec.uid.unwrap_or(0), spec.gid.unwrap_or(0)),
+            owner: match (spec.uid, spec.gid) {
+                (None, None) => None,
+                (uid, gid) => Some((uid.unwrap_or(0), gid.unwrap_or(0))),
+            },
             read_only: spec.read_only,
         })
     }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bytes::Bytes;
 use graph::{ExtraHost, Remote, Ulimit};
 use oci::{Platform, Reference};
 
@@ -10,6 +11,10 @@ use oci::{Platform, Reference};
 pub struct Options {
     /// Path of the Dockerfile in the build file context. `Dockerfile` falls back to `dockerfile`.
     pub dockerfile_name: String,
+    /// Whether somebody gave that name.
+    pub naming: Naming,
+    /// Ignore rules of the main context that count instead of those of any file in it: their name, and text.
+    pub ignore_file: Option<(String, Bytes)>,
     /// Stage to build, by name; the last one if absent.
     pub target: Option<String>,
     /// Platforms to build for; empty means the build platform, and that the base image may say
@@ -51,6 +56,8 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             dockerfile_name: "Dockerfile".to_owned(),
+            naming: Naming::Given,
+            ignore_file: None,
             target: None,
             platforms: Vec::new(),
             build_platform: Platform::host(),
@@ -70,6 +77,15 @@ impl Default for Options {
             multi_platform: false,
         }
     }
+}
+
+/// Where the name of the Dockerfile comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Naming {
+    /// From the caller.
+    Given,
+    /// It is the usual one: where there is none, `Containerfile` does as well.
+    Usual,
 }
 
 impl Options {

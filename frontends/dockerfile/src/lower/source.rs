@@ -4,56 +4,84 @@ use bytes::Bytes;
 use graph::{ContextName, Diagnostic, Known, LocalSource, Need, Patterns, parse_ignore_lines};
 
 use super::Needs;
-use super::options::Options;
+use super::options::{Naming, Options};
 use crate::syntax::Directives;
 
 const IGNORE_FILE: &str = ".dockerignore";
+const PODMANS_IGNORE_FILE: &str = ".containerignore";
+const CONTAINERFILE: &str = "Containerfile";
 
-/// The text of the Dockerfile. `None`: it was asked for.
+/// The text of the build file, and the name it was found under.
+pub(crate) struct BuildFile<'k> {
+    name: String,
+    pub(crate) text: &'k Bytes,
+}
+
+/// The build file. `None`: it was asked for.
 pub(crate) fn dockerfile<'k>(
     options: &Options,
     known: &'k Known,
     needs: &mut Needs,
-) -> Result<Option<&'k Bytes>, Diagnostic> {
-    let name = graph::path::clean(&options.dockerfile_name);
-    let Some(found) = file(known, needs, ContextName::BuildFile, &name) else {
-        return Ok(None);
-    };
-    if let Some(text) = found {
-        return Ok(Some(text));
+) -> Result<Option<BuildFile<'k>>, Diagnostic> {
+    let given = graph::path::clean(&options.dockerfile_name);
+    let mut names = vec![given.clone()];
+    let is_usual = |directory: &&str| directory.is_empty() || directory.ends_with('/');
+    if let Some(directory) = given.strip_suffix("Dockerfile").filter(is_usual) {
+        names.push(format!("{directory}dockerfile"));
+        match options.naming {
+            Naming::Given => {}
+            Naming::Usual => names.push(format!("{directory}{CONTAINERFILE}")),
+        }
     }
-    let missing = || {
-        Diagnostic::error(format!("there is no build file {name}"), None)
-            .with_help("name another with -f, or - to read it from the standard input")
-    };
-    let directory = match name.strip_suffix("Dockerfile") {
-        Some(directory) if directory.is_empty() || directory.ends_with('/') => directory,
-        Some(_) | None => return Err(missing()),
-    };
-    match file(known, needs, ContextName::BuildFile, &format!("{directory}dockerfile")) {
-        None => Ok(None),
-        Some(text) => text.map(Some).ok_or_else(missing),
+    for name in names {
+        match file(known, needs, ContextName::BuildFile, &name) {
+            None => return Ok(None),
+            Some(None) => {}
+            Some(Some(text)) => return Ok(Some(BuildFile { name, text })),
+        }
     }
+    Err(Diagnostic::error(format!("there is no build file {given}"), None)
+        .with_help("name another with -f, or - to read it from the standard input"))
 }
 
-/// The ignore rules of the main context: of the file beside the Dockerfile, else of the one in the
-/// context. `None`: they were asked for.
+/// The ignore rules of the main context: of the file that the caller names, else of the one beside the
+/// Dockerfile, else of the one in the context. `None`: they were asked for.
+///
+/// Beside a `Containerfile` that nobody named, which BuildKit would not find, the names that podman knows come
+/// first.
 pub(crate) fn main_ignore(
     options: &Options,
+    found: Option<&BuildFile<'_>>,
     known: &Known,
     needs: &mut Needs,
 ) -> Result<Option<Ignore>, Diagnostic> {
-    let name = format!("{}{IGNORE_FILE}", graph::path::clean(&options.dockerfile_name));
-    let own = file(known, needs, ContextName::BuildFile, &name);
-    let common = file(known, needs, ContextName::Main, IGNORE_FILE);
-    let (Some(own), Some(common)) = (own, common) else {
-        return Ok(None);
+    if let Some((name, text)) = &options.ignore_file {
+        return Ignore::read(name, Some(text)).map(Some);
+    }
+    let given = graph::path::clean(&options.dockerfile_name);
+    let candidates = match found.filter(|found| found.name != given && found.name.ends_with(CONTAINERFILE)) {
+        None => {
+            vec![
+                (ContextName::BuildFile, format!("{given}{IGNORE_FILE}")),
+                (ContextName::Main, IGNORE_FILE.to_owned()),
+            ]
+        }
+        Some(BuildFile { name, .. }) => vec![
+            (ContextName::BuildFile, format!("{name}{PODMANS_IGNORE_FILE}")),
+            (ContextName::BuildFile, format!("{name}{IGNORE_FILE}")),
+            (ContextName::Main, PODMANS_IGNORE_FILE.to_owned()),
+            (ContextName::Main, IGNORE_FILE.to_owned()),
+        ],
     };
-    let (name, text) = match own {
-        Some(text) => (name.as_str(), Some(text)),
-        None => (IGNORE_FILE, common),
-    };
-    Ignore::read(name, text).map(Some)
+    let mut all = Vec::with_capacity(candidates.len());
+    for (context, name) in candidates {
+        all.push(file(known, needs, context, &name).map(|text| Some((name, text?))));
+    }
+    let Some(all) = all.into_iter().collect::<Option<Vec<_>>>() else { return Ok(None) };
+    match all.into_iter().flatten().next() {
+        Some((name, text)) => Ignore::read(&name, Some(text)).map(Some),
+        None => Ignore::read(IGNORE_FILE, None).map(Some),
+    }
 }
 
 /// The ignore rules of a named context. `None`: they were asked for.
