@@ -76,3 +76,19 @@ fn substitutions() {
         assert_eq!(found.unmatched, names("unmatched"), "{input}");
     }
 }
+
+/// Found by random words that were given to BuildKit as well.
+#[test]
+fn backslashes_in_quotes_within_a_pattern_are_literal() {
+    let values = |name: &str| (name == "V").then(|| r"a\ zb".to_owned());
+    for (text, expected) in [
+        (r#"${V/"\ z"/X}"#, "aXb"),
+        (r#"${V//"\ z"/X}"#, "aXb"),
+        (r#"${V#"a\ "}"#, "zb"),
+        (r#"${V#a\\" z"}"#, "b"),
+    ] {
+        let found = expand(text, &values, EscapeChar::Backslash).map(|found| found.text);
+        assert_eq!(found.as_deref().ok(), Some(expected), "{text}");
+    }
+    assert!(expand(r"${V#a\ }", &values, EscapeChar::Backslash).is_err());
+}

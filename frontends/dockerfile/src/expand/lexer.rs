@@ -170,7 +170,11 @@ impl<'a> Lexer<'a> {
             return;
         };
         let special = c == '"' || c == '$' || c == self.escape;
-        if !special || self.mode.escapes == Escapes::Keep {
+        if !special {
+            result.push(self.escape);
+        }
+        // In a pattern what stands for itself is escaped itself.
+        if self.mode.escapes == Escapes::Keep {
             result.push(self.escape);
         }
         if special {
