@@ -230,6 +230,15 @@ fn triggers() {
     assert_eq!(onbuild.trigger, "RUN <<EOF\nx\nEOF");
     let alone = parse_instruction(&onbuild.trigger, EscapeChar::Backslash).unwrap();
     assert_eq!(alone.kind, onbuild.inner.kind.clone().without_places(&alone.kind));
+    // What is kept for others is kept to the last blank.
+    for (text, trigger) in [
+        ("ONBUILD RUN a  b \t\r", "RUN a  b \t"),
+        ("ONBUILD\tRUN \\\n# c\n a \\ \n\n", "RUN  a "),
+        ("ONBUILD user  x ", "user  x "),
+    ] {
+        let InstructionKind::OnBuild(onbuild) = kind(text) else { panic!("{text}") };
+        assert_eq!(onbuild.trigger, trigger, "{text:?}");
+    }
 }
 
 impl InstructionKind {

@@ -196,7 +196,7 @@ pub(super) fn from_part(
         rest: Spanned::new(rest.text().to_owned(), rest.line.span(rest.at.start, rest.at.end)),
         heredocs: Vec::new(),
         comments,
-        original: text.to_owned(),
+        original: part.line.text()[part.at.start..].to_owned(),
         keyword,
     })
 }
