@@ -54,3 +54,11 @@ fn a_failed_build_keeps_the_whole_log() {
     let said = workspace.fails(1, &["build", "--progress=plain", context.to_str().unwrap()]);
     assert!(said.err.contains("not in the cache: the last build did not finish this step"), "{said:?}");
 }
+
+#[test]
+fn a_build_has_the_name_that_its_argument_gives() {
+    let workspace = Workspace::with("FROM scratch\nLABEL a=b\n");
+    workspace.build(&["--build-arg=BUILDKIT_BUILD_NAME=nightly"]);
+    let list = workspace.ok(&["history", "ls"]).out;
+    assert!(list.contains("nightly") && !list.contains("/context"), "{list}");
+}

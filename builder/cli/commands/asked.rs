@@ -15,13 +15,19 @@ fn is_proxy(name: &str) -> bool {
 
 /// Collects it.
 pub fn asked(args: &BuildArgs, options: &Options) -> Asked {
-    let context = std::path::absolute(&args.context).unwrap_or_else(|_| args.context.clone().into());
-    let mut subject = vec![context.to_string_lossy().into_owned()];
+    let given = options.build_args.get("BUILDKIT_BUILD_NAME").cloned().flatten();
+    let mut subject = vec![given.filter(|name| !name.is_empty()).unwrap_or_else(|| place(&args.context))];
     subject.extend(args.file.iter().map(|file| format!("-f {file}")));
     subject.extend(args.target.iter().map(|target| format!("--target {target}")));
     let value = |(name, value): (&String, &Option<String>)| Some((name.clone(), value.clone()?));
     let arguments = options.build_args.iter().filter(|(name, _)| !is_proxy(name)).filter_map(value);
     Asked { subject, arguments: arguments.collect(), flags: flags(args) }
+}
+
+/// The context, where no build argument names the build.
+fn place(context: &str) -> String {
+    std::path::absolute(context)
+        .map_or_else(|_| context.to_owned(), |path| path.to_string_lossy().into_owned())
 }
 
 fn flags(args: &BuildArgs) -> BTreeMap<String, String> {
