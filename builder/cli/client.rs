@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use registry_client::{
     AuthFile, Client, ClientOptions, Credential, Credentials, HelperName, HelperOutput, HelperRunner, Hosts,
-    Proxies, RegistryError, RetryPolicy, Verify,
+    Proxies, RegistryError, Remarks, RetryPolicy, Verify,
 };
 use runtime_exec::{OutsideCommand, OutsideHelper};
 
@@ -42,6 +42,7 @@ pub fn open(
     environment: &Environment,
     helper: OutsideHelper,
     additions: &Additions,
+    remarks: &Remarks,
 ) -> Result<Client, RegistryError> {
     let credentials = known_credentials(global, environment, Some(helper))?;
     let options = ClientOptions {
@@ -50,6 +51,7 @@ pub fn open(
         ca_bundles: environment.path("SSL_CERT_FILE").into_iter().collect(),
         proxies: proxies(environment),
         upload_notes: upload_notes(environment),
+        remarks: remarks.clone(),
         retry: retries(global.retry_times),
         ..ClientOptions::default()
     };

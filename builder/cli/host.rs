@@ -10,6 +10,7 @@ use builder::exec::{Snapshotter, StepIsolation, WhyCopies};
 use builder::remote::RemoteSecrets;
 use builder::{EventSink, HostFacts, Session};
 use layer_store::{IdRange, IdRanges, Mode, Mounting, OpenOptions, Store, mode_of_store};
+use registry_client::Remarks;
 use runtime_exec::{
     Host, HostMode, HostOptions, IdMapping, Isolation, Mounts, OutsideHelper, OverlaySupport,
 };
@@ -28,6 +29,8 @@ const EVENTS: usize = 1024;
 pub struct Open {
     pub session: Session,
     pub runtime: tokio::runtime::Runtime,
+    /// What registries remark, on its way to the drawer.
+    pub remarks: Remarks,
     drawer: JoinHandle<()>,
 }
 
@@ -90,14 +93,18 @@ pub fn open_with(
     let (store, host) = enter(mounts, global, environment)?;
     let facts = facts(&host, &store, global)?;
     let lease = store.lease().map_err(|error| Failure::from_error(Category::Local, &error))?;
-    let client = client::open(global, environment, host.helper(), &Additions::default())
+    let (events, stream) = EventSink::channel(EVENTS);
+    let sink = events.clone();
+    let remarks = Remarks::to(move |text| {
+        sink.offer(Event::Warning(text));
+    });
+    let client = client::open(global, environment, host.helper(), &Additions::default(), &remarks)
         .map_err(|error| Failure::from_error(Category::Usage, &error))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .map_err(|error| Failure::from_error(Category::Host, &error))?;
-    let (events, stream) = EventSink::channel(EVENTS);
     let drawer = progress::draw(form, stream);
     let session = Session {
         store,
@@ -109,7 +116,7 @@ pub fn open_with(
         events,
         jobs: jobs.unwrap_or_else(default_jobs),
     };
-    Ok(Open { session, runtime, drawer })
+    Ok(Open { session, runtime, remarks, drawer })
 }
 
 impl Open {
@@ -121,7 +128,7 @@ impl Open {
         environment: &Environment,
     ) -> Result<(), Failure> {
         if let (false, Some(helper)) = (additions.is_empty(), &self.session.helper) {
-            self.session.client = client::open(global, environment, helper.clone(), additions)
+            self.session.client = client::open(global, environment, helper.clone(), additions, &self.remarks)
                 .map_err(|error| Failure::from_error(Category::Usage, &error))?;
         }
         Ok(())

@@ -8,6 +8,8 @@ use std::time::Duration;
 use oci::{Digest, DocumentError, Platform, Reference, Repository};
 use thiserror::Error;
 
+use crate::RateLimit;
+
 /// A failure, named with its host and subject.
 #[derive(Debug, Error)]
 pub enum RegistryError {
@@ -172,6 +174,8 @@ pub struct Refusal {
     pub message: Option<String>,
     /// How long it asks us to wait.
     pub retry_after: Option<Duration>,
+    /// The limit that was met, where it tells.
+    pub limit: Option<RateLimit>,
 }
 
 impl fmt::Display for Refusal {
@@ -181,12 +185,23 @@ impl fmt::Display for Refusal {
             401 => f.write_str("not authorised (401)")?,
             403 => f.write_str("forbidden (403)")?,
             404 => f.write_str("not found (404)")?,
+            413 => f.write_str(
+                "too large (413), which usually is the limit of a proxy before it (nginx: client_max_body_size, \
+                 Traefik: maxRequestBodyBytes, Cloudflare: 100 MB)",
+            )?,
             429 => f.write_str("too many requests (429)")?,
             status => write!(f, "status {status}")?,
         }
         match (&self.code, &self.message) {
-            (Some(code), Some(message)) => write!(f, ": {code}: {message}"),
-            (Some(text), None) | (None, Some(text)) => write!(f, ": {text}"),
+            (Some(code), Some(message)) => write!(f, ": {code}: {message}")?,
+            (Some(text), None) | (None, Some(text)) => write!(f, ": {text}")?,
+            (None, None) => {}
+        }
+        match (&self.limit, self.retry_after.filter(|_| self.status == 429)) {
+            (Some(limit), None) => write!(f, " ({limit})"),
+            (Some(limit), Some(_)) if limit.resets.is_some() => write!(f, " ({limit})"),
+            (Some(limit), Some(wait)) => write!(f, " ({limit}, more in {} s)", wait.as_secs()),
+            (None, Some(wait)) => write!(f, " (again in {} s)", wait.as_secs()),
             (None, None) => Ok(()),
         }
     }

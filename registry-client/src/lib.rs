@@ -33,6 +33,8 @@ pub use auth::storage::{AuthStorage, KeptIn};
 pub use engine::{Engine, EngineAddress, EngineError};
 pub use error::{Refusal, RegistryError};
 pub use hosts::{Hosts, Verify};
+pub use http::limits::RateLimit;
+pub use http::remarks::Remarks;
 pub use options::{ClientOptions, Proxies, RetryPolicy, SplitPolicy};
 pub use url::Url;
 

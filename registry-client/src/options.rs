@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::{Credentials, Hosts};
+use crate::{Credentials, Hosts, Remarks};
 
 /// Everything a client is told from outside.
 #[derive(Clone, Debug)]
@@ -25,6 +25,8 @@ pub struct ClientOptions {
     /// A folder for notes of uploads that are under way, so that another process can go on with them where
     /// this one is killed. None are taken where it is absent.
     pub upload_notes: Option<PathBuf>,
+    /// Who hears what registries remark.
+    pub remarks: Remarks,
     /// How long a connection may take.
     pub connect_timeout: Duration,
     /// How long a peer may be silent.
@@ -42,6 +44,7 @@ impl Default for ClientOptions {
             retry: RetryPolicy::default(),
             split: SplitPolicy::default(),
             upload_notes: None,
+            remarks: Remarks::default(),
             connect_timeout: Duration::from_secs(15),
             idle_timeout: Duration::from_secs(60),
         }

@@ -15,7 +15,7 @@ use rustls::{RootCertStore, ServerConfig};
 use support::fake::Fake;
 use support::server::Server;
 use support::{image, layer, options, push, read_blob, reference};
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
@@ -249,6 +249,102 @@ async fn a_proxy_tunnels_tls_and_sees_no_secret() {
     let direct = with(Proxies { https: Some(url), none, ..Proxies::default() });
     direct.resolve(&name).await.expect_err("nobody has that name");
     assert!(asked.lock().expect("unpoisoned").is_empty(), "the proxy was not asked");
+}
+
+/// A SOCKS5 proxy that leads all places to one; what it was asked for, and as whom.
+async fn socks(to: SocketAddr) -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+    let noted = asked.clone();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let noted = noted.clone();
+            tokio::spawn(async move { greet(stream, to, &noted).await });
+        }
+    });
+    (address, asked)
+}
+
+/// RFC 1928 and 1929, as far as a client of ours goes.
+async fn greet(mut stream: TcpStream, to: SocketAddr, asked: &Mutex<Vec<String>>) -> std::io::Result<()> {
+    let mut methods = vec![0; usize::from(u16::from_be_bytes([0, second(&mut stream).await?]))];
+    stream.read_exact(&mut methods).await?;
+    let mut who = String::new();
+    if methods.contains(&2) {
+        stream.write_all(&[5, 2]).await?;
+        stream.read_u8().await?;
+        who = format!("{}:{}@", text(&mut stream).await?, text(&mut stream).await?);
+        stream.write_all(&[1, 0]).await?;
+    } else {
+        stream.write_all(&[5, 0]).await?;
+    }
+    let mut head = [0; 4];
+    stream.read_exact(&mut head).await?;
+    let host = match head[3] {
+        1 => std::net::Ipv4Addr::from_bits(stream.read_u32().await?).to_string(),
+        3 => text(&mut stream).await?,
+        other => format!("kind {other}"),
+    };
+    let port = stream.read_u16().await?;
+    asked.lock().expect("unpoisoned").push(format!("{who}{host}:{port}"));
+    stream.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]).await?;
+    both(stream, to).await;
+    Ok(())
+}
+
+async fn second(stream: &mut TcpStream) -> std::io::Result<u8> {
+    stream.read_u8().await?;
+    stream.read_u8().await
+}
+
+/// A text behind its length.
+async fn text(stream: &mut TcpStream) -> std::io::Result<String> {
+    let mut bytes = vec![0; usize::from(stream.read_u8().await?)];
+    stream.read_exact(&mut bytes).await?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[tokio::test]
+async fn socks_proxies_carry_tls_and_plain_http() {
+    let Some(authority) = Authority::new() else { return };
+    let (server, _fake) = registry().await;
+    let image = image(7, 200_000);
+    let tls = authority.acceptor("DNS:registry.example", None);
+    let by_tls = forward("127.0.0.1:0", Some(tls), server.address).await.expect("a port");
+    let (by_tls, by_tls_asked) = socks(by_tls).await;
+    let (plain, plain_asked) = socks(server.address).await;
+    let hosts = Hosts::default().verifying_at("10.9.8.7:5000", registry_client::Verify::Never);
+    for (proxies, name, expected) in [
+        (
+            Proxies { https: Some(format!("socks5h://me:s%20d@{by_tls}")), ..Proxies::default() },
+            "registry.example/a",
+            "me:s d@registry.example:443",
+        ),
+        (
+            Proxies { all: Some(format!("socks5h://{by_tls}")), ..Proxies::default() },
+            "registry.example/a",
+            "registry.example:443",
+        ),
+        // Here we look names up; addresses are what they are.
+        (
+            Proxies { all: Some(format!("socks5://{plain}")), ..Proxies::default() },
+            "10.9.8.7:5000/a",
+            "10.9.8.7:5000",
+        ),
+    ] {
+        let ca_bundles = vec![authority.path("ca.crt").into()];
+        let client = ClientOptions { proxies, ca_bundles, hosts: hosts.clone(), ..options() };
+        let client = Client::new(client).expect("a client");
+        let name = reference(name);
+        push(&client, &name, &image).await;
+        assert!(read_blob(&client, &name, &layer(&image.layer)).await.expect("whole") == image.layer);
+        let asked: Vec<String> = [&by_tls_asked, &plain_asked]
+            .iter()
+            .flat_map(|log| std::mem::take(&mut *log.lock().expect("unpoisoned")))
+            .collect();
+        assert!(!asked.is_empty() && asked.iter().all(|one| one == expected), "{asked:?}");
+    }
 }
 
 #[tokio::test]

@@ -93,6 +93,7 @@ async fn a_limit_below_all_reason_is_told() {
     let (server, _) = Fake::default().serve_with(fates, |_| None).await;
     let error = send(&client(), &server.address.to_string(), &noise(1, SIZE)).await.expect_err("too large");
     assert!(error.to_string().contains("413"), "{error}");
+    assert!(error.to_string().contains("client_max_body_size"), "what has to be changed: {error}");
 }
 
 #[tokio::test]

@@ -76,3 +76,30 @@ fn a_warm_tag_costs_one_head_and_a_warm_digest_nothing() {
     assert!(asked[2..].iter().all(|line| line.starts_with("GET /v2/base/")), "{asked:?}");
     assert_eq!(build(&tagged, "linux/amd64"), head);
 }
+
+#[test]
+fn what_a_registry_remarks_is_shown_once() {
+    let http = Http::start();
+    let manifest = "{\"schemaVersion\":2,\"config\":{\"mediaType\":\"application/vnd.oci.image.config.v1+json\",\
+         \"digest\":\"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a\",\"size\":2},\"layers\":[]}";
+    let headers = [
+        "Content-Type: application/vnd.oci.image.manifest.v1+json",
+        "Warning: 299 - \"this tag goes away\"",
+        "Warning: 299 - \"so does this repository\"",
+    ];
+    http.put("/v2/base/manifests/1", manifest, &headers);
+    http.put(
+        "/v2/base/blobs/sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a",
+        "{}",
+        &headers[1..],
+    );
+    let host = http.url("").trim_start_matches("http://").to_owned();
+    let workspace = Workspace::new();
+    let output =
+        workspace.rbuild().args(["inspect", "--raw", &format!("docker://{host}/base:1")]).output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(
+        text,
+        format!("warning: {host}: this tag goes away\nwarning: {host}: so does this repository\n")
+    );
+}

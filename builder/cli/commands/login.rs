@@ -48,7 +48,7 @@ pub fn login(args: &LoginArgs, global: &Global, environment: &Environment) -> Re
     if let Some(directory) = &args.cert_dir {
         login.certificates.push((host, super::access::certificates("", directory)?));
     }
-    let client = client::open(global, environment, helper.clone(), &login).map_err(remote)?;
+    let client = client::open(global, environment, helper.clone(), &login, &open.remarks).map_err(remote)?;
     let registry = args.registry.clone();
     let (kept, report) = open.work(async move {
         let report = client.check_access(&probe, Access::Pull).await.map_err(Remote)?;

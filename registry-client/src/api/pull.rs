@@ -30,7 +30,14 @@ impl Client {
                 continue;
             }
             let attempts = if is_last { u32::MAX } else { MIRROR_ATTEMPTS };
-            match self.0.patience.retry_at_most(attempts, || run(endpoint.clone())).await {
+            // The next place is asked sooner than a limit of this one ends.
+            let once = || async {
+                match run(endpoint.clone()).await {
+                    Err(limited @ RegistryError::Throttled(_)) if !is_last => Ok(Err(limited)),
+                    outcome => outcome.map(Ok),
+                }
+            };
+            match self.0.patience.retry_at_most(attempts, once).await.flatten() {
                 Err(RegistryError::Network { source, .. }) if !is_last && source.is_connect() => {
                     self.0.transport.note_down(&endpoint);
                 }

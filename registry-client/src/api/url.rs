@@ -12,7 +12,7 @@ use reqwest::{Response, Url};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio_util::io::StreamReader;
 
-use crate::http::answer::retry_after;
+use crate::http::answer::patience_asked;
 use crate::http::reach::Reach;
 use crate::http::transport::{Purpose, authority_of, same_origin};
 use crate::{Client, Refusal, RegistryError};
@@ -143,13 +143,15 @@ fn next(response: &Response) -> Result<Option<Url>, RegistryError> {
 fn answer(response: Response, host: &str, subject: &str) -> Result<HttpResponse, RegistryError> {
     let status = response.status().as_u16();
     if matches!(status, 408 | 429 | 500 | 502..=504) {
+        let (retry_after, limit) = patience_asked(status, response.headers());
         return Err(RegistryError::refused(Refusal {
             host: host.to_owned(),
             subject: subject.to_owned(),
             status,
             code: None,
             message: None,
-            retry_after: retry_after(response.headers()),
+            retry_after,
+            limit,
         }));
     }
     Ok(HttpResponse {

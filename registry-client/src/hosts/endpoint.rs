@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use reqwest::header::HeaderMap;
 
@@ -58,6 +59,10 @@ pub(crate) struct Extra {
     pub(crate) headers: HeaderMap,
     /// Besides those in the host's directories.
     pub(crate) certificates: Certificates,
+    /// Whose mirror it is: requests tell, so that one host may stand for many (containerd's `ns`).
+    pub(crate) mirror_of: Option<String>,
+    /// How long connecting may take, where it is not as usual.
+    pub(crate) connect_timeout: Option<Duration>,
 }
 
 impl Endpoint {

@@ -3,6 +3,7 @@
 //! Mirrors are read from and never written to, also where they are said to take pushes.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
@@ -65,9 +66,7 @@ struct RawPlace {
     override_path: bool,
     #[serde(default)]
     header: toml::Table,
-    /// Ours is the same for all.
-    #[serde(rename = "dial_timeout")]
-    _dial_timeout: Option<toml::Value>,
+    dial_timeout: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -181,8 +180,44 @@ fn place(folder: &Path, text: &str, raw: RawPlace) -> Result<Place, String> {
         trust: if raw.skip_verify { Trust::Insecure } else { Trust::Verified },
         resolves: can("resolve"),
         pulls: can("pull"),
-        extra: Extra { scheme: Some(scheme), root: Some(root), headers: headers(raw.header)?, certificates },
+        extra: Extra {
+            scheme: Some(scheme),
+            root: Some(root),
+            headers: headers(raw.header)?,
+            certificates,
+            mirror_of: None,
+            connect_timeout: raw.dial_timeout.as_deref().map(duration).transpose()?,
+        },
     })
+}
+
+/// A time as Go writes it, `1m30s` or `1.5s`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("dial_timeout {text:?} is no time such as 10s");
+    let mut rest = text.trim();
+    let mut seconds = 0.0;
+    if rest.is_empty() {
+        return Err(wrong());
+    }
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(wrong)?;
+        let number: f64 = rest[..digits].parse().map_err(|_| wrong())?;
+        rest = &rest[digits..];
+        let unit = rest.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(rest.len());
+        seconds += number
+            * match &rest[..unit] {
+                "ns" => 1e-9,
+                "us" | "µs" | "μs" => 1e-6,
+                "ms" => 1e-3,
+                "s" => 1.0,
+                "m" => 60.0,
+                "h" => 3600.0,
+                _ => return Err(wrong()),
+            };
+        rest = &rest[unit..];
+    }
+    let time = Duration::try_from_secs_f64(seconds).map_err(|_| wrong())?;
+    if time.is_zero() { Err(wrong()) } else { Ok(time) }
 }
 
 /// Certificate and key; one file may hold both. Only the first pair is shown.
@@ -267,6 +302,27 @@ server = "https://registry-1.docker.io"
     }
 
     #[test]
+    fn times_are_those_of_go() {
+        for (text, millis) in [
+            ("10s", Some(10_000)),
+            ("1m30s", Some(90_000)),
+            ("1.5s", Some(1_500)),
+            ("250ms", Some(250)),
+            ("1h0.5m", Some(3_630_000)),
+            ("", None),
+            ("0s", None),
+            ("10", None),
+            ("s", None),
+            ("-1s", None),
+            ("1.2.3s", None),
+            ("1d", None),
+            ("99999999999999999999999999h", None),
+        ] {
+            assert_eq!(duration(text).ok().map(|time| time.as_millis()), millis, "{text}");
+        }
+    }
+
+    #[test]
     fn what_makes_no_sense_is_refused() {
         let check = |text: &str, part: &str| {
             let error = parse(Path::new("/"), text).expect_err(text);
@@ -278,6 +334,8 @@ server = "https://registry-1.docker.io"
         check("[host.\"https://a\"]\ncapabilities = [\"fly\"]\n", "no capability");
         check("[host.\"https://a\".header]\nx = 3\n", "no text");
         check("[host.\"https://a\".header]\nx = \"hunter2\nnext", "expected");
+        check("[host.\"https://a\"]\ndial_timeout = \"soon\"\n", "dial_timeout");
+        check("[host.\"https://a\"]\ndial_timeout = 3\n", "expected");
         check("servr = \"https://a\"\n", "servr");
     }
 }

@@ -14,7 +14,7 @@ use oci::{Reference, Repository};
 
 use crate::RegistryError;
 use certificates::Certificates;
-use endpoint::{Endpoint, Trust};
+use endpoint::{Endpoint, Extra, Trust};
 use hosts_toml::{Place, Places};
 use registries_conf::{MirrorUse, Rule};
 
@@ -256,9 +256,13 @@ impl Hosts {
     fn at(&self, place: Place, repository: &Repository) -> Endpoint {
         // credentials of a registry are kept under its own name, however its host is called
         let own = self.plain(repository);
-        let host = if place.host == own.authority() { own.host.clone() } else { place.host };
+        let (host, mirror_of) = match place.host == own.authority() {
+            true => (own.host.clone(), None),
+            false => (place.host, Some(repository.registry.clone())),
+        };
         let trust = self.trust(&host, place.trust);
-        Endpoint { host, path: repository.path.clone(), trust, extra: Arc::new(place.extra) }
+        let extra = Extra { mirror_of, ..place.extra };
+        Endpoint { host, path: repository.path.clone(), trust, extra: Arc::new(extra) }
     }
 
     fn plain(&self, repository: &Repository) -> Endpoint {

@@ -183,6 +183,20 @@ fn what_a_host_may_speak_after_whose_word_counts() {
 }
 
 #[test]
+fn a_mirror_keeps_its_own_time_to_connect() {
+    let toml = tempfile::tempdir().expect("a directory");
+    std::fs::create_dir(toml.path().join("a.example")).expect("made");
+    let text = "[host.\"https://m.example\"]\ndial_timeout = \"3s\"\n";
+    std::fs::write(toml.path().join("a.example/hosts.toml"), text).expect("written");
+    let repository: Repository = "a.example/x".parse().expect("a name");
+    let places = Hosts::default().with_directory(toml.path()).for_pull(&repository, PullBy::Tag);
+    let times: Vec<_> =
+        places.expect("places").iter().map(|one| (one.host.clone(), one.extra.connect_timeout)).collect();
+    let three = Some(std::time::Duration::from_secs(3));
+    assert_eq!(times, [("m.example".to_owned(), three), ("a.example".to_owned(), None)]);
+}
+
+#[test]
 fn nowhere_is_no_registry_at_all() {
     let hosts = Hosts::default().and(Hosts::nowhere());
     let repository: Repository = "127.0.0.1:5000/a".parse().expect("a name");

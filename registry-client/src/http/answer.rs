@@ -8,6 +8,7 @@ use reqwest::Response;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use serde::Deserialize;
 
+use super::limits::RateLimit;
 use crate::{Refusal, RegistryError};
 
 const LONGEST_REFUSAL: u64 = 64 << 10;
@@ -65,10 +66,10 @@ struct Entry {
 /// Reads why something was refused.
 pub(crate) async fn refusal(host: &str, subject: &str, response: Response) -> Refusal {
     let status = response.status().as_u16();
-    let retry_after = retry_after(response.headers());
+    let (retry_after, limit) = patience_asked(status, response.headers());
     let body = read_limited(host, subject, response, LONGEST_REFUSAL).await.unwrap_or_default();
     let (code, message) = words(&body);
-    Refusal { host: host.to_owned(), subject: subject.to_owned(), status, code, message, retry_after }
+    Refusal { host: host.to_owned(), subject: subject.to_owned(), status, code, message, retry_after, limit }
 }
 
 /// Code and message of an error body (distribution-spec, "Error Codes"), or the first line of a plain text.
@@ -98,8 +99,15 @@ pub(crate) fn clean(text: &str) -> String {
     text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST_MESSAGE).collect()
 }
 
+/// How long we shall wait, and the limit that we met.
+pub(crate) fn patience_asked(status: u16, headers: &HeaderMap) -> (Option<Duration>, Option<RateLimit>) {
+    let now = SystemTime::now();
+    let limit = RateLimit::of(headers, now).filter(|_| status == 429);
+    (retry_after(headers).or_else(|| limit?.wait(now)), limit)
+}
+
 /// Seconds or a date.
-pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     match text.parse::<u64>() {
         Ok(seconds) => Some(Duration::from_secs(seconds)),

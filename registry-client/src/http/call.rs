@@ -100,7 +100,11 @@ impl<'a> Call<'a> {
             Target::Registry(path) => self.endpoint.api(path),
             Target::Url(url) => return Ok(url.clone()),
         };
-        base.join(&path).map_err(|_| self.protocol("its path is no URL"))
+        let mut url = base.join(&path).map_err(|_| self.protocol("its path is no URL"))?;
+        if let (Some(registry), Target::Path(_)) = (&self.endpoint.extra.mirror_of, &self.target) {
+            url.query_pairs_mut().append_pair("ns", registry);
+        }
+        Ok(url)
     }
 
     pub(crate) fn protocol(&self, reason: impl Into<String>) -> RegistryError {
@@ -237,10 +241,14 @@ impl Inner {
             request = request.body(body());
         }
         call.watch.begin();
-        match call.watch.guard(self.limit(call.effort), request.send()).await {
+        let sent = match call.watch.guard(self.limit(call.effort), request.send()).await {
             Some(sent) => sent.map_err(|source| self.transport.failure(&host, call.subject, source)),
-            None => Err(RegistryError::Stalled { host, subject: call.subject.to_owned() }),
+            None => Err(RegistryError::Stalled { host: host.clone(), subject: call.subject.to_owned() }),
+        };
+        if let (Ok(response), Place::Own) = (&sent, place) {
+            self.options.remarks.take(&host, response.headers());
         }
+        sent
     }
 
     /// How long a peer may neither take bytes nor answer.

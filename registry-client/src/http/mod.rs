@@ -2,8 +2,11 @@
 
 pub(crate) mod answer;
 pub(crate) mod call;
+pub(crate) mod limits;
 mod names;
+mod proxies;
 pub(crate) mod reach;
+pub(crate) mod remarks;
 pub(crate) mod retry;
 mod tls;
 pub(crate) mod transport;

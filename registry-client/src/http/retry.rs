@@ -98,6 +98,7 @@ mod tests {
             code: None,
             message: None,
             retry_after: retry_after.map(Duration::from_secs),
+            limit: None,
         })
     }
 

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use reqwest::{NoProxy, Proxy, StatusCode, Url};
+use reqwest::{Proxy, StatusCode, Url};
 
 use super::names::{Lookup, Names};
+use super::proxies::Choice;
 use super::reach::Reach;
 use super::tls::{Roots, Terms, configuration};
 use crate::error::is_certificate_error;
@@ -15,7 +16,6 @@ use crate::hosts::certificates::Certificates;
 use crate::hosts::endpoint::{Endpoint, Scheme, Trust};
 use crate::{ClientOptions, RegistryError};
 
-const NEVER_BY_PROXY: &str = "localhost,127.0.0.0/8,::1";
 const LONGEST_PROBE: u64 = 4096;
 const DOWN_FOR: Duration = Duration::from_secs(60);
 
@@ -24,7 +24,9 @@ pub(crate) struct Transport {
     options: ClientOptions,
     pools: Mutex<HashMap<Kind, reqwest::Client>>,
     names: Names,
-    proxies: Arc<BTreeSet<String>>,
+    proxies: Choice,
+    /// The proxies' names.
+    proxy_hosts: Arc<BTreeSet<String>>,
     schemes: Mutex<HashMap<String, Scheme>>,
     down: Mutex<HashMap<String, Instant>>,
 }
@@ -36,6 +38,8 @@ struct Kind {
     tls: Option<(Trust, Option<Certificates>)>,
     purpose: Purpose,
     reach: Option<Reach>,
+    /// How long connecting may take, where it is not as usual.
+    connect: Option<Duration>,
 }
 
 /// What a connection is for. An answer that does not come means a dead peer, unless a body is still
@@ -54,14 +58,13 @@ impl Transport {
             let roots = Roots::Bundles { named: &options.ca_bundles, own: &[] };
             configuration(&Terms { roots, client: None })?;
         }
-        let proxies = &options.proxies;
-        let proxies = [&proxies.http, &proxies.https, &proxies.all].into_iter().flatten();
-        let proxies = proxies.filter_map(|proxy| Some(Url::parse(proxy).ok()?.host_str()?.to_owned()));
+        let proxies = Choice::new(&options.proxies)?;
         Ok(Self {
             options: options.clone(),
             pools: Mutex::default(),
             names: Names::default(),
-            proxies: Arc::new(proxies.collect()),
+            proxy_hosts: Arc::new(proxies.hosts().map(str::to_owned).collect()),
+            proxies,
             schemes: Mutex::default(),
             down: Mutex::default(),
         })
@@ -81,7 +84,7 @@ impl Transport {
             }
             _ => None,
         };
-        self.pool(Kind { tls, purpose, reach: None })
+        self.pool(Kind { tls, purpose, reach: None, connect: endpoint.extra.connect_timeout })
     }
 
     /// The pool for a place that the user named by its URL alone.
@@ -90,7 +93,7 @@ impl Transport {
             "https" => Some((Trust::Verified, Some(self.options.hosts.certificates(&authority_of(url))?))),
             _ => None,
         };
-        self.pool(Kind { tls, purpose: Purpose::Asking, reach: None })
+        self.pool(Kind { tls, purpose: Purpose::Asking, reach: None, connect: None })
     }
 
     /// The pool for a place that a server named: its certificate must be good unless the user asks for no
@@ -111,7 +114,7 @@ impl Transport {
             }
             _ => None,
         };
-        self.pool(Kind { tls, purpose, reach: Some(reach) })
+        self.pool(Kind { tls, purpose, reach: Some(reach), connect: None })
     }
 
     fn pool(&self, mut kind: Kind) -> Result<reqwest::Client, RegistryError> {
@@ -126,8 +129,8 @@ impl Transport {
             return Ok(client.clone());
         }
         let names = self.names.clone();
-        let lookup = Lookup { names, reach: kind.reach, proxies: self.proxies.clone() };
-        let made = pool(&self.options, &kind, lookup)?;
+        let lookup = Lookup { names, reach: kind.reach, proxies: self.proxy_hosts.clone() };
+        let made = pool(&self.options, &kind, lookup, &self.proxies)?;
         pools.insert(kind, made.clone());
         Ok(made)
     }
@@ -246,7 +249,12 @@ fn bad_host(authority: &str) -> RegistryError {
     RegistryError::protocol(authority, "connecting", "this is no host name")
 }
 
-fn pool(options: &ClientOptions, kind: &Kind, lookup: Lookup) -> Result<reqwest::Client, RegistryError> {
+fn pool(
+    options: &ClientOptions,
+    kind: &Kind,
+    lookup: Lookup,
+    proxies: &Choice,
+) -> Result<reqwest::Client, RegistryError> {
     let named = &options.ca_bundles;
     let terms = match &kind.tls {
         None => Terms { roots: Roots::None, client: None },
@@ -269,33 +277,16 @@ fn pool(options: &ClientOptions, kind: &Kind, lookup: Lookup) -> Result<reqwest:
         .no_proxy()
         .dns_resolver(Arc::new(lookup))
         .http2_adaptive_window(true)
-        .connect_timeout(options.connect_timeout)
+        .connect_timeout(kind.connect.unwrap_or(options.connect_timeout))
         .tcp_user_timeout(options.idle_timeout);
     if kind.purpose == Purpose::Asking {
         builder = builder.read_timeout(options.idle_timeout);
     }
-    for proxy in proxies(options)? {
-        builder = builder.proxy(proxy);
+    if !proxies.is_none() {
+        let proxies = proxies.clone();
+        builder = builder.proxy(Proxy::custom(move |url| proxies.of(url)));
     }
     builder.build().map_err(|error| RegistryError::Setup { reason: error.to_string() })
-}
-
-fn proxies(options: &ClientOptions) -> Result<Vec<Proxy>, RegistryError> {
-    let given = &options.proxies;
-    let direct = match &given.none {
-        Some(more) => format!("{NEVER_BY_PROXY},{more}"),
-        None => NEVER_BY_PROXY.to_owned(),
-    };
-    let made = [
-        given.http.as_deref().map(Proxy::http::<&str>),
-        given.https.as_deref().map(Proxy::https::<&str>),
-        given.all.as_deref().map(Proxy::all::<&str>),
-    ];
-    let named = made.into_iter().flatten().map(|proxy| match proxy {
-        Ok(proxy) => Ok(proxy.no_proxy(NoProxy::from_string(&direct))),
-        Err(_) => Err(RegistryError::Setup { reason: "a proxy's URL is not understood".to_owned() }),
-    });
-    named.collect()
 }
 
 /// Host and port of a URL.
