@@ -62,6 +62,7 @@ impl Store {
         let mut collected = Collected::default();
         let (kept, dropped) = self.split_records(keep)?;
         self.forget_records(&dropped)?;
+        self.sweep_answers(keep)?;
         collected.records = dropped.len();
         lease::sweep_dead(self)?;
         let held = lease::held_by_the_living(self)?;

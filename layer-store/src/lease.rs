@@ -5,7 +5,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::disk::{make_dir, remove_tree};
 use crate::error::{At, Result};
@@ -25,6 +25,7 @@ pub(crate) struct Held {
     lock: Mutex<Option<Lock>>,
     counter: AtomicU64,
     layers: Mutex<BTreeSet<LayerId>>,
+    began: SystemTime,
 }
 
 /// Whether a layer was in use by the same lease before.
@@ -49,6 +50,7 @@ impl Store {
             lock: Mutex::new(Some(lock)),
             counter: AtomicU64::new(0),
             layers: Mutex::default(),
+            began: SystemTime::now(),
         })))
     }
 }
@@ -57,6 +59,11 @@ impl Lease {
     /// The store it belongs to.
     pub fn store(&self) -> &Store {
         &self.0.store
+    }
+
+    /// When it began.
+    pub fn began(&self) -> SystemTime {
+        self.0.began
     }
 
     /// A new path for something unfinished. Everything below it vanishes with the lease.

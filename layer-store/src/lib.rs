@@ -8,6 +8,7 @@
 //! system only through the `tree` module, foreign archives are read only through [`tar::TarReader`].
 
 mod active;
+mod answers;
 mod attributes;
 mod blobs;
 mod builds;
@@ -58,6 +59,7 @@ mod walk;
 mod writer;
 
 pub use active::{ActiveLayer, ActiveRoot};
+pub use answers::Answer;
 pub use attributes::{Attributes, Entry, Kind, Time};
 pub use blobs::BlobWriter;
 pub use builds::{BuildId, JournalEntry, UnfinishedBuild};

@@ -44,8 +44,19 @@ pub enum Mounting {
     Impossible,
 }
 
-const DIRECTORIES: &[&str] =
-    &["blobs", "blobs/sha256", "layers", "images", "mounts", "locks", "leases", "partial", "pins", "tmp"];
+const DIRECTORIES: &[&str] = &[
+    "answers",
+    "blobs",
+    "blobs/sha256",
+    "layers",
+    "images",
+    "mounts",
+    "locks",
+    "leases",
+    "partial",
+    "pins",
+    "tmp",
+];
 
 /// Images hold setuid programs, which nobody else may reach.
 fn keep_private(root: &Path) -> Result<()> {

@@ -3,10 +3,13 @@
 use graph::ImageFacts;
 use layer_store::{Store, StoredImage, StoredVariant};
 use oci::{Descriptor, Digest, Document, ImageConfig, ImageDocument, MediaType, Platform, Reference};
+use registry_client::RegistryError;
 
+use super::answers;
 use super::documents::{find_document, keep_document, stored};
 use super::error::ImageError;
 use crate::Session;
+use crate::event::Event;
 use crate::request::PullPolicy;
 use crate::worker::{Permit, blocking};
 
@@ -42,17 +45,24 @@ async fn remote_facts(
     let pinned = match reference.digest() {
         Some(_) => reference.clone(),
         None => {
-            let found = session.client.resolve(reference).await?;
-            let (store, name, platform) = (session.store.clone(), reference.clone(), platform.clone());
-            let digest = found.digest.clone();
-            let known = blocking(Permit::free(), move || facts_by_digest(&store, &name, &digest, &platform));
-            // Documents of the store that make no sense are fetched again.
-            if let Ok(Some(facts)) = known.await {
+            let found = match answers::resolve(session, reference).await {
+                Err(ImageError::Registry(limit @ RegistryError::Throttled(_))) => {
+                    return last_facts(session, reference, platform, limit).await;
+                }
+                found => found?,
+            };
+            if let Some(facts) = known_facts(session, reference, &found.digest, platform).await {
                 return Ok(ImageFacts { resolved: found, ..facts });
             }
             reference.with_digest(found.digest)
         }
     };
+    let _turn = answers::turn(session, &pinned).await?;
+    if let Some(digest) = pinned.digest()
+        && let Some(facts) = known_facts(session, reference, digest, platform).await
+    {
+        return Ok(facts);
+    }
     let image = session.client.fetch_image(&pinned, platform).await?;
     let lease = session.lease.clone();
     blocking(Permit::free(), move || {
@@ -68,6 +78,41 @@ async fn remote_facts(
         })
     })
     .await
+}
+
+/// What the name stood for at the last time, where a registry allows no more requests and the documents are
+/// in the store.
+async fn last_facts(
+    session: &Session,
+    reference: &Reference,
+    platform: &Platform,
+    limit: RegistryError,
+) -> Result<ImageFacts, ImageError> {
+    let Some(last) = answers::last(session, reference).await else { return Err(limit.into()) };
+    let digest = &last.descriptor.digest;
+    let Some(facts) = known_facts(session, reference, digest, platform).await else {
+        return Err(limit.into());
+    };
+    let age = last.asked.elapsed().unwrap_or_default().as_secs();
+    let minutes = age.div_ceil(60);
+    let text = format!(
+        "{}: the registry allows no more requests, so {digest} is taken, which it was {minutes} min ago: {limit}",
+        reference.familiar()
+    );
+    session.events.send(Event::Warning(text)).await;
+    Ok(ImageFacts { resolved: last.descriptor, ..facts })
+}
+
+/// What the store knows of a digest. Documents of the store that make no sense are fetched again.
+async fn known_facts(
+    session: &Session,
+    reference: &Reference,
+    digest: &Digest,
+    platform: &Platform,
+) -> Option<ImageFacts> {
+    let (store, name, platform) = (session.store.clone(), reference.clone(), platform.clone());
+    let digest = digest.clone();
+    blocking(Permit::free(), move || facts_by_digest(&store, &name, &digest, &platform)).await.ok().flatten()
 }
 
 /// Facts that need no request.

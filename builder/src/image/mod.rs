@@ -1,6 +1,7 @@
 //! Images of registries and of the store: what a name stands for, and their layers.
 //!
 //! - `facts`: name → manifest and config, the store first;
+//! - `answers`: what a tag stands for, asked once by builds side by side;
 //! - `documents`: manifests and configs as blobs of the store;
 //! - `pull`: the missing layers of an image;
 //! - `stream`: one layer's blob on its way from the network to disk, stored and unpacked in one pass.
@@ -8,6 +9,7 @@
 //! Invariants: nothing counts before its digest and size are verified; a layer's tar must have the
 //! diff id that the config promises; what is there is not fetched again.
 
+mod answers;
 mod documents;
 mod error;
 mod facts;

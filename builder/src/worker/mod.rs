@@ -4,6 +4,7 @@
 //! on the store and the host; a fake one serves the solver's tests, with neither.
 //! [`blocking`] is the one door from async code to blocking threads.
 
+mod claims;
 mod contexts;
 mod http;
 mod permit;
@@ -23,6 +24,7 @@ use crate::file::Again;
 pub(crate) use crate::keys::Reading;
 use crate::solve::Name;
 
+pub(crate) use claims::claim;
 pub use http::HttpError;
 pub(crate) use http::fetch as fetch_url;
 pub use permit::{Permit, Permits, blocking};

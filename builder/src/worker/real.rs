@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -24,9 +23,6 @@ use crate::image::pull_image;
 use crate::plan::Unsupported;
 use crate::request::{ContextMetadata, LocalContext};
 use crate::solve::Name;
-
-/// How long to wait before asking again for a claim that another process holds.
-const CLAIM_PAUSES: [u64; 5] = [2, 5, 10, 25, 50];
 
 /// The worker of one build.
 pub(crate) struct RealWorker {
@@ -306,19 +302,7 @@ impl Worker for RealWorker {
     }
 
     fn claim(&self, key: CacheKey) -> BoxFuture<'_, Option<Claim>> {
-        async move {
-            for nth in 0.. {
-                let store = self.session.store.clone();
-                match blocking(Permit::free(), move || store.try_claim(&key)).await {
-                    Ok(Some(claim)) => return Some(Box::new(claim) as Claim),
-                    Ok(None) => {}
-                    Err(_) => return None,
-                }
-                let pause = CLAIM_PAUSES[nth.min(CLAIM_PAUSES.len() - 1)];
-                tokio::time::sleep(Duration::from_millis(pause)).await;
-            }
-            None
-        }
-        .boxed()
+        let claimed = super::claim(&self.session.store, key);
+        claimed.map(|claim| claim.map(|claim| Box::new(claim) as Claim)).boxed()
     }
 }

@@ -17,6 +17,10 @@ use tempfile::TempDir;
 
 #[path = "../../../registry-client/tests/support/docker_registry.rs"]
 pub mod docker_registry;
+#[path = "../../../registry-client/tests/support/fake.rs"]
+pub mod fake;
+#[path = "../../../registry-client/tests/support/server.rs"]
+pub mod server;
 
 /// A session and the directory it lives in.
 pub struct Place {
@@ -32,8 +36,14 @@ pub fn place() -> Option<Place> {
         return None;
     }
     let directory = tempfile::tempdir().unwrap();
+    let (session, events) = session_in(directory.path());
+    Some(Place { session, directory, events })
+}
+
+/// A session on the store of a directory.
+pub fn session_in(directory: &Path) -> (Session, EventStream) {
     let options = OpenOptions { mode: Mode::Root, ids: IdRanges::of_this_process() };
-    let store = Store::open(&directory.path().join("store"), &options).unwrap();
+    let store = Store::open(&directory.join("store"), &options).unwrap();
     let (sink, events) = EventSink::channel(4096);
     let session = Session {
         lease: store.lease().unwrap(),
@@ -50,7 +60,7 @@ pub fn place() -> Option<Place> {
             resolv_conf: bytes::Bytes::new(),
         },
     };
-    Some(Place { session, directory, events })
+    (session, events)
 }
 
 /// Says that something cannot be tested here; in CI that is a failure.

@@ -40,6 +40,16 @@ impl Client {
         self.pull(reference.repository(), PullBy::of(reference), at).await
     }
 
+    /// Tells apart who is asked for a name, and on which terms: where two clients have the same text here, the
+    /// answer that one gets serves the other. Credentials are left out, and no secret is in it.
+    pub fn terms_of(&self, reference: &Reference) -> Result<String, RegistryError> {
+        let (hosts, bundles) = (&self.0.options.hosts, &self.0.options.ca_bundles);
+        let places = hosts.for_pull(reference.repository(), PullBy::of(reference))?;
+        let certificates: Vec<_> =
+            places.iter().map(|place| hosts.certificates(&place.host)).collect::<Result<_, _>>()?;
+        Ok(format!("{reference} {places:?} {certificates:?} {bundles:?}"))
+    }
+
     /// A manifest or index by its digest, verified, as its registry has it.
     pub async fn manifest(
         &self,
