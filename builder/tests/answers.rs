@@ -1,5 +1,13 @@
 //! What a tag stands for: how often a registry is asked, and what happens when it allows no more.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "a test may fail, speak and look around"
+)]
+
 mod support;
 
 use std::sync::Arc;
