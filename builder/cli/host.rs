@@ -20,6 +20,7 @@ use crate::client::{self, Additions};
 use crate::commands;
 use crate::environment::Environment;
 use crate::failure::Failure;
+use crate::jobs;
 use crate::progress::{self, Form};
 
 /// Events that may wait for the drawer.
@@ -114,7 +115,8 @@ pub fn open_with(
         remote_secrets: RemoteSecrets::default(),
         host: facts,
         events,
-        jobs: jobs.unwrap_or_else(default_jobs),
+        steps: jobs.unwrap_or_else(jobs::steps),
+        jobs: jobs.unwrap_or_else(jobs::packers),
     };
     Ok(Open { session, runtime, remarks, drawer })
 }
@@ -246,11 +248,6 @@ pub async fn shown<T, E: std::fmt::Display>(
     };
     events.send(Event::Finished { step, ending, took: began.elapsed() }).await;
     result
-}
-
-/// Steps are processes that wait for disks and networks as well as for processors.
-fn default_jobs() -> usize {
-    std::thread::available_parallelism().map_or(4, |processors| processors.get() * 2)
 }
 
 /// Where the store is.

@@ -8,6 +8,7 @@ mod engine;
 mod environment;
 mod failure;
 mod host;
+mod jobs;
 mod progress;
 mod proxies;
 mod report;

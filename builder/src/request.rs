@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 mod annotations;
 mod attest;
 mod output;
+mod sample;
 
 pub use annotations::{Annotation, AnnotationPlace, Annotations};
 pub use attest::{AttestRequest, ProvenanceMode, ProvenanceRequest, ProvenanceVersion, SbomRequest};
@@ -18,6 +19,8 @@ pub use output::{
     AttestationForm, AttestationPlace, CompressionChoice, Dangling, Destination, ExtraName, ForeignLayers,
     ImageOutput, Keep, Layout, LocalMode, Output, OutputKind, PlatformSplit, Push, Rewrite, TreeOptions,
 };
+
+pub use sample::{CacheSample, Percent};
 
 use crate::cache::request::{CacheSource, CacheTarget};
 use crate::ssh::AgentSource;
@@ -59,12 +62,14 @@ pub struct BuildRequest {
     pub tags: Vec<Reference>,
     /// When names are resolved at the registry.
     pub pull: PullPolicy,
-    /// Steps at once; `None`: by the number of processors.
+    /// Steps at once; `None`: as many as the session has places for.
     pub jobs: Option<usize>,
     /// Use no recorded results.
     pub no_cache: bool,
     /// Use no results of steps that were made longer ago.
     pub cache_ttl: Option<std::time::Duration>,
+    /// Which steps that were found are run again, and their results compared.
+    pub verify_cache: Option<CacheSample>,
     /// What a failed step does to the others.
     pub on_failure: OnFailure,
     /// The network of the steps.

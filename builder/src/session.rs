@@ -32,6 +32,8 @@ pub struct Session {
     /// Where events go.
     pub events: EventSink,
     /// How many steps run at once.
+    pub steps: usize,
+    /// How many layers are packed at once.
     pub jobs: usize,
     /// What the host offers.
     pub host: HostFacts,

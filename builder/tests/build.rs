@@ -35,6 +35,7 @@ fn place() -> Place {
         helper: None,
         remote_secrets: builder::remote::RemoteSecrets::default(),
         events,
+        steps: 2,
         jobs: 2,
         host: HostFacts {
             mode: runtime_exec::HostMode::Root,
@@ -134,6 +135,7 @@ async fn run(
         jobs: None,
         no_cache: false,
         cache_ttl: None,
+        verify_cache: None,
         on_failure: Default::default(),
         network: builder::request::StepNetwork::default(),
         limits: runtime_exec::Limits::default(),

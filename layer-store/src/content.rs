@@ -44,18 +44,27 @@ pub(crate) fn of_walk(walk: &LayerWalk<'_>, known: &KnownContents) -> Result<Con
     let mut hasher = blake3::Hasher::new();
     walk.run(&mut |path, change| {
         field(&mut hasher, path.as_os_str().as_bytes());
-        match change {
-            Change::Whiteout => {
-                hasher.update(b"w");
-                Ok(())
-            }
-            Change::Entry { attributes, opaque, host, .. } => {
-                hasher.update(if *opaque { b"o" } else { b"-" });
-                entry(&mut hasher, attributes, host, known.get(path))
-            }
-        }
+        of_change(&mut hasher, change, known.get(path))
     })?;
     Ok(ContentId(*hasher.finalize().as_bytes()))
+}
+
+/// What counts of a change besides its path. A file whose content is known is not read.
+pub(crate) fn of_change(
+    hasher: &mut blake3::Hasher,
+    change: &Change<'_>,
+    known: Option<[u8; 32]>,
+) -> Result<()> {
+    match change {
+        Change::Whiteout => {
+            hasher.update(b"w");
+            Ok(())
+        }
+        Change::Entry { attributes, opaque, host, .. } => {
+            hasher.update(if *opaque { b"o" } else { b"-" });
+            entry(hasher, attributes, host, known)
+        }
+    }
 }
 
 fn field(hasher: &mut blake3::Hasher, bytes: &[u8]) {

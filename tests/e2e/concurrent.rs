@@ -39,6 +39,25 @@ fn processes_share_equal_steps_and_do_not_disturb_each_other() {
     }
 }
 
+/// Steps that wait compute nothing, so they must not keep each other from starting.
+#[test]
+fn eight_stages_that_wait_for_each_other_all_run_where_no_number_is_given() {
+    if !(is_root() && has("busybox")) {
+        return;
+    }
+    let stage = |number: usize| {
+        format!(
+            "FROM base AS s{number}\nRUN --mount=type=cache,id=all,target=/all touch /all/{number}; \
+             for i in $(seq 600); do [ $(ls /all | wc -l) = 8 ] && exec touch /{number}; sleep 0.1; done; exit 9\n"
+        )
+    };
+    let copy = |number: usize| format!("COPY --from=s{number} /{number} /\n");
+    let stages: String = (0..8).map(stage).collect();
+    let copies: String = (0..8).map(copy).collect();
+    let workspace = Workspace::with(&format!("{BUSYBOX}{stages}FROM scratch\n{copies}"));
+    workspace.build(&[]);
+}
+
 /// Two steps meet in a shared directory, are alone in private ones, and one after the other in a locked one.
 const MEETING: &str = r#"FROM base AS step
 ARG ROUND

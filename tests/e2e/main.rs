@@ -64,3 +64,4 @@ mod ssh_keys;
 mod store;
 mod sync;
 mod tls;
+mod verify_cache;

@@ -13,6 +13,7 @@ use super::deny::{DenyArg, STRICT, together};
 use super::limits::LimitArgs;
 use super::resolvers::ResolverArgs;
 use super::run::StepDeviceArg;
+use super::sample::SampleArg;
 use super::values::{self, BuildArg, ContextArg, HostArg, LabelArg, SecretArg, UlimitArg};
 
 #[derive(Clone, Debug, Args)]
@@ -54,6 +55,9 @@ pub struct BuildArgs {
     /// Use no results of steps that were made longer ago, such as 24h
     #[arg(long, value_name = "DURATION", value_parser = values::age)]
     pub cache_ttl: Option<std::time::Duration>,
+    /// Run so many of the cached steps again, and fail where one makes something else than its cached result
+    #[arg(long, value_name = "N%[,seed=N]")]
+    pub verify_cache: Option<SampleArg>,
     /// When a step fails, go on with those that do not depend on it
     #[arg(long)]
     pub keep_going: bool,
@@ -172,7 +176,7 @@ pub struct BuildArgs {
     /// Print only the image's id
     #[arg(short, long)]
     pub quiet: bool,
-    /// Steps at once [default: by the number of processors]
+    /// Steps at once [default: by processors and free memory]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub jobs: Option<u16>,
 }

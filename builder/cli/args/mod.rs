@@ -25,6 +25,7 @@ mod refused;
 mod registry;
 mod resolvers;
 mod run;
+mod sample;
 mod save;
 mod security;
 mod serve;

@@ -350,6 +350,7 @@ fn request(
         jobs: args.jobs.map(usize::from),
         no_cache: args.no_cache,
         cache_ttl: args.cache_ttl,
+        verify_cache: args.verify_cache.map(|arg| arg.sample(any_seed)),
         on_failure: if args.keep_going { OnFailure::KeepGoing } else { OnFailure::Stop },
         network: step_network(args),
         limits: super::limits::limits(&args.limits)?,
@@ -362,6 +363,12 @@ fn request(
         profile: args.profile.clone(),
         frontend,
     })
+}
+
+/// Another one in each build.
+fn any_seed() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    u64::from(since.subsec_nanos()) ^ u64::from(std::process::id())
 }
 
 /// The frontend, which remembers the build file's text for messages.

@@ -23,7 +23,7 @@ use crate::history::Recorder;
 use crate::plan::Extra;
 use crate::request::{BuildRequest, Squash, StepCounts};
 use crate::session::Session;
-use crate::solve::{Policy, Solution, Solver, solve};
+use crate::solve::{Checking, Policy, Solution, Solver, solve};
 use crate::worker::{Permits, RealWorker};
 
 /// A build whose graph is known.
@@ -154,7 +154,7 @@ impl Building<'_> {
             request.context_metadata,
             StepResources::of(request),
         );
-        let permits = Permits::new(request.jobs.unwrap_or(session.jobs));
+        let permits = Permits::new(request.jobs.unwrap_or(session.steps));
         let events = &session.events;
         let ttl = request.cache_ttl.map(|ttl| i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX));
         let policy = Policy {
@@ -162,7 +162,8 @@ impl Building<'_> {
             fresh_since: ttl.map(|ttl| crate::solve::now().saturating_sub(ttl)),
             on_failure: request.on_failure,
         };
-        let solver = Solver { worker: &worker, events, permits: &permits, policy };
+        let checking = request.verify_cache.map(|sample| Checking { sample, extra: self.extra });
+        let solver = Solver { worker: &worker, events, permits: &permits, policy, checking };
         solve(&solver, &self.lowered.graph, self.edges).await.map_err(BuildError::Step)
     }
 

@@ -70,6 +70,7 @@ fn request(frontend: crate::request::Frontend) -> BuildRequest {
         jobs: None,
         no_cache: false,
         cache_ttl: None,
+        verify_cache: None,
         on_failure: Default::default(),
         network: crate::request::StepNetwork::default(),
         limits: runtime_exec::Limits::default(),

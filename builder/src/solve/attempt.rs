@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use futures::future::try_join_all;
 use graph::{Op, Vertex, VertexId};
@@ -15,7 +15,7 @@ use super::settle::{added, cut_off, stacked};
 use super::solved::Solved;
 use super::{Solver, step_id};
 use crate::error::Cause;
-use crate::event::Event;
+use crate::event::{Event, StepId};
 use crate::file::Again;
 use crate::keys::{self, Held, Reading};
 use crate::worker::{Job, Permit, Reach, Tree};
@@ -155,9 +155,29 @@ impl Attempt<'_> {
             None => outputs,
         };
         let solved = Solved { outputs, lineage: self.lineage.clone() };
-        let millis = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.file_both(key, held, &solved, millis).await;
+        self.file_both(key, held, &solved, millis(began.elapsed())).await;
         Ok(solved)
+    }
+
+    /// Runs it whatever is recorded, and records nothing.
+    pub(super) async fn again(&self, step: StepId) -> Result<Vec<Snapshot>, Cause> {
+        let job = Job {
+            step,
+            op: Arc::new(self.vertex.op.clone()),
+            inputs: self.inputs.clone(),
+            again: Again::Nothing,
+            permit: self.permit().await,
+        };
+        self.solver.worker.execute(job).await
+    }
+
+    /// Records a result in the place of the one that is recorded.
+    pub(super) async fn replace(&self, outputs: Vec<Snapshot>, took: Duration) -> Result<(), Cause> {
+        let held = self.held().await?;
+        let key = keys::result(&self.vertex.op, &held);
+        let solved = Solved { outputs, lineage: self.lineage.clone() };
+        self.file_both(key, &held, &solved, millis(took)).await;
+        Ok(())
     }
 
     async fn file_both(&self, key: CacheKey, held: &[Held], solved: &Solved, millis: u64) {
@@ -215,6 +235,10 @@ fn parts(held: &[Held]) -> Vec<Component> {
         }
     }
     all
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Seconds since 1970.

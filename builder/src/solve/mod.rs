@@ -6,7 +6,8 @@
 //! 3. [`run`]: run the needed steps, each as soon as its inputs are there. An [`attempt`] looks for
 //!    a record under the result key, claims that key, looks once more, and only then executes;
 //! 4. [`settle`]: a step that ran again and came to the same content takes its older layer, so that
-//!    the cascade stops.
+//!    the cascade stops;
+//! 5. [`verify`]: where it is asked for, some of the steps that were found are run again and compared.
 //!
 //! The whole is one future that owns everything it started: dropping it stops the build. The first
 //! failure drops the rest.
@@ -18,6 +19,7 @@ mod name;
 mod run;
 mod settle;
 mod solved;
+mod verify;
 mod web;
 mod weight;
 
@@ -41,6 +43,7 @@ pub(crate) use attempt::now;
 pub(crate) use decide::must_run;
 pub(crate) use name::Name;
 pub(crate) use solved::Solution;
+pub(crate) use verify::Checking;
 
 use choose::{Candidate, Candidates, Origin, choose};
 use decide::{decide, recorded, salted};
@@ -58,6 +61,8 @@ pub(crate) struct Solver<'a> {
     pub(crate) permits: &'a Permits,
     /// What is asked of all builds alike.
     pub(crate) policy: Policy,
+    /// Which found steps are run again.
+    pub(crate) checking: Option<Checking<'a>>,
 }
 
 /// What is asked of all builds alike.
@@ -102,6 +107,9 @@ pub(crate) async fn solve(
     }
     let run = Run { solver, graph, targets, names: &names, decision: &decision };
     let solution = run.all(&decision.demanded).await?;
+    if let Some(checking) = &solver.checking {
+        verify::verify(&run, &web, &solution, checking).await?;
+    }
     let mut counts = solution.counts;
     for id in web.order().iter().copied().filter(|id| !decision.demanded.contains(id)) {
         counts.cached += usize::from(counted(&graph.vertex(id).op));

@@ -157,6 +157,7 @@ impl Run<'_> {
             }
             How::Found => {
                 solution.counts.cached += count;
+                solution.found.insert(id);
                 Ending::Cached
             }
         };
@@ -256,7 +257,7 @@ impl Solver<'_> {
 }
 
 /// The layers of all inputs on top of one another.
-fn merged(inputs: &[Tree]) -> layer_store::Snapshot {
+pub(super) fn merged(inputs: &[Tree]) -> layer_store::Snapshot {
     let layers = |tree: &Tree| match tree {
         Tree::Snapshot(snapshot) => snapshot.0.clone(),
         Tree::Empty | Tree::Local(_) => Vec::new(),
@@ -265,7 +266,7 @@ fn merged(inputs: &[Tree]) -> layer_store::Snapshot {
 }
 
 /// Whether an op takes its inputs as layers, whatever they are.
-fn needs_layers(op: &Op) -> bool {
+pub(super) fn needs_layers(op: &Op) -> bool {
     match op {
         Op::Merge | Op::Diff => true,
         Op::Image(_) | Op::Local(_) | Op::Git(_) | Op::Http(_) | Op::Exec(_) | Op::File(_) => false,

@@ -1,6 +1,6 @@
 //! Results of steps, as they are handed from one to the next.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use graph::{Edge, VertexId};
 use layer_store::{CacheKey, Record, RecordInput, ResultId, Snapshot};
@@ -42,6 +42,8 @@ impl Solved {
 pub(crate) struct Solution {
     /// By vertex.
     pub(crate) results: BTreeMap<VertexId, Solved>,
+    /// Those of them that were found once their inputs were there.
+    pub(crate) found: BTreeSet<VertexId>,
     /// How many steps ran and did not run.
     pub(crate) counts: StepCounts,
     /// The definition keys of all steps.

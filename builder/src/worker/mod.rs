@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use graph::{Graph, LocalSource, Op, VertexId};
-use layer_store::{CacheKey, ContentId, LayerId, Record, Snapshot};
+use layer_store::{CacheKey, ContentId, Difference, LayerId, Record, Snapshot};
 
 use crate::error::Cause;
 use crate::event::StepId;
@@ -84,6 +84,13 @@ pub(crate) trait Worker: Send + Sync {
 
     /// The content of a layer, without times.
     fn content(&self, layer: LayerId) -> BoxFuture<'_, Result<ContentId, Cause>>;
+
+    /// What differs between layers, position by position, from their files as they are now; not times.
+    fn differences(
+        &self,
+        one: Vec<LayerId>,
+        other: Vec<LayerId>,
+    ) -> BoxFuture<'_, Result<Vec<Difference>, Cause>>;
 
     /// Runs a step. One snapshot for each output.
     fn execute(&self, job: Job) -> BoxFuture<'_, Result<Vec<Snapshot>, Cause>>;

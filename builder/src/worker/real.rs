@@ -1,12 +1,14 @@
 //! The worker that works: on the store, the network, and in sandboxes.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use graph::{ContextName, ExecOp, FileAction, Graph, MountKind, Op, VertexId};
-use layer_store::{CacheKey, ContentId, LayerId, Lease, Record, Snapshot};
+use layer_store::{CacheKey, ContentId, Difference, LayerId, Lease, Record, Side, Snapshot};
 
 use super::contexts::Contexts;
 use super::{Claim, Job, Offer, Permit, Permits, Reading, Tree, Worker, blocking, http};
@@ -269,6 +271,33 @@ impl Worker for RealWorker {
 
     fn content(&self, layer: LayerId) -> BoxFuture<'_, Result<ContentId, Cause>> {
         self.content_of(layer).boxed()
+    }
+
+    fn differences(
+        &self,
+        one: Vec<LayerId>,
+        other: Vec<LayerId>,
+    ) -> BoxFuture<'_, Result<Vec<Difference>, Cause>> {
+        async move {
+            let layers = Snapshot(one.iter().chain(&other).cloned().collect());
+            self.shelf.bring(&layers, None).await?;
+            let store = self.session.store.clone();
+            let all = blocking(self.readers.acquire().await, move || {
+                let mut all = Vec::new();
+                for (one, other) in one.iter().zip(&other).filter(|(one, other)| one != other) {
+                    all.extend(store.differences(one, other)?);
+                }
+                let root = |side| Difference { path: PathBuf::new(), side };
+                match one.len().cmp(&other.len()) {
+                    Ordering::Less => all.push(root(Side::Other)),
+                    Ordering::Equal => {}
+                    Ordering::Greater => all.push(root(Side::One)),
+                }
+                Ok::<_, layer_store::StoreError>(all)
+            });
+            Ok(all.await?)
+        }
+        .boxed()
     }
 
     fn execute(&self, job: Job) -> BoxFuture<'_, Result<Vec<Snapshot>, Cause>> {

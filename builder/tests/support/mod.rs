@@ -52,6 +52,7 @@ pub fn session_in(directory: &Path) -> (Session, EventStream) {
         helper: None,
         remote_secrets: builder::remote::RemoteSecrets::default(),
         events: sink,
+        steps: 2,
         jobs: 2,
         host: HostFacts {
             mode: HostMode::Root,

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use graph::{FileAction, MountKind, Op};
-use layer_store::{CacheKey, ContentId, LayerId, Record, Snapshot};
+use layer_store::{CacheKey, ContentId, Difference, LayerId, Record, Side, Snapshot};
 use thiserror::Error;
 use tokio::sync::Barrier;
 
@@ -255,6 +255,29 @@ impl Worker for FakeWorker {
     fn content(&self, layer: LayerId) -> BoxFuture<'_, Result<ContentId, Cause>> {
         let files = format!("{:?}", self.store.lock().layers[&layer]);
         async move { Ok(ContentId(digest(&files))) }.boxed()
+    }
+
+    fn differences(
+        &self,
+        one: Vec<LayerId>,
+        other: Vec<LayerId>,
+    ) -> BoxFuture<'_, Result<Vec<Difference>, Cause>> {
+        let state = self.store.lock();
+        let files =
+            |layers: &[LayerId]| -> Files { layers.iter().flat_map(|id| state.layers[id].clone()).collect() };
+        let (one, other) = (files(&one), files(&other));
+        let paths: BTreeSet<&String> = one.keys().chain(other.keys()).collect();
+        let side = |path: &String| match (one.get(path), other.get(path)) {
+            (Some(a), Some(b)) if a == b => None,
+            (Some(_), Some(_)) => Some(Side::Both),
+            (Some(_), None) => Some(Side::One),
+            (None, _) => Some(Side::Other),
+        };
+        let all: Vec<Difference> = paths
+            .iter()
+            .filter_map(|path| Some(Difference { path: path.into(), side: side(path)? }))
+            .collect();
+        async move { Ok(all) }.boxed()
     }
 
     fn execute(&self, job: Job) -> BoxFuture<'_, Result<Vec<Snapshot>, Cause>> {

@@ -7,6 +7,7 @@ mod offers;
 mod policy;
 mod random;
 mod runs;
+mod verify;
 
 use graph::{
     Copy, Edge, ExecOp, FileAction, Graph, Input, LocalSource, Meta, Mount, MountKind, Op, VertexId,
@@ -127,7 +128,7 @@ async fn run_by(
 ) -> Result<Solution, Box<StepFailure>> {
     let (events, _) = EventSink::channel(1);
     let permits = Permits::new(jobs);
-    let solver = Solver { worker, events: &events, permits: &permits, policy };
+    let solver = Solver { worker, events: &events, permits: &permits, policy, checking: None };
     let edges: Vec<Edge> = targets.iter().map(|id| Edge::first(*id)).collect();
     solve(&solver, graph, &edges).await
 }
