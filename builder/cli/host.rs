@@ -239,7 +239,7 @@ pub async fn shown<T, E: std::fmt::Display>(
     work: impl Future<Output = Result<T, E>>,
 ) -> Result<T, E> {
     let began = Instant::now();
-    events.send(Event::Planned { step, title, span: None }).await;
+    events.send(Event::Planned { step, title, span: None, inputs: Vec::new() }).await;
     events.send(Event::Started { step }).await;
     let result = work.await;
     let ending = match &result {

@@ -42,6 +42,8 @@ pub enum Event {
         title: String,
         /// Where it is written.
         span: Option<Span>,
+        /// The steps it uses directly.
+        inputs: Vec<StepId>,
     },
     /// A step began to run.
     Started {

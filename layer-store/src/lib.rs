@@ -26,6 +26,7 @@ mod disk;
 mod error;
 mod evict;
 mod file_system;
+mod fingerprint;
 mod give;
 mod gzip;
 mod ids;

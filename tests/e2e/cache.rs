@@ -92,6 +92,37 @@ fn a_failed_step_is_not_recorded() {
 }
 
 #[test]
+fn a_secret_that_changed_is_mentioned_and_its_value_is_nowhere() {
+    if !(is_root() && has("busybox")) {
+        return;
+    }
+    let workspace = Workspace::with(&format!(
+        "{BUSYBOX}RUN --mount=type=secret,id=pass test -s /run/secrets/pass\n\
+         RUN --mount=type=secret,id=key,env=KEY test -n \"$KEY\"\n"
+    ));
+    let build = |pass: &str, key: &str| {
+        workspace.file("../pass", pass);
+        workspace.file("../key", key);
+        let secret = |id: &str| format!("--secret=id={id},src={}", workspace.path().join(id).display());
+        workspace.build(&[&secret("pass"), &secret("key")])
+    };
+    build("first-pass", "first-key");
+    assert!(!build("first-pass", "first-key").err.contains("warning"));
+    let said = build("second-pass", "first-key");
+    assert!(said.steps().0 == 0 && said.err.contains("the secret pass is another one"), "{said:?}");
+    assert!(!said.err.contains("the secret key is"), "{said:?}");
+    let said = build("second-pass", "second-key");
+    assert!(said.err.contains("the secret pass is") && said.err.contains("the secret key is"), "{said:?}");
+    let index = std::fs::read(workspace.store().join("index.db")).unwrap();
+    let wal = std::fs::read(workspace.store().join("index.db-wal")).unwrap_or_default();
+    let stored = String::from_utf8_lossy(&[index, wal].concat()).into_owned();
+    for value in ["first-pass", "second-pass", "first-key", "second-key"] {
+        let hash = blake3::hash(value.as_bytes()).to_hex();
+        assert!(!stored.contains(value) && !stored.contains(&hash[..16]), "{value}");
+    }
+}
+
+#[test]
 fn no_cache_runs_everything() {
     if !(is_root() && has("busybox")) {
         return;

@@ -62,7 +62,7 @@ impl<W: Write> Grouped<W> {
 
     pub fn draw(&mut self, event: Event) -> io::Result<()> {
         match event {
-            Event::Planned { step, title, span: _ } => {
+            Event::Planned { step, title, span: _, inputs: _ } => {
                 self.titles.insert(step, title);
                 Ok(())
             }
@@ -235,7 +235,7 @@ mod tests {
     use builder::event::Stream;
 
     fn planned(step: u32, title: &str) -> Event {
-        Event::Planned { step: StepId(step), title: title.to_owned(), span: None }
+        Event::Planned { step: StepId(step), title: title.to_owned(), span: None, inputs: Vec::new() }
     }
 
     fn started(step: u32) -> Event {

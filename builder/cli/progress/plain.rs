@@ -28,17 +28,18 @@ pub struct Plain<W> {
     titles: HashMap<StepId, String>,
     shown: HashMap<StepId, Shown>,
     numbers: usize,
-    last: Option<StepId>,
+    /// The step that is written about, until it ends.
+    current: Option<StepId>,
 }
 
 impl<W: Write> Plain<W> {
     pub fn new(out: W) -> Self {
-        Self { out, titles: HashMap::new(), shown: HashMap::new(), numbers: 0, last: None }
+        Self { out, titles: HashMap::new(), shown: HashMap::new(), numbers: 0, current: None }
     }
 
     pub fn draw(&mut self, event: Event) -> io::Result<()> {
         match event {
-            Event::Planned { step, title, span: _ } => {
+            Event::Planned { step, title, span: _, inputs: _ } => {
                 self.titles.insert(step, title);
                 Ok(())
             }
@@ -89,12 +90,15 @@ impl<W: Write> Plain<W> {
             self.shown.insert(step, shown);
         }
         let shown = &self.shown[&step];
-        if self.last != Some(step) {
-            if self.last.is_some() {
+        if self.current != Some(step) {
+            if let Some(left) = self.current.and_then(|current| self.shown.get(&current)) {
+                writeln!(self.out, "#{} ...", left.number)?;
+            }
+            if self.shown.len() > 1 || !is_new {
                 writeln!(self.out)?;
             }
             writeln!(self.out, "#{} {}", shown.number, shown.title)?;
-            self.last = Some(step);
+            self.current = Some(step);
         }
         Ok(shown.number)
     }
@@ -102,10 +106,10 @@ impl<W: Write> Plain<W> {
     fn log(&mut self, step: StepId, bytes: &[u8]) -> io::Result<()> {
         let number = self.turn_to(step)?;
         let Some(shown) = self.shown.get_mut(&step) else { return Ok(()) };
-        let seconds = shown.started.elapsed().as_secs_f64();
+        let seconds = seconds(shown.started.elapsed());
         shown.spoke = Instant::now();
         for line in shown.lines.push(bytes) {
-            writeln!(self.out, "#{number} {seconds:.3} {line}")?;
+            writeln!(self.out, "#{number} {seconds} {line}")?;
         }
         Ok(())
     }
@@ -127,9 +131,9 @@ impl<W: Write> Plain<W> {
 
     fn flush(&mut self, step: StepId) -> io::Result<()> {
         let Some(shown) = self.shown.get_mut(&step) else { return Ok(()) };
-        let (number, seconds) = (shown.number, shown.started.elapsed().as_secs_f64());
+        let (number, seconds) = (shown.number, seconds(shown.started.elapsed()));
         match shown.lines.rest() {
-            Some(line) => writeln!(self.out, "#{number} {seconds:.3} {line}"),
+            Some(line) => writeln!(self.out, "#{number} {seconds} {line}"),
             None => Ok(()),
         }
     }
@@ -157,6 +161,7 @@ impl<W: Write> Plain<W> {
         if let Some(shown) = self.shown.get_mut(&step) {
             shown.running = false;
         }
+        self.current = None;
         match ending {
             Ending::Done => writeln!(self.out, "#{number} DONE {:.1}s", took.as_secs_f64()),
             Ending::Cached => writeln!(self.out, "#{number} CACHED"),
@@ -164,6 +169,17 @@ impl<W: Write> Plain<W> {
             Ending::Cancelled => writeln!(self.out, "#{number} CANCELED"),
         }
     }
+}
+
+/// A time within a step: as many digits as BuildKit writes.
+fn seconds(time: Duration) -> String {
+    let seconds = time.as_secs_f64();
+    let digits = match seconds {
+        _ if seconds < 10.0 => 3,
+        _ if seconds < 100.0 => 2,
+        _ => 1,
+    };
+    format!("{seconds:.digits$}")
 }
 
 /// A size for people, in units of 1000.
@@ -193,7 +209,7 @@ mod tests {
     }
 
     fn planned(step: u32, title: &str) -> Event {
-        Event::Planned { step: StepId(step), title: title.to_owned(), span: None }
+        Event::Planned { step: StepId(step), title: title.to_owned(), span: None, inputs: Vec::new() }
     }
 
     fn finished(step: u32, ending: Ending) -> Event {
@@ -210,6 +226,38 @@ mod tests {
             finished(0, Ending::Done),
         ]);
         assert_eq!(drawn, "#1 b\n#1 CACHED\n\n#2 a\n#2 DONE 1.2s\n");
+    }
+
+    #[test]
+    fn a_step_that_is_left_is_marked_and_its_title_said_again() {
+        let log = |step, text: &'static str| Event::Log {
+            step: StepId(step),
+            stream: Stream::Stdout,
+            bytes: text.into(),
+        };
+        let drawn = text(vec![
+            planned(0, "a"),
+            planned(1, "b"),
+            log(0, "x\n"),
+            log(1, "y\n"),
+            finished(1, Ending::Done),
+            log(0, "z\n"),
+            finished(0, Ending::Cancelled),
+        ]);
+        let without_times: Vec<&str> = drawn
+            .lines()
+            .map(|line| line.strip_suffix(['x', 'y', 'z']).map_or(line, |line| &line[..2]))
+            .collect();
+        let expected =
+            ["#1 a", "#1", "#1 ...", "", "#2 b", "#2", "#2 DONE 1.2s", "", "#1 a", "#1", "#1 CANCELED"];
+        assert_eq!(without_times, expected);
+    }
+
+    #[test]
+    fn times_have_fewer_digits_as_they_grow() {
+        for (millis, expected) in [(64, "0.064"), (12_345, "12.35"), (123_456, "123.5")] {
+            assert_eq!(seconds(Duration::from_millis(millis)), expected);
+        }
     }
 
     #[test]

@@ -31,7 +31,7 @@ impl Terminal {
 
     pub fn draw(&mut self, event: Event) {
         match event {
-            Event::Planned { step, title, span: _ } => {
+            Event::Planned { step, title, span: _, inputs: _ } => {
                 self.titles.insert(step, title);
             }
             Event::Started { step } => {

@@ -106,7 +106,10 @@ pub async fn reproduce(
     let recorder = Recorder::begin(session, Asked { subject, ..Asked::default() }, false);
     session.events.record(Some(recorder.clone()));
     let (step, began) = (StepId(0), std::time::Instant::now());
-    session.events.send(Event::Planned { step, title: failed.title.clone(), span: None }).await;
+    session
+        .events
+        .send(Event::Planned { step, title: failed.title.clone(), span: None, inputs: Vec::new() })
+        .await;
     session.events.send(Event::Started { step }).await;
     let error = match exec::run_exec(session, &op, &failed.inputs, step, &resources).await {
         Ok(_) => None,

@@ -113,7 +113,7 @@ impl Recorder {
     pub(crate) fn note(&self, event: &Event) {
         let now = millis(self.0.began.elapsed());
         match event {
-            Event::Planned { step, title, span: _ } => {
+            Event::Planned { step, title, span: _, inputs: _ } => {
                 self.with(*step, |one| one.title.clone_from(title));
             }
             Event::Started { step } => self.with(*step, |one| one.began = now),

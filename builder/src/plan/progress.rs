@@ -41,7 +41,7 @@ impl Extra {
     /// Shows that something begins.
     pub(crate) async fn begin(&self, title: String, span: Option<Span>) -> ExtraStep {
         let step = StepId(self.next.fetch_add(1, Ordering::Relaxed));
-        self.events.send(Event::Planned { step, title, span }).await;
+        self.events.send(Event::Planned { step, title, span, inputs: Vec::new() }).await;
         self.events.send(Event::Started { step }).await;
         ExtraStep { id: step, began: Instant::now() }
     }

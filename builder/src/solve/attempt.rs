@@ -101,11 +101,14 @@ impl Attempt<'_> {
         let record = self.recorded(key).await?;
         let outputs = stacked(&self.vertex.op, &self.inputs, &record.outputs);
         let solved = Solved { outputs, lineage: self.lineage.clone() };
+        super::secrets::mention(self.solver, self.vertex, &record).await;
+        let marks = super::secrets::of_record(&record).cloned();
+        let components = self.name.components.iter().cloned().chain(marks).collect();
         let named = Record {
             outputs: solved.outputs.clone(),
             result: solved.result(),
             inputs: solved.record_inputs(),
-            components: self.name.components.clone(),
+            components,
             content: Some(key),
             ..record
         };
@@ -190,10 +193,12 @@ impl Attempt<'_> {
             created: now(),
             millis,
         };
+        let secrets = self.solver.worker.secrets(&self.vertex.op).await;
         if let Some(added) = added(&self.vertex.op, &self.inputs, &solved.outputs) {
-            self.file(key, record(added, Vec::new(), parts(held), None)).await;
+            let components = [parts(held), secrets.clone()].concat();
+            self.file(key, record(added, Vec::new(), components, None)).await;
         }
-        let components = self.name.components.clone();
+        let components = [self.name.components.clone(), secrets].concat();
         let named = record(solved.outputs.clone(), solved.record_inputs(), components, Some(key));
         self.file(self.name.key, named).await;
     }

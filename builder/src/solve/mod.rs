@@ -17,6 +17,7 @@ mod choose;
 mod decide;
 mod name;
 mod run;
+mod secrets;
 mod settle;
 mod solved;
 mod verify;
@@ -42,6 +43,7 @@ use crate::worker::{Permits, Worker};
 pub(crate) use attempt::now;
 pub(crate) use decide::must_run;
 pub(crate) use name::Name;
+pub(crate) use secrets::SECRET;
 pub(crate) use solved::Solution;
 pub(crate) use verify::Checking;
 
@@ -104,6 +106,14 @@ pub(crate) async fn solve(
     let decision = decide(graph, &web, targets, &names, chosen, &salted);
     for id in &decision.usable {
         solver.worker.settled(*id, &decision.records[id].outputs);
+        secrets::mention(solver, graph.vertex(*id), &decision.records[id]).await;
+    }
+    let mut spared = 0;
+    for id in web.order().iter().copied().filter(|id| !decision.demanded.contains(id)) {
+        spared += usize::from(counted(&graph.vertex(id).op));
+        if !matches!(graph.vertex(id).op, Op::Local(_)) {
+            solver.ended(id, Ending::Cached, std::time::Duration::ZERO).await;
+        }
     }
     let run = Run { solver, graph, targets, names: &names, decision: &decision };
     let solution = run.all(&decision.demanded).await?;
@@ -111,12 +121,7 @@ pub(crate) async fn solve(
         verify::verify(&run, &web, &solution, checking).await?;
     }
     let mut counts = solution.counts;
-    for id in web.order().iter().copied().filter(|id| !decision.demanded.contains(id)) {
-        counts.cached += usize::from(counted(&graph.vertex(id).op));
-        if !matches!(graph.vertex(id).op, Op::Local(_)) {
-            solver.ended(id, Ending::Cached, std::time::Duration::ZERO).await;
-        }
-    }
+    counts.cached += spared;
     solver.take_over(&names, &candidates, &decision).await;
     let keys = recorded(graph, &web).into_iter().map(|id| (id, names[&id].key)).collect();
     let used = decision.records.into_iter().filter(|(id, _)| decision.usable.contains(id)).collect();
@@ -134,10 +139,10 @@ fn counted(op: &Op) -> bool {
 impl Solver<'_> {
     async fn announce(&self, graph: &Graph, order: &[VertexId]) {
         for &id in order {
-            let meta = &graph.vertex(id).meta;
-            self.events
-                .send(Event::Planned { step: step_id(id), title: meta.title.clone(), span: meta.span })
-                .await;
+            let vertex = graph.vertex(id);
+            let (title, span) = (vertex.meta.title.clone(), vertex.meta.span);
+            let inputs = vertex.inputs.iter().flatten().map(|edge| step_id(edge.vertex)).collect();
+            self.events.send(Event::Planned { step: step_id(id), title, span, inputs }).await;
         }
     }
 

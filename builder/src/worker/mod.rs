@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use graph::{Graph, LocalSource, Op, VertexId};
-use layer_store::{CacheKey, ContentId, Difference, LayerId, Record, Snapshot};
+use layer_store::{CacheKey, Component, ContentId, Difference, LayerId, Record, Snapshot};
 
 use crate::error::Cause;
 use crate::event::StepId;
@@ -94,6 +94,9 @@ pub(crate) trait Worker: Send + Sync {
 
     /// Runs a step. One snapshot for each output.
     fn execute(&self, job: Job) -> BoxFuture<'_, Result<Vec<Snapshot>, Cause>>;
+
+    /// Marks of the secrets that a step is given, by which other values are told from these.
+    fn secrets(&self, op: &Op) -> BoxFuture<'_, Vec<Component>>;
 
     /// What a key led to, if all of it is still there. A record that cannot be read is absent.
     fn record(&self, key: CacheKey) -> BoxFuture<'_, Option<Record>>;

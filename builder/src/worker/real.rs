@@ -1,14 +1,14 @@
 //! The worker that works: on the store, the network, and in sandboxes.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use graph::{ContextName, ExecOp, FileAction, Graph, MountKind, Op, VertexId};
-use layer_store::{CacheKey, ContentId, Difference, LayerId, Lease, Record, Side, Snapshot};
+use layer_store::{CacheKey, Component, ContentId, Difference, LayerId, Lease, Record, Side, Snapshot};
 
 use super::contexts::Contexts;
 use super::{Claim, Job, Offer, Permit, Permits, Reading, Tree, Worker, blocking, http};
@@ -24,7 +24,7 @@ use crate::history::Recorder;
 use crate::image::pull_image;
 use crate::plan::Unsupported;
 use crate::request::{ContextMetadata, LocalContext};
-use crate::solve::Name;
+use crate::solve::{Name, SECRET};
 
 /// The worker of one build.
 pub(crate) struct RealWorker {
@@ -199,6 +199,18 @@ impl RealWorker {
     }
 }
 
+/// The secrets that a process gets.
+fn secret_ids(op: &ExecOp) -> BTreeSet<String> {
+    let mounted = op.mounts.iter().filter_map(|mount| match &mount.kind {
+        MountKind::Secret { id, .. } => Some(id),
+        MountKind::Bind { .. }
+        | MountKind::Cache { .. }
+        | MountKind::Tmpfs { .. }
+        | MountKind::Ssh { .. } => None,
+    });
+    mounted.chain(op.secret_env.iter().map(|one| &one.id)).cloned().collect()
+}
+
 fn unsupported(what: &str) -> Cause {
     Unsupported { what: what.to_owned() }.into()
 }
@@ -302,6 +314,21 @@ impl Worker for RealWorker {
 
     fn execute(&self, job: Job) -> BoxFuture<'_, Result<Vec<Snapshot>, Cause>> {
         RealWorker::execute(self, job).boxed()
+    }
+
+    fn secrets(&self, op: &Op) -> BoxFuture<'_, Vec<Component>> {
+        let Op::Exec(exec) = op else { return std::future::ready(Vec::new()).boxed() };
+        let (store, resources) = (self.session.store.clone(), self.resources.clone());
+        let ids = secret_ids(exec);
+        if ids.is_empty() {
+            return std::future::ready(Vec::new()).boxed();
+        }
+        // A secret that cannot be read fails the step, not this.
+        let mark = move |id: String| {
+            let value = resources.secret(&id, false).ok()??;
+            Some(Component { name: format!("{SECRET}{id}"), value: store.fingerprint(&value).ok()? })
+        };
+        blocking(Permit::free(), move || ids.into_iter().filter_map(mark).collect()).boxed()
     }
 
     fn record(&self, key: CacheKey) -> BoxFuture<'_, Option<Record>> {

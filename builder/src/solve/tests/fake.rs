@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use graph::{FileAction, MountKind, Op};
-use layer_store::{CacheKey, ContentId, Difference, LayerId, Record, Side, Snapshot};
+use layer_store::{CacheKey, Component, ContentId, Difference, LayerId, Record, Side, Snapshot};
 use thiserror::Error;
 use tokio::sync::Barrier;
 
@@ -301,6 +301,10 @@ impl Worker for FakeWorker {
             Ok(self.produce(&job))
         }
         .boxed()
+    }
+
+    fn secrets(&self, _: &Op) -> BoxFuture<'_, Vec<Component>> {
+        std::future::ready(Vec::new()).boxed()
     }
 
     fn record(&self, key: CacheKey) -> BoxFuture<'_, Option<Record>> {
