@@ -3,7 +3,10 @@
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::resume::noise;
 use crate::road::BUSYBOX;
+use crate::support::relay::Relay;
+use crate::support::served::Served;
 use crate::support::workspace::Workspace;
 use crate::support::{has, is_root, leftovers};
 
@@ -142,6 +145,46 @@ fn terminating_ends_the_reading_of_a_huge_context() {
     leftovers::none(workspace.path());
     let left: Vec<_> = std::fs::read_dir(workspace.store().join("tmp")).unwrap().flatten().collect();
     assert!(left.is_empty(), "{left:?}");
+}
+
+/// A base that never comes whole.
+#[test]
+fn interrupting_ends_a_pull_that_stands_still() {
+    const STALL: u64 = 256 << 10;
+    let source = Workspace::with("FROM scratch\nCOPY noise /\n");
+    source.file("noise", noise(1 << 20));
+    source.build(&["-t", "big:1"]);
+    let server = Served::start(&source, &["--read-only"]);
+    let relay = Relay::start(server.host());
+    relay.stall_after(Some(STALL));
+    let workspace = Workspace::with(&format!("FROM {}\nCOPY Dockerfile /\n", relay.name("big:1")));
+    let mut child = workspace
+        .rbuild()
+        .args(["build", "--progress=quiet"])
+        .arg(workspace.context())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while relay.passed() < STALL {
+        assert!(Instant::now() < deadline && child.try_wait().unwrap().is_none(), "it pulls");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while child.try_wait().unwrap().is_none() {
+        if Instant::now() > deadline {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            panic!("it goes on");
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    leftovers::none(workspace.path());
+    drop(relay);
+    assert_eq!(server.stop(), Some(0));
 }
 
 #[test]

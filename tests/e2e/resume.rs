@@ -8,7 +8,7 @@ use crate::support::served::Served;
 use crate::support::workspace::Workspace;
 
 /// Bytes that no compression makes smaller.
-fn noise(count: usize) -> Vec<u8> {
+pub fn noise(count: usize) -> Vec<u8> {
     let mut state = 0x9E37_79B9_7F4A_7C15_u64;
     let mut next = || {
         state ^= state << 13;

@@ -93,7 +93,7 @@ impl Building<'_> {
     ) -> Result<(Exported, Solution), BuildError> {
         let (solution, sent) = self.solve_and_send(shelf, feed, recorder).await?;
         let step = self.extra.begin("export".to_owned(), None).await;
-        match self.deliver(shelf, &solution, (step.id, sent)).await {
+        match self.deliver(shelf, &solution, (step.id, recorder.id()), sent).await {
             Ok(exported) => {
                 self.extra.end(step, &Ok::<_, Cause>(())).await;
                 Ok((exported, solution))
@@ -171,7 +171,8 @@ impl Building<'_> {
         &self,
         shelf: &Shelf,
         solution: &Solution,
-        (step, sent): (StepId, SentBlobs),
+        (step, build): (StepId, String),
+        sent: SentBlobs,
     ) -> Result<Exported, Cause> {
         let snapshot = |target: &Target| {
             target.root.and_then(|root| solution.snapshot(root)).cloned().unwrap_or_default()
@@ -191,6 +192,7 @@ impl Building<'_> {
             self.write_inline(shelf, solution, &mut targets).await?;
         }
         let mut asked = ExportRequest::of(self.request, targets, step);
+        asked.build = build;
         asked.attest.clone_from(&self.attest);
         asked.sent = sent;
         asked.beside = self.request.cache_to.iter().filter_map(CacheTarget::repository).collect();

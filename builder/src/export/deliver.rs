@@ -358,7 +358,7 @@ async fn small_files(
         write_iidfile(path, exported)?;
     }
     if let Some(path) = &request.metadata_file {
-        write_metadata(path, exported)?;
+        write_metadata(path, exported, &request.build)?;
     }
     Ok(())
 }

@@ -19,15 +19,18 @@ pub(super) fn write_iidfile(path: &Path, exported: &Exported) -> Result<(), Expo
 }
 
 /// Writes the description.
-pub(super) fn write_metadata(path: &Path, exported: &Exported) -> Result<(), ExportError> {
-    let text = serde_json::to_vec_pretty(&describe(exported))
+pub(super) fn write_metadata(path: &Path, exported: &Exported, build: &str) -> Result<(), ExportError> {
+    let text = serde_json::to_vec_pretty(&describe(exported, build))
         .unwrap_or_else(|error| unreachable!("plain data: {error}"));
     write(path, &text)
 }
 
-/// The description, with the keys that buildx uses.
-fn describe(exported: &Exported) -> Value {
+/// The description, with the keys that buildx uses. There a build's name has a builder and a node before it.
+fn describe(exported: &Exported, build: &str) -> Value {
     let mut all = Map::new();
+    if !build.is_empty() {
+        all.insert("buildx.build.ref".to_owned(), json!(format!("default/default/{build}")));
+    }
     if let Some(id) = &exported.image_id {
         all.insert("containerimage.config.digest".to_owned(), json!(id));
     }
@@ -65,11 +68,12 @@ mod tests {
             names: vec!["a:1".parse().unwrap(), "b".parse().unwrap()],
             pushed: Vec::new(),
         };
-        let value = describe(&exported);
+        let value = describe(&exported, "01a2");
+        assert_eq!(value["buildx.build.ref"], "default/default/01a2");
         assert_eq!(value["containerimage.config.digest"], json!(digest));
         assert_eq!(value["containerimage.digest"], json!(digest));
         assert_eq!(value["containerimage.descriptor"]["size"], 1);
         assert_eq!(value["image.name"], "docker.io/library/a:1,docker.io/library/b:latest");
-        assert_eq!(describe(&Exported::default()), json!({}));
+        assert_eq!(describe(&Exported::default(), ""), json!({}));
     }
 }

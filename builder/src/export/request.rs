@@ -60,6 +60,8 @@ pub struct ExportRequest {
     pub metadata_file: Option<PathBuf>,
     /// What is attested, where anything is.
     pub attest: Option<Arc<Attest>>,
+    /// The build's name in the journal; empty where there is none.
+    pub build: String,
     /// Which step the events belong to.
     pub step: StepId,
     /// Layers of the targets that are not in the store; only outputs that [`takes_remote`] can be made then.
@@ -82,6 +84,7 @@ impl ExportRequest {
             iidfile: request.iidfile.clone(),
             metadata_file: request.metadata_file.clone(),
             attest: None,
+            build: String::new(),
             step,
             remote: RemoteLayers::new(),
             beside: Vec::new(),

@@ -143,6 +143,7 @@ pub fn request(outputs: Vec<Output>, tags: &[&str], targets: Vec<FinishedTarget>
         iidfile: None,
         metadata_file: None,
         attest: None,
+        build: String::new(),
         step: StepId(1000),
         remote: Default::default(),
         beside: Vec::new(),
