@@ -10,13 +10,13 @@ use crate::support::workspace::Workspace;
 use crate::support::{has, is_root};
 
 /// A tmux server of our own, which ends with the test.
-struct Tmux {
+pub struct Tmux {
     socket: PathBuf,
 }
 
 impl Tmux {
     /// Runs a script in a terminal of that size.
-    fn start(workspace: &Workspace, script: &str) -> Tmux {
+    pub fn start(workspace: &Workspace, script: &str) -> Tmux {
         // A server that was told to end may still hold its socket for a while.
         static SERVERS: AtomicUsize = AtomicUsize::new(0);
         let nth = SERVERS.fetch_add(1, Ordering::Relaxed);
@@ -25,7 +25,7 @@ impl Tmux {
         tmux
     }
 
-    fn run(&self, words: &[&str]) -> String {
+    pub fn run(&self, words: &[&str]) -> String {
         let mut command = Command::new("tmux");
         command.env("LC_ALL", "C.UTF-8").arg("-u").arg("-S").arg(&self.socket).args(words);
         let output = command.output().unwrap();
@@ -42,7 +42,7 @@ impl Tmux {
     }
 
     /// Waits until the screen is as wanted, and gives it.
-    fn until(&self, what: &str, is: impl Fn(&str) -> bool) -> String {
+    pub fn until(&self, what: &str, is: impl Fn(&str) -> bool) -> String {
         let deadline = Instant::now() + Duration::from_secs(60);
         loop {
             let screen = self.screen();
@@ -54,7 +54,7 @@ impl Tmux {
         }
     }
 
-    fn shows(&self, text: &str) -> String {
+    pub fn shows(&self, text: &str) -> String {
         self.until(text, |screen| screen.contains(text))
     }
 }

@@ -1,5 +1,6 @@
 //! What a build says while it runs, in the logs of CI services.
 
+use crate::browse::Tmux;
 use crate::road::BUSYBOX;
 use crate::support::workspace::{Said, Workspace};
 use crate::support::{has, is_root};
@@ -41,4 +42,41 @@ fn groups_of_a_ci_log_never_interleave() {
     }
     assert!(open.is_none() && groups >= 6, "{said:?}");
     assert!(summary.contains(" ran, 0 cached, ") && summary.contains("slowest: ["), "{summary}");
+}
+
+/// A step that waits for a file in a cache mount, and one that prints what a terminal would obey.
+#[test]
+fn a_terminal_shows_what_runs_with_its_last_line_and_keeps_what_is_done() {
+    if !(is_root() && has("busybox") && has("tmux")) {
+        return;
+    }
+    let workspace = Workspace::with(&format!(
+        "{BUSYBOX}RUN printf 'clear\\033[2J\\033[H\\n'; echo done-before\n\
+         RUN --mount=type=cache,id=gate,target=/gate echo first; echo waits-h\"\"ere; \
+         until [ -e /gate/open ]; do sleep 0.1; done\nRUN echo last\n"
+    ));
+    workspace
+        .file("Opener", format!("{BUSYBOX}RUN --mount=type=cache,id=gate,target=/gate touch /gate/open\n"));
+    let script = format!(
+        "export HOME={home}; {rbuild} --root {root} build {context}; echo code=$?; sleep 1000",
+        home = workspace.path().join("home").display(),
+        rbuild = env!("CARGO_BIN_EXE_rbuild"),
+        root = workspace.store().display(),
+        context = workspace.context().display()
+    );
+    let tmux = Tmux::start(&workspace, &script);
+    let screen = tmux.shows("waits-here");
+    let line =
+        screen.lines().find(|line| line.ends_with("waits-here")).expect("its last line stands beside it");
+    assert!(line.contains("[4/5] RUN --mount=type=cache") && !line.contains("first"), "{screen}");
+    assert!(screen.contains(" => [3/5] RUN printf") && screen.contains(" => [1/5] COPY busybox"), "{screen}");
+    assert!(!screen.contains("[5/5]"), "{screen}");
+    workspace.build(&["-f", workspace.context().join("Opener").to_str().unwrap()]);
+    let screen = tmux.shows("code=0");
+    assert!(
+        screen.contains(" => [4/5] RUN --mount") && screen.contains(" => [5/5] RUN echo last"),
+        "{screen}"
+    );
+    assert!(!screen.contains("waits-here") && screen.contains(" ran, 0 cached, "), "{screen}");
+    assert_eq!(tmux.run(&["display-message", "-p", "#{alternate_on} #{cursor_flag}"]).trim(), "0 1");
 }

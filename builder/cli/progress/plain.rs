@@ -1,6 +1,6 @@
 //! Numbered lines, in the form that logs of BuildKit have and CI systems parse.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
@@ -19,13 +19,14 @@ struct Shown {
     lines: Lines,
     last_transfer: Option<Instant>,
     spoke: Instant,
-    running: bool,
 }
 
 /// The drawer.
 pub struct Plain<W> {
     out: W,
     titles: HashMap<StepId, String>,
+    /// Since when the steps run that do.
+    running: BTreeMap<StepId, Instant>,
     shown: HashMap<StepId, Shown>,
     numbers: usize,
     /// The step that is written about, until it ends.
@@ -34,7 +35,14 @@ pub struct Plain<W> {
 
 impl<W: Write> Plain<W> {
     pub fn new(out: W) -> Self {
-        Self { out, titles: HashMap::new(), shown: HashMap::new(), numbers: 0, current: None }
+        Self {
+            out,
+            titles: HashMap::new(),
+            running: BTreeMap::new(),
+            shown: HashMap::new(),
+            numbers: 0,
+            current: None,
+        }
     }
 
     pub fn draw(&mut self, event: Event) -> io::Result<()> {
@@ -43,7 +51,7 @@ impl<W: Write> Plain<W> {
                 self.titles.insert(step, title);
                 Ok(())
             }
-            Event::Started { step } => self.turn_to(step).map(drop),
+            Event::Started { step } => self.started(step),
             Event::Log { step, stream: _, bytes } => self.log(step, &bytes),
             Event::Transfer { step, name, done, total } => self.transfer(step, &name, done, total),
             Event::Finished { step, ending, took } => self.finished(step, &ending, took),
@@ -72,6 +80,15 @@ impl<W: Write> Plain<W> {
         self.out.flush()
     }
 
+    /// A step that begins says nothing yet: it does not take the place of one that is written about.
+    fn started(&mut self, step: StepId) -> io::Result<()> {
+        self.running.insert(step, Instant::now());
+        match self.current {
+            Some(_) => Ok(()),
+            None => self.turn_to(step).map(drop),
+        }
+    }
+
     /// Makes a step the one that is written about; returns its number.
     fn turn_to(&mut self, step: StepId) -> io::Result<usize> {
         let is_new = !self.shown.contains_key(&step);
@@ -81,11 +98,10 @@ impl<W: Write> Plain<W> {
             let shown = Shown {
                 number: self.numbers,
                 title,
-                started: Instant::now(),
+                started: self.running.get(&step).copied().unwrap_or_else(Instant::now),
                 lines: Lines::default(),
                 last_transfer: None,
                 spoke: Instant::now(),
-                running: true,
             };
             self.shown.insert(step, shown);
         }
@@ -116,10 +132,11 @@ impl<W: Write> Plain<W> {
 
     /// Says of steps that are silent that they still run.
     fn beat(&mut self) -> io::Result<()> {
-        let silent = |shown: &Shown| shown.running && shown.spoke.elapsed() >= SILENCE;
-        let mut silent: Vec<StepId> =
-            self.shown.iter().filter(|(_, shown)| silent(shown)).map(|(step, _)| *step).collect();
-        silent.sort();
+        let spoke = |(step, began): (&StepId, &Instant)| {
+            let last = self.shown.get(step).map_or(*began, |shown| shown.spoke);
+            (last.elapsed() >= SILENCE).then_some(*step)
+        };
+        let silent: Vec<StepId> = self.running.iter().filter_map(spoke).collect();
         for step in silent {
             let number = self.turn_to(step)?;
             let Some(shown) = self.shown.get_mut(&step) else { continue };
@@ -153,20 +170,23 @@ impl<W: Write> Plain<W> {
     }
 
     fn finished(&mut self, step: StepId, ending: &Ending, took: Duration) -> io::Result<()> {
-        if *ending == Ending::Cancelled && !self.shown.contains_key(&step) {
+        let began = self.running.remove(&step).is_some();
+        if *ending == Ending::Cancelled && !began && !self.shown.contains_key(&step) {
             return Ok(());
         }
         let number = self.turn_to(step)?;
         self.flush(step)?;
-        if let Some(shown) = self.shown.get_mut(&step) {
-            shown.running = false;
-        }
         self.current = None;
         match ending {
-            Ending::Done => writeln!(self.out, "#{number} DONE {:.1}s", took.as_secs_f64()),
-            Ending::Cached => writeln!(self.out, "#{number} CACHED"),
-            Ending::Failed(why) => writeln!(self.out, "#{number} ERROR: {why}"),
-            Ending::Cancelled => writeln!(self.out, "#{number} CANCELED"),
+            Ending::Done => writeln!(self.out, "#{number} DONE {:.1}s", took.as_secs_f64())?,
+            Ending::Cached => writeln!(self.out, "#{number} CACHED")?,
+            Ending::Failed(why) => writeln!(self.out, "#{number} ERROR: {why}")?,
+            Ending::Cancelled => writeln!(self.out, "#{number} CANCELED")?,
+        }
+        let oldest = self.running.iter().min_by_key(|(step, began)| (**began, **step));
+        match oldest.map(|(step, _)| *step) {
+            Some(step) => self.turn_to(step).map(drop),
+            None => Ok(()),
         }
     }
 }
@@ -251,6 +271,24 @@ mod tests {
         let expected =
             ["#1 a", "#1", "#1 ...", "", "#2 b", "#2", "#2 DONE 1.2s", "", "#1 a", "#1", "#1 CANCELED"];
         assert_eq!(without_times, expected);
+    }
+
+    #[test]
+    fn a_step_that_begins_waits_until_it_has_something_to_say() {
+        let started = |step| Event::Started { step: StepId(step) };
+        let drawn = text(vec![
+            planned(0, "a"),
+            planned(1, "b"),
+            planned(2, "c"),
+            started(0),
+            started(1),
+            started(2),
+            finished(2, Ending::Done),
+            finished(0, Ending::Done),
+            finished(1, Ending::Done),
+        ]);
+        let expected = "#1 a\n#1 ...\n\n#2 c\n#2 DONE 1.2s\n\n#1 a\n#1 DONE 1.2s\n\n#3 b\n#3 DONE 1.2s\n";
+        assert_eq!(drawn, expected);
     }
 
     #[test]

@@ -10,6 +10,8 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use super::plain::bytes;
 use super::{Lines, printable};
 
+/// Letters of a running step's title; the rest of the line is for what it says.
+const TITLE: usize = 48;
 const REDRAW: Duration = Duration::from_millis(120);
 
 struct Running {
@@ -75,7 +77,7 @@ impl Terminal {
             let style =
                 ProgressStyle::with_template("{spinner} {prefix:.bold} {elapsed:.dim} {wide_msg:.dim}")
                     .unwrap_or_else(|_| ProgressStyle::default_spinner());
-            let bar = bars.add(ProgressBar::new_spinner().with_style(style).with_prefix(title));
+            let bar = bars.add(ProgressBar::new_spinner().with_style(style).with_prefix(short(&title)));
             bar.enable_steady_tick(REDRAW);
             Running { bar, lines: Lines::default() }
         })
@@ -103,5 +105,25 @@ impl Terminal {
     fn print(&self, line: &str) {
         // A terminal that is gone must not end the build.
         drop(self.bars.println(line));
+    }
+}
+
+/// A title that leaves room beside it.
+fn short(title: &str) -> String {
+    match title.char_indices().nth(TITLE) {
+        Some((end, _)) => format!("{}…", &title[..end]),
+        None => title.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_titles_are_cut() {
+        assert_eq!(short("[1/2] RUN true"), "[1/2] RUN true");
+        assert_eq!(short(&"ü".repeat(TITLE)), "ü".repeat(TITLE));
+        assert_eq!(short(&"ü".repeat(TITLE + 1)), format!("{}…", "ü".repeat(TITLE)));
     }
 }
