@@ -117,6 +117,7 @@ pub fn open_with(
         events,
         steps: jobs.unwrap_or_else(jobs::steps),
         jobs: jobs.unwrap_or_else(jobs::packers),
+        ceiling: None,
     };
     Ok(Open { session, runtime, remarks, drawer })
 }

@@ -58,6 +58,7 @@ async fn recorded(
     request: BuildRequest,
     recorder: &Recorder,
 ) -> Result<BuildOutcome, BuildError> {
+    session.keep_room().await;
     let extra = Extra::new(session.events.clone());
     let images = Images { session, pull: request.pull };
     let planning = lower(&request, &images, &extra);

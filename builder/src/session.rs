@@ -14,6 +14,8 @@ use crate::event::{Event, StepId};
 use crate::exec::{Snapshotter, StepIsolation};
 use crate::history::Recorder;
 use crate::remote::RemoteSecrets;
+use crate::room::Ceiling;
+use crate::worker::{Permit, blocking};
 use tail::Tails;
 
 /// The open store, the client, the host, and where events go. Cheap to clone.
@@ -37,6 +39,17 @@ pub struct Session {
     pub jobs: usize,
     /// What the host offers.
     pub host: HostFacts,
+    /// What the store may take while a build goes on; `None`: whatever it needs.
+    pub ceiling: Option<Arc<Ceiling>>,
+}
+
+impl Session {
+    /// Keeps the store below its ceiling, if it has one. What cannot be done is for the end of the build to say.
+    pub(crate) async fn keep_room(&self) {
+        let Some(ceiling) = self.ceiling.clone() else { return };
+        let store = self.store.clone();
+        drop(blocking(Permit::free(), move || ceiling.keep(&store)).await);
+    }
 }
 
 /// What the binary found out about the host before it started.

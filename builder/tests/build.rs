@@ -37,6 +37,7 @@ fn place() -> Place {
         events,
         steps: 2,
         jobs: 2,
+        ceiling: None,
         host: HostFacts {
             mode: runtime_exec::HostMode::Root,
             isolation: builder::exec::StepIsolation::Namespaces,

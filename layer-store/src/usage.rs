@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use crate::error::Result;
+use crate::error::{At, Result};
 use crate::{LayerId, Store};
 
 /// Bytes on disk.
@@ -23,6 +23,12 @@ pub struct Usage {
 }
 
 impl Store {
+    /// Bytes that the file system of the store has left for this process.
+    pub fn free_bytes(&self) -> Result<u64> {
+        let found = rustix::fs::statvfs(self.root()).at(self.root())?;
+        Ok(found.f_bavail.saturating_mul(found.f_frsize))
+    }
+
     /// Measures the store. What vanishes meanwhile counts nothing.
     pub fn usage(&self) -> Result<Usage> {
         let mut seen = HashSet::new();

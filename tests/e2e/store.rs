@@ -1,7 +1,8 @@
 //! The store as a whole: what it takes, what goes, and what is damaged.
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::road::BUSYBOX;
 use crate::support::workspace::Workspace;
@@ -98,6 +99,42 @@ fn a_build_keeps_to_its_quota() {
     let said = workspace.build(&["-t", "app:2", "--max-used-space=1MB"]);
     assert!(said.err.contains("warning: ") && said.err.contains("belongs to images"), "{said:?}");
     assert_eq!(workspace.ok(&["run", "app:2", "cat", "/slow"]).out, "slow\n");
+}
+
+#[test]
+fn a_build_that_goes_on_keeps_to_its_quota() {
+    if !(is_root() && has("busybox")) {
+        return;
+    }
+    let workspace = built();
+    let total = || usage(&workspace)["total"].as_u64().unwrap();
+    let base = total();
+    let steps = |name: &str| -> String {
+        (0..4)
+            .map(|nth| format!("RUN dd if=/dev/urandom of=/{name}{nth} bs=1M count=3 && : {nth}\n"))
+            .collect()
+    };
+    // What nobody uses: twelve megabytes of results.
+    workspace.file("Dockerfile", &format!("FROM app:1\n{}", steps("old")));
+    workspace.build(&[]);
+    let (old, most) = (total(), base + 15_000_000);
+    assert!(old > base + 12_000_000 && old < most, "{base} {old}");
+    workspace.file("Dockerfile", &format!("FROM app:1\n{}RUN echo all of them && sleep 600\n", steps("new")));
+    let mut build = workspace
+        .rbuild()
+        .args(["build", "--progress=plain", "--max-used-space", &most.to_string()])
+        .arg(workspace.context())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(build.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let came = lines.any(|line| line.ends_with(" all of them"));
+    let meanwhile = total();
+    let pid = rustix::process::Pid::from_child(&build);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    lines.for_each(drop);
+    build.wait().unwrap();
+    assert!(came && meanwhile <= most, "{meanwhile} of {most}");
 }
 
 fn first(dir: PathBuf) -> PathBuf {

@@ -170,7 +170,8 @@ pub struct BuildArgs {
     /// How progress is shown
     #[arg(long, value_enum)]
     pub progress: Option<ProgressArg>,
-    /// Afterwards, remove results of steps until the store takes no more (`10GB`)
+    /// Before, between the steps and afterwards, remove results that are not in use until the store takes no
+    /// more (`10GB`)
     #[arg(long, value_name = "BYTES", value_parser = super::values::bytes)]
     pub max_used_space: Option<u64>,
     /// Print only the image's id

@@ -125,6 +125,7 @@ pub fn perform<T>(
     let mut options = options(args, environment)?;
     let mut open = host::open(global, environment, form, args.jobs.map(usize::from))?;
     open.session.remote_secrets = given::remote_secrets(&args.secrets, environment)?;
+    open.session.ceiling = args.max_used_space.map(|most| Arc::new(builder::Ceiling::new(most)));
     outputs::trust(&outputs, args, &mut open, global, environment)?;
     let build_file = Arc::new(Mutex::new(BuildFile::default()));
     let result = open.runtime.block_on(async {

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use layer_store::{StatKey, Stop};
 use rayon::prelude::*;
 
-use super::node::Node;
+use super::node::{Children, Node};
 use super::stamp::Stamp;
 use super::{ContextError, ContextScan, Source, open, xattr};
 
@@ -79,10 +79,7 @@ impl ContextScan {
     /// Content digests of files, in the order of `paths`. What the index does not know is read, side
     /// by side, and remembered.
     pub(crate) fn digests(&self, paths: &[PathBuf]) -> Result<Vec<ContentDigest>, ContextError> {
-        let nodes: Vec<Node<'_>> = paths
-            .iter()
-            .map(|path| self.node(path)?.ok_or_else(|| ContextError::Changed { path: path.clone() }))
-            .collect::<Result<_, ContextError>>()?;
+        let nodes = self.nodes(paths)?;
         let mut known: Vec<Option<ContentDigest>> =
             nodes.iter().map(|node| self.shelf.digest(node)).collect::<Result<_, ContextError>>()?;
         let fd = match &self.source {
@@ -107,6 +104,26 @@ impl ContextScan {
             self.index.put_many(&new, began)?;
         }
         Ok(known.into_iter().map(Option::unwrap_or_default).collect())
+    }
+
+    /// What is at some paths, of which neighbours are in one directory, as a rule.
+    fn nodes(&self, paths: &[PathBuf]) -> Result<Vec<Node<'_>>, ContextError> {
+        let mut last: Option<(&Path, &Children)> = None;
+        let mut nodes = Vec::with_capacity(paths.len());
+        for path in paths {
+            let changed = || ContextError::Changed { path: path.clone() };
+            let (parent, name) = path.parent().zip(path.file_name()).ok_or_else(changed)?;
+            let children = match last {
+                Some((known, children)) if known == parent => children,
+                Some(_) | None => {
+                    let directory = self.directory(parent)?.ok_or_else(changed)?;
+                    self.children(directory, parent)?
+                }
+            };
+            last = Some((parent, children));
+            nodes.push(self.shelf.find(children, name)?.ok_or_else(changed)?);
+        }
+        Ok(nodes)
     }
 
     /// The content digest of a file, if it was asked for before.

@@ -313,7 +313,12 @@ impl Worker for RealWorker {
     }
 
     fn execute(&self, job: Job) -> BoxFuture<'_, Result<Vec<Snapshot>, Cause>> {
-        RealWorker::execute(self, job).boxed()
+        async move {
+            let made = RealWorker::execute(self, job).await?;
+            self.session.keep_room().await;
+            Ok(made)
+        }
+        .boxed()
     }
 
     fn secrets(&self, op: &Op) -> BoxFuture<'_, Vec<Component>> {

@@ -54,6 +54,7 @@ pub fn session_in(directory: &Path) -> (Session, EventStream) {
         events: sink,
         steps: 2,
         jobs: 2,
+        ceiling: None,
         host: HostFacts {
             mode: HostMode::Root,
             isolation: builder::exec::StepIsolation::Namespaces,
