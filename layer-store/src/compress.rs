@@ -105,16 +105,21 @@ enum Form<W: Write> {
 impl<W: Write> Compressor<W> {
     /// Starts one; without a level, the usual one of that form.
     pub fn new(compression: Compression, level: Option<i32>, to: W) -> io::Result<Self> {
+        Self::with_workers(compression, level, to, workers())
+    }
+
+    /// The same on so many threads.
+    fn with_workers(compression: Compression, level: Option<i32>, to: W, workers: u32) -> io::Result<Self> {
         Ok(Self(match compression {
             Compression::None => Form::None(to),
             Compression::Gzip => {
                 let level = level.and_then(|level| u32::try_from(level).ok()).unwrap_or(GZIP_LEVEL).min(9);
-                Form::Gzip(GzipWriter::new(to, level)?)
+                Form::Gzip(GzipWriter::new(to, level, workers)?)
             }
             Compression::Zstd => {
                 let mut encoder = zstd::Encoder::new(to, level.unwrap_or(ZSTD_LEVEL))?;
                 // Always through workers: without them the bytes are others. Their number changes nothing.
-                encoder.multithread(workers())?;
+                encoder.multithread(workers)?;
                 Form::Zstd(encoder)
             }
         }))
@@ -130,6 +135,7 @@ impl<W: Write> Compressor<W> {
     }
 }
 
+/// As many threads as compress one stream, where nobody says how many.
 fn workers() -> u32 {
     std::thread::available_parallelism()
         .map_or(1, |count| u32::try_from(count.get()).unwrap_or(1))
@@ -157,6 +163,25 @@ impl<W: Write> Write for Compressor<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_two_and_64_threads_make_the_same_bytes() {
+        let mut bytes = Vec::new();
+        for number in 0..800_000_u64 {
+            bytes.extend_from_slice(number.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_string().as_bytes());
+        }
+        for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {
+            let packed = |workers: u32| {
+                let mut packer = Compressor::with_workers(compression, None, Vec::new(), workers).unwrap();
+                packer.write_all(&bytes).unwrap();
+                packer.finish().unwrap()
+            };
+            let one = packed(1);
+            for workers in [2, 64] {
+                assert!(packed(workers) == one, "{compression:?} by {workers} threads");
+            }
+        }
+    }
 
     #[test]
     fn only_long_and_dense_streams_are_bombs() {

@@ -33,6 +33,7 @@ pub(crate) struct GzipWriter<W> {
     buffer: Vec<u8>,
     dictionary: Vec<u8>,
     crc: Crc,
+    workers: u32,
     threads: Option<Threads>,
     sent: u64,
     written: u64,
@@ -46,7 +47,7 @@ struct Threads {
 }
 
 impl<W: Write> GzipWriter<W> {
-    pub(crate) fn new(mut to: W, level: u32) -> io::Result<Self> {
+    pub(crate) fn new(mut to: W, level: u32, workers: u32) -> io::Result<Self> {
         to.write_all(&HEADER)?;
         Ok(Self {
             to,
@@ -54,6 +55,7 @@ impl<W: Write> GzipWriter<W> {
             buffer: Vec::with_capacity(BLOCK),
             dictionary: Vec::new(),
             crc: Crc::new(),
+            workers,
             threads: None,
             sent: 0,
             written: 0,
@@ -90,8 +92,8 @@ impl<W: Write> GzipWriter<W> {
     }
 
     fn send(&mut self, block: Block) -> io::Result<()> {
-        let level = self.level;
-        let threads = self.threads.get_or_insert_with(|| Threads::start(level));
+        let (level, workers) = (self.level, self.workers);
+        let threads = self.threads.get_or_insert_with(|| Threads::start(level, workers));
         let most = 2 * threads.handles.len() as u64;
         if let Some(jobs) = &threads.jobs {
             jobs.send(block).map_err(|_| io::Error::other("a compressing thread ended"))?;
@@ -135,11 +137,10 @@ impl<W: Write> Write for GzipWriter<W> {
 }
 
 impl Threads {
-    fn start(level: Compression) -> Self {
+    fn start(level: Compression, workers: u32) -> Self {
         let (jobs, todo) = channel::<Block>();
         let (done, results) = channel();
         let todo = Arc::new(Mutex::new(todo));
-        let count = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).clamp(1, 4);
         let worker = |_| {
             let (todo, done) = (todo.clone(), done.clone());
             std::thread::spawn(move || {
@@ -152,7 +153,7 @@ impl Threads {
                 }
             })
         };
-        Self { jobs: Some(jobs), results, handles: (0..count).map(worker).collect() }
+        Self { jobs: Some(jobs), results, handles: (0..workers.max(1)).map(worker).collect() }
     }
 }
 
@@ -197,7 +198,7 @@ mod tests {
     use super::{BLOCK, GzipWriter};
 
     fn packed(data: &[u8], piece: usize) -> Vec<u8> {
-        let mut writer = GzipWriter::new(Vec::new(), 6).unwrap();
+        let mut writer = GzipWriter::new(Vec::new(), 6, 2).unwrap();
         data.chunks(piece.max(1)).for_each(|piece| writer.write_all(piece).unwrap());
         writer.finish().unwrap()
     }
