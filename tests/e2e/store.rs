@@ -115,11 +115,11 @@ fn a_build_that_goes_on_keeps_to_its_quota() {
             .collect()
     };
     // What nobody uses: twelve megabytes of results.
-    workspace.file("Dockerfile", &format!("FROM app:1\n{}", steps("old")));
+    workspace.file("Dockerfile", format!("FROM app:1\n{}", steps("old")));
     workspace.build(&[]);
     let (old, most) = (total(), base + 15_000_000);
     assert!(old > base + 12_000_000 && old < most, "{base} {old}");
-    workspace.file("Dockerfile", &format!("FROM app:1\n{}RUN echo all of them && sleep 600\n", steps("new")));
+    workspace.file("Dockerfile", format!("FROM app:1\n{}RUN echo all of them && sleep 600\n", steps("new")));
     let mut build = workspace
         .rbuild()
         .args(["build", "--progress=plain", "--max-used-space", &most.to_string()])
