@@ -127,7 +127,10 @@ impl Client {
         }
         let session = Session { url, reach: crate::http::reach::Reach::Public, least: 0 };
         match self.0.patience.retry(|| self.stands(upload, &session)).await {
-            Ok((session, offset)) if offset <= upload.descriptor.size => Noted::GoOn(session, offset),
+            // One without a byte saves nothing, and what its owner sent last may still come in.
+            Ok((session, offset)) if (1..=upload.descriptor.size).contains(&offset) => {
+                Noted::GoOn(session, offset)
+            }
             // What ended it may have come in after we asked for the blob.
             Err(error) if status(&error) == Some(404) => {
                 let there = || self.blob_is_at(&upload.endpoint, &upload.scopes, upload.descriptor);
