@@ -96,7 +96,8 @@ enum KeptKind {
     Cache {
         id: String,
         sharing: KeptSharing,
-        seed: Option<(usize, String)>,
+        seed: Option<usize>,
+        source: String,
         mode: u32,
         owner: Option<(u32, u32)>,
         read_only: bool,
@@ -220,14 +221,15 @@ impl KeptMount {
             MountKind::Bind { input, source, writable } => {
                 KeptKind::Bind { input: *input, source: source.clone(), writable: *writable }
             }
-            MountKind::Cache { id, sharing, seed, mode, owner, read_only } => KeptKind::Cache {
+            MountKind::Cache { id, sharing, seed, source, mode, owner, read_only } => KeptKind::Cache {
                 id: id.clone(),
                 sharing: match sharing {
                     CacheSharing::Shared => KeptSharing::Shared,
                     CacheSharing::Private => KeptSharing::Private,
                     CacheSharing::Locked => KeptSharing::Locked,
                 },
-                seed: seed.clone(),
+                seed: *seed,
+                source: source.clone(),
                 mode: *mode,
                 owner: *owner,
                 read_only: *read_only,
@@ -248,14 +250,15 @@ impl KeptMount {
             KeptKind::Bind { input, source, writable } => {
                 MountKind::Bind { input: *input, source: source.clone(), writable: *writable }
             }
-            KeptKind::Cache { id, sharing, seed, mode, owner, read_only } => MountKind::Cache {
+            KeptKind::Cache { id, sharing, seed, source, mode, owner, read_only } => MountKind::Cache {
                 id: id.clone(),
                 sharing: match sharing {
                     KeptSharing::Shared => CacheSharing::Shared,
                     KeptSharing::Private => CacheSharing::Private,
                     KeptSharing::Locked => CacheSharing::Locked,
                 },
-                seed: seed.clone(),
+                seed: *seed,
+                source: source.clone(),
                 mode: *mode,
                 owner: *owner,
                 read_only: *read_only,
@@ -290,7 +293,8 @@ mod tests {
                 mount(MountKind::Cache {
                     id: "c".into(),
                     sharing: CacheSharing::Locked,
-                    seed: Some((1, "/x".into())),
+                    seed: Some(1),
+                    source: "/x".into(),
                     mode: 0o700,
                     owner: Some(owner),
                     read_only: true,

@@ -19,8 +19,8 @@ use crate::export::{Ownership, write_tree};
 
 const DEFAULT_MODE: u32 = 0o755;
 
-/// Opens the cache directories of a step, each once, in the order of their ids: two steps that want
-/// the same two locked ones must not wait for each other. Directories by the id of the mount, and
+/// Opens the cache directories of a step, each once, in the order of their names: two steps that want
+/// the same two locked ones must not wait for each other. Directories by the target of the mount, and
 /// what holds them. `user`: user and group of the step.
 pub(super) fn open(
     session: &Session,
@@ -29,61 +29,71 @@ pub(super) fn open(
     resources: &StepResources,
     user: (u32, u32),
 ) -> Result<(BTreeMap<String, PathBuf>, Vec<CacheMount>), ExecError> {
-    let mut wanted: BTreeMap<&str, &Mount> = BTreeMap::new();
+    let mut wanted: BTreeMap<String, Wanted<'_>> = BTreeMap::new();
     for mount in mounts {
-        if let MountKind::Cache { id, .. } = &mount.kind {
-            wanted.entry(id).or_insert(mount);
+        if let MountKind::Cache { id, sharing, seed, mode, owner, .. } = &mount.kind {
+            let seed = seed.map(|input| input_of(inputs, input, &mount.target)).transpose()?;
+            let name = name(id, seed.as_ref(), *mode, *owner);
+            let new =
+                || Wanted { id, sharing: *sharing, seed, mode: *mode, owner: *owner, targets: Vec::new() };
+            wanted.entry(name).or_insert_with(new).targets.push(&mount.target);
         }
     }
     let (mut directories, mut held) = (BTreeMap::new(), Vec::new());
-    for (id, mount) in wanted {
-        let MountKind::Cache { sharing, seed, mode, owner, .. } = &mount.kind else { continue };
-        let seed = match seed {
-            Some((input, path)) => Some((input_of(inputs, *input, &mount.target)?, path.as_str())),
-            None => None,
-        };
-        let name = name(id, seed.as_ref(), *mode, *owner);
+    for (name, Wanted { id, sharing, seed, mode, owner, targets }) in wanted {
         if resources.fresh_caches {
             empty_once(session, id, &name, resources)?;
         }
-        let cache = session.lease.cache_mount(&name, sharing_of(*sharing))?;
+        let cache = session.lease.cache_mount(&name, sharing_of(sharing))?;
         let directory = cache.dir();
         if cache.is_new() || is_empty(&directory) {
-            if let Some((snapshot, path)) = &seed {
+            if let Some(snapshot) = &seed {
                 let view = session.store.stack(snapshot)?;
-                write_tree(&view, Path::new(path), &directory, Ownership::Keep, None)
+                write_tree(&view, Path::new("/"), &directory, Ownership::Keep, None)
                     .map_err(|source| ExecError::Seed { id: id.to_owned(), source })?;
             }
             let made = std::fs::File::open(&directory).map_err(|source| failed(id, &directory, source))?;
             let (uid, gid) = match (owner, &seed) {
-                (Some(owner), _) => *owner,
+                (Some(owner), _) => owner,
                 (None, Some(_)) => (0, 0),
-                (None, None) => usual_owner(session, inputs, &mount.target, user)?,
+                (None, None) => {
+                    usual_owner(session, inputs, targets.first().copied().unwrap_or_default(), user)?
+                }
             };
             layer_store::give_to(made.as_fd(), &directory, uid, gid)?;
-            made.set_permissions(Permissions::from_mode(*mode))
+            made.set_permissions(Permissions::from_mode(mode))
                 .map_err(|source| failed(id, &directory, source))?;
         }
-        for target in targets(mounts, id) {
+        for target in targets {
             cache.note_target(target)?;
+            directories.insert(target.to_owned(), directory.clone());
         }
-        directories.insert(id.to_owned(), directory);
         held.push(cache);
     }
     Ok((directories, held))
 }
 
+/// A directory that mounts of a step want.
+struct Wanted<'a> {
+    id: &'a str,
+    sharing: CacheSharing,
+    seed: Option<Snapshot>,
+    mode: u32,
+    owner: Option<(u32, u32)>,
+    targets: Vec<&'a str>,
+}
+
 /// What names a directory: its id, and how it starts out where that is unusual. A mount that asks for
 /// another owner gets another directory, as in BuildKit, where such a mount stands on another base.
-fn name(id: &str, seed: Option<&(Snapshot, &str)>, mode: u32, owner: Option<(u32, u32)>) -> String {
+fn name(id: &str, seed: Option<&Snapshot>, mode: u32, owner: Option<(u32, u32)>) -> String {
     let owner = owner.unwrap_or_default();
     let mut name = id.to_owned();
     if mode != DEFAULT_MODE || owner != (0, 0) {
         name.push_str(&format!("\0{mode:o} {} {}", owner.0, owner.1));
     }
-    if let Some((snapshot, path)) = seed {
+    if let Some(snapshot) = seed {
         let layers: Vec<&str> = snapshot.0.iter().map(layer_store::LayerId::as_str).collect();
-        name.push_str(&format!("\0{path} {}", layers.join(" ")));
+        name.push_str(&format!("\0/ {}", layers.join(" ")));
     }
     name
 }
@@ -100,12 +110,6 @@ fn usual_owner(
     let covered = session.store.stack(&base)?.resolve(Path::new(target))?;
     let directory = covered.filter(|(_, entry)| matches!(entry.attributes.kind, Kind::Directory));
     Ok(directory.map_or(user, |(_, entry)| (entry.attributes.uid, entry.attributes.gid)))
-}
-
-/// Where a step has the directory of an id.
-fn targets<'a>(mounts: &'a [Mount], wanted: &'a str) -> impl Iterator<Item = &'a str> {
-    let fits = move |mount: &&Mount| matches!(&mount.kind, MountKind::Cache { id, .. } if id == wanted);
-    mounts.iter().filter(fits).map(|mount| mount.target.as_str())
 }
 
 fn sharing_of(sharing: CacheSharing) -> Sharing {
@@ -158,7 +162,7 @@ mod tests {
         assert_eq!(name("/c", None, 0o755, Some((0, 0))), "/c");
         assert_eq!(name("/c", None, 0o755, None), "/c");
         assert_ne!(name("/c", None, 0o700, None), name("/c", None, 0o755, Some((1, 0))));
-        let seed = (Snapshot::default(), "/");
+        let seed = Snapshot::default();
         assert_ne!(name("/c", Some(&seed), 0o755, None), "/c");
     }
 }

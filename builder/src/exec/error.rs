@@ -132,6 +132,16 @@ pub enum ExecError {
         /// The input.
         input: usize,
     },
+    /// What is to be mounted is not in its input or cache.
+    #[error("the mount at {target}: {source_path} not found in {place}")]
+    NoSource {
+        /// Where it was to be mounted.
+        target: String,
+        /// The path.
+        source_path: String,
+        /// Where it was looked for.
+        place: &'static str,
+    },
     /// A new cache directory cannot be set up.
     #[error("cache mount {id:?}: {}: {source}", path.display())]
     Cache {
@@ -184,6 +194,7 @@ impl ExecError {
             | ExecError::NoAgent { .. }
             | ExecError::Agent { .. }
             | ExecError::NoInput { .. }
+            | ExecError::NoSource { .. }
             | ExecError::Cache { .. }
             | ExecError::Seed { .. }
             | ExecError::Pipe(_)
@@ -200,6 +211,7 @@ impl Categorised for ExecError {
             | ExecError::OutOfMemory { .. }
             | ExecError::PerhapsOutOfMemory { .. }
             | ExecError::TooLong { .. }
+            | ExecError::NoSource { .. }
             | ExecError::User(_) => Category::Step,
             ExecError::Spawn(error) if error.stage() == Some(Stage::Exec) => Category::Step,
             ExecError::NotIsolated { .. } | ExecError::Spawn(_) | ExecError::Wait(_) => Category::Host,

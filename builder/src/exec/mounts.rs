@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use graph::{Mount, MountKind};
 use layer_store::{CacheMount, Snapshot};
-use runtime_exec::{MountSource, MountSpec, ReadOnly};
+use runtime_exec::{MountSource, MountSpec, ReadOnly, SpawnError, Stage};
 
 use super::agent::{self, Agent};
 use super::caches;
 use super::error::ExecError;
 use super::resources::StepResources;
-use super::snapshotter::{Held, part};
+use super::snapshotter::{Held, NOT_THERE, part};
 use crate::Session;
 use crate::ssh::{AgentSource, ClientSetup};
 
@@ -98,9 +98,18 @@ fn source(
             ready.parts.push(held);
             Some((source, yes_if(!writable)))
         }
-        MountKind::Cache { id, read_only, .. } => directories
-            .get(id)
-            .map(|directory| (MountSource::Directory(directory.clone()), yes_if(*read_only))),
+        MountKind::Cache { source, read_only, .. } => {
+            let mounted = |directory: &PathBuf| match source.as_str() {
+                "/" => MountSource::Directory(directory.clone()),
+                // Steps may have put links there, so the part is looked up inside.
+                part => MountSource::Overlay {
+                    lower: Vec::new(),
+                    subpath: part.to_owned(),
+                    scratch: Some((directory.clone(), directory.clone())),
+                },
+            };
+            directories.get(&mount.target).map(|directory| (mounted(directory), yes_if(*read_only)))
+        }
         MountKind::Tmpfs { size } => Some((MountSource::Tmpfs { size: *size }, ReadOnly::No)),
         MountKind::Secret { id, mode, owner, required } => resources.secret(id, *required)?.map(|bytes| {
             (MountSource::Content { bytes, mode: *mode, uid: owner.0, gid: owner.1 }, ReadOnly::Yes)
@@ -119,6 +128,30 @@ fn source(
             None => None,
         },
     })
+}
+
+/// An error by which a mount's own source is not there, as such.
+pub(super) fn explain(error: ExecError, mounts: &[Mount]) -> ExecError {
+    let ExecError::Spawn(SpawnError::Setup(failure)) = &error else { return error };
+    if failure.stage != Stage::Mount || failure.errno != NOT_THERE {
+        return error;
+    }
+    let path = failure.path.as_str();
+    let missing = mounts.iter().find_map(|mount| match &mount.kind {
+        MountKind::Bind { source, .. } if source == path => Some((mount, "its source")),
+        MountKind::Cache { source, .. } if source != "/" && source == path => Some((mount, "the cache")),
+        MountKind::Bind { .. }
+        | MountKind::Cache { .. }
+        | MountKind::Tmpfs { .. }
+        | MountKind::Secret { .. }
+        | MountKind::Ssh { .. } => None,
+    });
+    match missing {
+        Some((mount, place)) => {
+            ExecError::NoSource { target: mount.target.clone(), source_path: path.to_owned(), place }
+        }
+        None => error,
+    }
 }
 
 pub(super) fn input_of(

@@ -6,7 +6,7 @@ use runtime_exec::{Exit, Stage};
 
 use super::error::ExecError;
 use super::resources::StepResources;
-use super::{full, prepare, sandboxed};
+use super::{full, mounts, prepare, sandboxed};
 use crate::Session;
 use crate::event::StepId;
 use crate::worker::{Permit, blocking};
@@ -44,7 +44,8 @@ pub async fn run_exec(
             (session.clone(), op.clone(), inputs.to_vec(), resources.clone());
         blocking(Permit::free(), move || prepare::prepare(&session, &op, &inputs, &resources)).await?
     };
-    let ended = sandboxed::run(prepared, session.events.clone(), step, resources.timeout).await?;
+    let ended = sandboxed::run(prepared, session.events.clone(), step, resources.timeout).await;
+    let ended = ended.map_err(|error| mounts::explain(error, &op.mounts))?;
     let sandboxed::Ended { exit, tail, late, layer } = ended;
     if let (sandboxed::Late::Yes, Some(after)) = (late, resources.timeout) {
         return Err(FailedExec { error: ExecError::TooLong { after, tail }, left: Some(layer), ran: true });

@@ -11,7 +11,7 @@ use super::remark::Remark;
 use crate::Session;
 
 /// What the kernel says of a path that leads to nothing.
-const NOT_THERE: i32 = rustix::io::Errno::NOENT.raw_os_error();
+pub(super) const NOT_THERE: i32 = rustix::io::Errno::NOENT.raw_os_error();
 
 /// How a step gets a tree to write on. Clones share what was said already.
 #[derive(Clone, Debug)]

@@ -51,9 +51,7 @@ fn mounted(kind: &MountKind, position: usize) -> Option<Reading> {
         MountKind::Bind { input, source, writable: false } if *input == position => {
             Some(Reading::Path(source.clone()))
         }
-        MountKind::Cache { seed: Some((input, path)), .. } if *input == position => {
-            Some(Reading::Path(path.clone()))
-        }
+        MountKind::Cache { seed: Some(input), .. } if *input == position => Some(Reading::Whole),
         MountKind::Bind { .. }
         | MountKind::Cache { .. }
         | MountKind::Tmpfs { .. }

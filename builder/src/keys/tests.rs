@@ -31,6 +31,7 @@ fn cache(id: &str, target: &str, sharing: CacheSharing) -> Mount {
         id: id.to_owned(),
         sharing,
         seed: None,
+        source: "/".to_owned(),
         mode: 0o755,
         owner: None,
         read_only: false,

@@ -219,7 +219,7 @@ fn unsupported(what: &str) -> Cause {
 fn mounted_paths(op: &ExecOp, position: usize) -> Vec<String> {
     let path = |kind: &MountKind| match kind {
         MountKind::Bind { input, source, .. } if *input == position => Some(source.clone()),
-        MountKind::Cache { seed: Some((input, path)), .. } if *input == position => Some(path.clone()),
+        MountKind::Cache { seed: Some(input), .. } if *input == position => Some("/".to_owned()),
         MountKind::Bind { .. }
         | MountKind::Cache { .. }
         | MountKind::Tmpfs { .. }

@@ -15,7 +15,7 @@ const KINDS: [&str; 4] = ["ARG a{}=1", "ENV e{}=$a{} f{}=x", "LABEL l{}=$e{}", "
 fn main() {
     let count: usize = std::env::args().nth(1).map_or(10_000, |count| count.parse().unwrap());
     // Each variable has a name of its own, or names come back after this many.
-    for (title, names) in [("every name its own", usize::MAX), ("300 names", 100), ("two names", 1)] {
+    for (title, names) in [("every name its own", usize::MAX), ("300 names", 100), ("three names", 1)] {
         let mut text = "FROM scratch\n".to_owned();
         for number in 0..count {
             let name = (number / KINDS.len() % names).to_string();

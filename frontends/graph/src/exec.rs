@@ -94,8 +94,11 @@ pub enum MountKind {
         /// What happens when two steps want it at once.
         #[serde(skip)]
         sharing: CacheSharing,
-        /// Input with the initial content, and the path in it.
-        seed: Option<(usize, String)>,
+        /// Input with the initial content of the directory.
+        seed: Option<usize>,
+        /// Path in the directory that is mounted; it has to be there.
+        #[serde(skip_serializing_if = "is_root")]
+        source: String,
         /// Mode of the directory when it is created.
         mode: u32,
         /// Owner and group when it is created; `None`: those of the directory that it covers, else those of
@@ -131,6 +134,10 @@ pub enum MountKind {
         /// Absent agent: fail, or go on without the mount.
         required: bool,
     },
+}
+
+fn is_root(path: &str) -> bool {
+    path == "/"
 }
 
 /// What happens when two steps want one cache directory at once.

@@ -6,7 +6,7 @@ use super::{
     File, Instruction, InstructionKind, Keyword, copy, from, health, key_value, onbuild, run, simple,
 };
 use crate::suggest::with_guess;
-use crate::syntax::{EscapeChar, Statement, read_file, read_one};
+use crate::syntax::{EscapeChar, Statement, parted_name, read_file, read_one};
 
 /// Reads a Dockerfile. On failure, every error that could be found.
 pub fn parse(text: &[u8]) -> Result<File, Vec<Diagnostic>> {
@@ -21,9 +21,20 @@ pub fn parse_leniently(text: &[u8]) -> (File, Vec<Diagnostic>) {
     let mut errors = Vec::new();
     let mut instructions = Vec::with_capacity(parsed.statements.len());
     let mut in_stage = false;
+    let mut parted = None;
     for statement in &parsed.statements {
+        match statement.instruction {
+            Some(Keyword::Run | Keyword::Copy | Keyword::Add) => parted = parted_name(&statement.original),
+            Some(_) => parted = None,
+            None => {}
+        }
         match in_order(statement, &mut in_stage).and_then(|()| complete(statement)) {
             Ok(instruction) => instructions.push(instruction),
+            // What should have been the body of a heredoc begins with one such error.
+            Err(error) if statement.instruction.is_none() => errors.push(match parted.take() {
+                Some(name) => error.with_help(format!("a heredoc has no blank before its name: <<-{name}")),
+                None => error,
+            }),
             Err(error) => errors.push(error),
         }
     }

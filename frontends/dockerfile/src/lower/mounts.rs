@@ -107,22 +107,18 @@ impl StageBuilder<'_, '_, '_> {
         };
         self.world.notes.take(Taking::Cache, &id, false, self.here);
         let source = rooted(spec.source.as_deref().unwrap_or_default());
-        let seed = self.mount_source(written)?.flatten();
-        if seed.is_none() {
-            begins_empty(spec)?;
-        }
-        let seed = seed.map(|root| (inputs.place(Some(root)), source));
-        Ok(MountKind::Cache {
-            id,
-            sharing: spec.sharing.unwrap_or_default(),
-            seed,
-            mode: spec.mode.unwrap_or(0o755),
-            owner: match (spec.uid, spec.gid) {
-                (None, None) => None,
-                (uid, gid) => Some((uid.unwrap_or(0), gid.unwrap_or(0))),
-            },
-            read_only: spec.read_only,
-        })
+        let seed = self.mount_source(written)?.flatten().map(|root| inputs.place(Some(root)));
+        let owner = match (spec.uid, spec.gid) {
+            (None, None) => None,
+            (uid, gid) => Some((uid.unwrap_or(0), gid.unwrap_or(0))),
+        };
+        // Mode and owner are those of a directory that is made, and a part is there already.
+        let (mode, owner) = match source.as_str() {
+            "/" => (spec.mode.unwrap_or(0o755), owner),
+            _ => (0o755, None),
+        };
+        let sharing = spec.sharing.unwrap_or_default();
+        Ok(MountKind::Cache { id, sharing, seed, source, mode, owner, read_only: spec.read_only })
     }
 
     /// The tree of `from`. `None`: there is no `from`.

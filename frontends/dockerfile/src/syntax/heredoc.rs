@@ -91,6 +91,13 @@ pub(super) fn announced(line: &str) -> Result<Vec<(HeredocWord, Range<usize>)>, 
     Ok(found)
 }
 
+/// The word behind a `<<-` that stands alone: nearly a heredoc, but the blank ends its word.
+pub(crate) fn parted_name(text: &str) -> Option<&str> {
+    let mut words = text.split_whitespace();
+    words.find(|word| word.trim_start_matches(|c: char| c.is_ascii_digit()) == "<<-")?;
+    words.next()
+}
+
 /// Whether a word is `<<` after optional digits, and nothing more.
 pub(crate) fn is_open(word: &str) -> bool {
     word.trim_start_matches(|c: char| c.is_ascii_digit()) == "<<"

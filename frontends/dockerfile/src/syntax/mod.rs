@@ -21,7 +21,7 @@ mod tests;
 
 pub use directives::{Directives, detect_syntax};
 pub use heredoc::Heredoc;
-pub(crate) use heredoc::{is_open as is_open_heredoc, parse_heredoc};
+pub(crate) use heredoc::{is_open as is_open_heredoc, parse_heredoc, parted_name};
 pub(crate) use operands::Operands;
 pub(crate) use statement::{Statement, read_file, read_one};
 
