@@ -60,7 +60,7 @@ fn looks_secret(path: &[u8]) -> bool {
         && (SECRET_NAMES.contains(&name)
             || name.starts_with(".env.")
             || SECRET_ENDINGS.iter().any(|ending| name.ends_with(ending))
-            || SECRET_PATHS.iter().any(|known| in_place(&known)))
+            || SECRET_PATHS.iter().any(in_place))
 }
 
 #[cfg(test)]
