@@ -77,7 +77,8 @@ fn sources() -> Vec<PathBuf> {
 }
 
 fn is_test(path: &Path) -> bool {
-    path.components().any(|part| part.as_os_str() == "tests" || part.as_os_str() == "benches")
+    path.components()
+        .any(|part| ["tests", "benches", "examples"].iter().any(|name| part.as_os_str() == *name))
         || path.file_name().is_some_and(|name| name == "tests.rs")
 }
 
