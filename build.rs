@@ -24,6 +24,7 @@ fn main() -> io::Result<()> {
             fs::write(out.join(format!("lib{name}.so")), format!("GROUP ( -l:lib{name}.a )\n"))?;
         }
         println!("cargo:rustc-link-arg-bins=-static-pie");
+        println!("cargo:rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
         println!("cargo:rustc-link-arg-bins=-L{}", out.display());
     }
     Ok(())

@@ -115,6 +115,7 @@ pub fn open_with(
         remote_secrets: RemoteSecrets::default(),
         host: facts,
         events,
+        keepers: runtime_exec::Keepers::default(),
         steps: jobs.unwrap_or_else(jobs::steps),
         jobs: jobs.unwrap_or_else(jobs::packers),
         ceiling: None,

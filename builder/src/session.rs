@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use layer_store::{Lease, Store};
 use registry_client::Client;
-use runtime_exec::{HostMode, OutsideHelper};
+use runtime_exec::{HostMode, Keepers, OutsideHelper};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
@@ -33,6 +33,8 @@ pub struct Session {
     pub remote_secrets: RemoteSecrets,
     /// Where events go.
     pub events: EventSink,
+    /// The processes that stand beside steps.
+    pub keepers: Keepers,
     /// How many steps run at once.
     pub steps: usize,
     /// How many layers are packed at once.

@@ -35,6 +35,7 @@ fn place() -> Place {
         helper: None,
         remote_secrets: builder::remote::RemoteSecrets::default(),
         events,
+        keepers: runtime_exec::Keepers::default(),
         steps: 2,
         jobs: 2,
         ceiling: None,

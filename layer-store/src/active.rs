@@ -21,6 +21,26 @@ use crate::walk::{check_depth, names};
 use crate::writer::root_attributes;
 use crate::{KeptNode, LayerId, Lease, Snapshot};
 
+/// What overlay has below an empty base.
+const EMPTY: &str = "empty";
+
+/// Directories that were needed while a step ran. Dropping it removes them.
+#[derive(Debug)]
+pub struct Spent {
+    /// They lie below its directory, and go with it at the latest.
+    _lease: Lease,
+    dirs: Vec<PathBuf>,
+}
+
+impl Drop for Spent {
+    fn drop(&mut self) {
+        for dir in &self.dirs {
+            // What is left goes with the lease.
+            let _ = remove_tree(dir);
+        }
+    }
+}
+
 /// What a step writes upon a snapshot. It serves one step. Dropping it discards it.
 #[derive(Debug)]
 pub struct ActiveLayer {
@@ -71,7 +91,7 @@ impl Lease {
         let mut lower: Vec<PathBuf> = base.distinct().0.iter().map(|id| self.store().layer_dir(id)).collect();
         if lower.is_empty() {
             // Overlay wants something below.
-            let empty = dir.join("empty");
+            let empty = dir.join(EMPTY);
             make_dir(&empty)?;
             lower.push(empty);
         }
@@ -138,13 +158,30 @@ impl ActiveLayer {
         self.dir.join("attrs")
     }
 
+    /// Moves away what only the mount needed, which must be gone. Removing it costs a file system about as much as
+    /// a short step takes, and nobody has to wait for that.
+    pub fn spend(&self) -> Result<Spent> {
+        let mut spent = Spent { _lease: self.lease.clone(), dirs: Vec::new() };
+        for dir in [self.work(), self.empty()] {
+            let away = self.lease.scratch("spent");
+            match std::fs::rename(&dir, &away) {
+                Ok(()) => spent.dirs.push(away),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error).at(&dir),
+            }
+        }
+        Ok(spent)
+    }
+
+    fn empty(&self) -> PathBuf {
+        self.dir.join(EMPTY)
+    }
+
     /// Makes a layer of what the step wrote. The mount must be gone. What is the same below is dropped:
     /// unchanged copies, marks for names that are not there, opaque marks that hide nothing. A time is a
     /// change like any other, of a directory too: a later step sees it.
     pub fn commit(self) -> Result<LayerId> {
-        for spent in [self.work(), self.dir.join("empty")] {
-            remove_tree(&spent)?;
-        }
+        drop(self.spend()?);
         let view = self.lease.store().stack(&self.base)?;
         let marks = self.lease.store().marks();
         let reported = self.aside()?;
@@ -156,7 +193,7 @@ impl ActiveLayer {
         };
         let opaque = marks.opaque();
         let mut pass = Normalise { upper: self.upper(), base: view, opaque, aside, hides: false };
-        let pass = on_a_long_stack(move || pass.directory(Path::new(""), true).map(|_| pass))?;
+        pass.directory(Path::new(""), true)?;
         let hides = pass.hides.then(|| self.base.clone());
         let meta = Meta { origin: Origin::Step, hides, ..Meta::default() };
         let id = LayerId::random();
@@ -200,6 +237,13 @@ impl Normalise {
     /// `merges`: the lower directory of the same path shows through. Says whether anything is left.
     fn directory(&mut self, dir: &Path, merges: bool) -> Result<bool> {
         check_depth(dir)?;
+        match dir.iter().count() {
+            SHALLOW => on_a_long_stack(|| self.names_of(dir, merges)),
+            _ => self.names_of(dir, merges),
+        }
+    }
+
+    fn names_of(&mut self, dir: &Path, merges: bool) -> Result<bool> {
         let host = self.upper.join(dir);
         let before = stat(&host)?;
         let (mut left, mut dropped) = (false, false);
@@ -288,6 +332,9 @@ impl Normalise {
         }
     }
 }
+
+/// How deep the pass goes on the stack it is called on: a thread costs as much as reading some directories.
+const SHALLOW: usize = 32;
 
 /// The pass is recursive, and a step may nest directories as deep as the path limit allows.
 fn on_a_long_stack<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {

@@ -60,7 +60,7 @@ mod view;
 mod walk;
 mod writer;
 
-pub use active::{ActiveLayer, ActiveRoot};
+pub use active::{ActiveLayer, ActiveRoot, Spent};
 pub use answers::Answer;
 pub use attributes::{Attributes, Entry, Kind, Time};
 pub use blobs::BlobWriter;

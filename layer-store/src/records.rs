@@ -144,13 +144,24 @@ impl Lease {
 
     /// Files a record under a key, in place of any other.
     pub fn put_record(&self, key: &CacheKey, record: &Record) -> Result<()> {
-        let path = self.store().at("index.db");
-        let body = serde_json::to_string(record).map_err(|source| StoreError::Json { path, source })?;
+        self.put_records(&[(*key, record.clone())])
+    }
+
+    /// The same with several at once: all of them, or none.
+    pub fn put_records(&self, records: &[(CacheKey, Record)]) -> Result<()> {
+        let body = |(key, record): &(CacheKey, Record)| {
+            let body = serde_json::to_string(record)
+                .map_err(|source| StoreError::Json { path: self.store().at("index.db"), source })?;
+            Ok((*key, body, record.created))
+        };
+        let rows = records.iter().map(body).collect::<Result<Vec<_>>>()?;
         self.store().0.index.write(|connection| {
             let mut put = connection.prepare_cached(
                 "INSERT OR REPLACE INTO record (key, body, created, used) VALUES (?1, ?2, ?3, ?3)",
             )?;
-            put.execute(params![key.0.as_slice(), body, record.created])?;
+            for (key, body, created) in &rows {
+                put.execute(params![key.0.as_slice(), body, created])?;
+            }
             Ok(())
         })
     }

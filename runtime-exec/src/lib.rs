@@ -27,6 +27,7 @@ mod error;
 mod gateway;
 mod host;
 mod keeper;
+mod keepers;
 mod limits;
 mod mounted;
 mod overlay;
@@ -49,12 +50,13 @@ pub use gateway::{Gateway, default_gateway};
 pub use host::{
     Host, HostMode, HostOptions, IdMapping, IdRange, Mounts, OutsideCommand, OutsideHelper, OutsideOutput,
 };
+pub use keepers::{Keepers, spawn};
 pub use limits::{CpuTime, DeviceRate, Limits, Swap};
 pub use mounted::{MountedAt, Presence, mount_stack, unmount};
 pub use overlay::OverlaySupport;
 pub use reexec::become_child_if_asked;
 pub use relay::relay_terminal;
-pub use running::{Exit, Killer, Running, StepIo, spawn};
+pub use running::{Exit, Killer, Running, StepIo};
 pub use seccomp::profile::{ProfileError, SystemCallFilter};
 pub use security::{OpenPaths, SecurityOptions, SystemCalls, SystemPaths};
 pub use spec::{

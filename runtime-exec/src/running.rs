@@ -1,17 +1,16 @@
-//! Starting a sandbox and waiting for it, from the process that wants it.
+//! A step under its keeper, from the process that wants it.
 
 use std::fs::File;
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{Seek, SeekFrom, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::process::Child;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::MemfdFlags;
 use serde::{Deserialize, Serialize};
 
 use crate::channel::Channel;
 use crate::error::{Failure, SpawnError, WaitError};
-use crate::reexec::{self, Role};
+use crate::keepers::{After, Keeper, Keepers};
 use crate::spec::{ProcessSpec, Terminal};
 
 /// The descriptors a step starts with.
@@ -68,30 +67,6 @@ pub(crate) enum Word {
     Ended(Exit),
 }
 
-/// Starts a step in a sandbox; returns once its program is running.
-pub fn spawn(spec: &ProcessSpec, io: StepIo) -> Result<Running, SpawnError> {
-    let memory = serialise(spec)?;
-    let (child, channel) = reexec::start(Role::Keeper).map_err(SpawnError::Start)?;
-    let mut running =
-        Running { keeper: Some(child), channel: Arc::new(channel), terminal: None, unmet: Vec::new() };
-    let mut fds = vec![memory.as_fd(), io.stdout.as_fd(), io.stderr.as_fd()];
-    fds.extend(io.stdin.as_ref().map(AsFd::as_fd));
-    running.channel.send(&Order::Start { stdin: io.stdin.is_some() }, &fds).map_err(SpawnError::Start)?;
-    drop(fds);
-    drop(io);
-    match running.channel.receive::<Word>().map_err(SpawnError::Start)? {
-        Some((Word::Started { unmet }, fds)) => {
-            running.unmet = unmet;
-            if let Terminal::New { .. } = spec.terminal {
-                running.terminal = fds.into_iter().next();
-            }
-            Ok(running)
-        }
-        Some((Word::Failed(failure), _)) => Err(SpawnError::Setup(failure)),
-        Some((Word::Ended(_), _)) | None => Err(SpawnError::Lost),
-    }
-}
-
 fn serialise(spec: &ProcessSpec) -> Result<OwnedFd, SpawnError> {
     let bytes = serde_json::to_vec(spec).map_err(|error| SpawnError::Spec(error.to_string()))?;
     let memory = rustix::fs::memfd_create("sandbox specification", MemfdFlags::CLOEXEC)
@@ -101,29 +76,82 @@ fn serialise(spec: &ProcessSpec) -> Result<OwnedFd, SpawnError> {
     Ok(file.into())
 }
 
+/// The connection to a keeper, for as long as that keeper is about this step.
+type Line = Arc<Mutex<Option<Arc<Channel>>>>;
+
+fn lock(line: &Line) -> MutexGuard<'_, Option<Arc<Channel>>> {
+    line.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// A step in its sandbox. Dropping it kills the step and waits until the sandbox is gone.
 #[derive(Debug)]
 pub struct Running {
-    keeper: Option<Child>,
-    channel: Arc<Channel>,
+    keeper: Option<Keeper>,
+    line: Line,
+    /// Where the keeper goes when the step is over.
+    keepers: Keepers,
+    after: After,
     terminal: Option<OwnedFd>,
     unmet: Vec<String>,
 }
 
 impl Running {
+    /// Starts a step under `keeper`; returns once its program is running.
+    pub(crate) fn start(
+        keeper: Keeper,
+        keepers: Keepers,
+        spec: &ProcessSpec,
+        io: StepIo,
+    ) -> Result<Running, SpawnError> {
+        let memory = serialise(spec)?;
+        let channel = Arc::clone(&keeper.channel);
+        let mut running = Running {
+            keeper: Some(keeper),
+            line: Arc::new(Mutex::new(Some(Arc::clone(&channel)))),
+            keepers,
+            after: After::of(spec),
+            terminal: None,
+            unmet: Vec::new(),
+        };
+        let mut fds = vec![memory.as_fd(), io.stdout.as_fd(), io.stderr.as_fd()];
+        fds.extend(io.stdin.as_ref().map(AsFd::as_fd));
+        channel.send(&Order::Start { stdin: io.stdin.is_some() }, &fds).map_err(SpawnError::Start)?;
+        drop(fds);
+        drop(io);
+        match channel.receive::<Word>().map_err(SpawnError::Start)? {
+            Some((Word::Started { unmet }, fds)) => {
+                running.unmet = unmet;
+                if let Terminal::New { .. } = spec.terminal {
+                    running.terminal = fds.into_iter().next();
+                }
+                Ok(running)
+            }
+            Some((Word::Failed(failure), _)) => Err(SpawnError::Setup(failure)),
+            Some((Word::Ended(_), _)) | None => Err(SpawnError::Lost),
+        }
+    }
+
     /// Waits for the end. Returns when the sandbox and all its processes and mounts are gone.
     pub fn wait(mut self) -> Result<Exit, WaitError> {
-        let word = self.channel.receive::<Word>().map_err(WaitError::Wait)?;
-        self.reap().map_err(WaitError::Wait)?;
-        match word {
-            Some((Word::Ended(exit), _)) => Ok(exit),
+        let Some(keeper) = self.keeper.take() else { return Err(WaitError::Lost) };
+        let word = keeper.channel.receive::<Word>();
+        // From here on the connection may be another step's.
+        lock(&self.line).take();
+        match word.map_err(WaitError::Wait)? {
+            Some((Word::Ended(exit), _)) => {
+                match self.after {
+                    After::Free => self.keepers.give_back(keeper),
+                    After::Gone => keeper.end().map_err(WaitError::Wait)?,
+                }
+                Ok(exit)
+            }
             Some((Word::Started { .. } | Word::Failed(_), _)) | None => Err(WaitError::Lost),
         }
     }
 
     /// Something that can end the step from elsewhere.
     pub fn killer(&self) -> Killer {
-        Killer(Arc::clone(&self.channel))
+        Killer(Arc::clone(&self.line))
     }
 
     /// Limits that the step runs without, since the host does not let them be set: what, and why.
@@ -135,28 +163,11 @@ impl Running {
     pub fn take_terminal(&mut self) -> Option<OwnedFd> {
         self.terminal.take()
     }
-
-    fn reap(&mut self) -> io::Result<()> {
-        match self.keeper.take() {
-            Some(mut keeper) => keeper.wait().map(drop),
-            None => Ok(()),
-        }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if self.keeper.is_some() {
-            // The end of the connection is the order to kill, also while killers hold copies of it.
-            let _ = rustix::net::shutdown(self.channel.as_fd(), rustix::net::Shutdown::Both);
-            let _ = self.reap();
-        }
-    }
 }
 
 /// Ends a step, or signals it; may be used from any thread and after the end.
 #[derive(Clone, Debug)]
-pub struct Killer(Arc<Channel>);
+pub struct Killer(Line);
 
 impl Killer {
     /// Kills the step with all its processes.
@@ -167,7 +178,9 @@ impl Killer {
     /// Sends a signal to the step's first process, which gets it only if it has a handler for it
     /// (as for every first process), except for `SIGKILL`.
     pub fn signal(&self, signal: i32) {
-        // A step that is already gone needs no signal.
-        let _ = self.0.send(&Order::Signal(signal), &[]);
+        if let Some(channel) = lock(&self.0).as_ref() {
+            // A step that is already gone needs no signal.
+            let _ = channel.send(&Order::Signal(signal), &[]);
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! One step, from op to snapshot.
 
 use graph::ExecOp;
-use layer_store::{ActiveLayer, Snapshot};
+use layer_store::{ActiveLayer, LayerId, Snapshot, Spent, StoreError};
 use runtime_exec::{Exit, Stage};
 
 use super::error::ExecError;
@@ -9,7 +9,7 @@ use super::resources::StepResources;
 use super::{full, mounts, prepare, sandboxed};
 use crate::Session;
 use crate::event::StepId;
-use crate::worker::{Permit, blocking};
+use crate::worker::{Permit, blocking, drop_aside};
 
 /// A step that has no result.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ pub async fn run_exec(
             (session.clone(), op.clone(), inputs.to_vec(), resources.clone());
         blocking(Permit::free(), move || prepare::prepare(&session, &op, &inputs, &resources)).await?
     };
-    let ended = sandboxed::run(prepared, session.events.clone(), step, resources.timeout).await;
+    let ended = sandboxed::run(prepared, session, step, resources.timeout).await;
     let ended = ended.map_err(|error| mounts::explain(error, &op.mounts))?;
     let sandboxed::Ended { exit, tail, late, layer } = ended;
     if let (sandboxed::Late::Yes, Some(after)) = (late, resources.timeout) {
@@ -56,8 +56,14 @@ pub async fn run_exec(
         let left = (!matches!(error, ExecError::DiskFull { .. })).then_some(layer);
         return Err(FailedExec { error, left, ran: true });
     }
-    let layer = blocking(Permit::free(), move || layer.commit()).await.map_err(ExecError::from)?;
+    let (layer, spent) = blocking(Permit::free(), move || commit(layer)).await.map_err(ExecError::from)?;
+    drop_aside(spent);
     Ok(vec![base.with(layer)])
+}
+
+fn commit(layer: ActiveLayer) -> Result<(LayerId, Spent), StoreError> {
+    let spent = layer.spend()?;
+    Ok((layer.commit()?, spent))
 }
 
 /// Whether a step that ended so did what it should.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use layer_store::ActiveLayer;
-use runtime_exec::{Exit, StepIo};
+use runtime_exec::{Exit, Keepers, StepIo};
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::error::ExecError;
@@ -11,6 +11,7 @@ use super::kill::{KillSwitch, Wire};
 use super::prepare::Prepared;
 use super::pump::pump;
 use super::tail::Tail;
+use crate::Session;
 use crate::event::{Event, StepId};
 use crate::session::EventSink;
 use crate::worker::{Permit, blocking};
@@ -35,7 +36,7 @@ pub(super) enum Late {
 /// Runs a step to its end, or for as long as it may. Dropping the future kills it.
 pub(super) async fn run(
     prepared: Prepared,
-    events: EventSink,
+    session: &Session,
     step: StepId,
     timeout: Option<Duration>,
 ) -> Result<Ended, ExecError> {
@@ -43,7 +44,8 @@ pub(super) async fn run(
     let wire = switch.wire();
     let (stdout, step_stdout) = pipe()?;
     let (stderr, step_stderr) = pipe()?;
-    let remarks = events.clone();
+    let (events, remarks, keepers) =
+        (session.events.clone(), session.events.clone(), session.keepers.clone());
     let listening = blocking(Permit::free(), move || {
         let mut tail = Tail::default();
         pump(stdout, stderr, &mut |stream, bytes| {
@@ -54,7 +56,7 @@ pub(super) async fn run(
         .map_err(ExecError::Pipe)
     });
     let io = StepIo { stdin: None, stdout: step_stdout, stderr: step_stderr };
-    let running = blocking(Permit::free(), move || start_and_wait(prepared, io, &wire, &remarks));
+    let running = blocking(Permit::free(), move || start_and_wait(prepared, io, &keepers, &wire, &remarks));
     let mut ending = std::pin::pin!(futures::future::join(running, listening));
     let in_time = tokio::time::timeout(timeout.unwrap_or(Duration::MAX), &mut ending).await;
     let (late, (running, tail)) = match in_time {
@@ -77,13 +79,14 @@ fn pipe() -> Result<(std::os::fd::OwnedFd, std::os::fd::OwnedFd), ExecError> {
 fn start_and_wait(
     prepared: Prepared,
     io: StepIo,
+    keepers: &Keepers,
     wire: &Wire,
     events: &EventSink,
 ) -> Result<(Exit, ActiveLayer), ExecError> {
     if wire.is_pulled() {
         return Ok((Exit::Signal(rustix::process::Signal::KILL.as_raw()), prepared.layer));
     }
-    let running = runtime_exec::spawn(&prepared.spec, io)?;
+    let running = keepers.spawn(&prepared.spec, io)?;
     wire.connect(running.killer());
     for reason in running.unmet_limits() {
         events.send_blocking(Event::Warning(reason.clone()));

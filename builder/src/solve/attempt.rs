@@ -112,7 +112,7 @@ impl Attempt<'_> {
             content: Some(key),
             ..record
         };
-        self.file(self.name.key, named).await;
+        self.file(vec![(self.name.key, named)]).await;
         Some(solved)
     }
 
@@ -126,7 +126,7 @@ impl Attempt<'_> {
         let mut usable = offers.into_iter().filter(|offer| offer.reach == Reach::Within);
         let offer = usable.find(|offer| fresh(&offer.record))?;
         // What cannot be filed is offered again the next time.
-        drop(self.solver.worker.file(key, offer.record.clone()).await);
+        drop(self.solver.worker.file(vec![(key, offer.record.clone())]).await);
         Some(offer.record)
     }
 
@@ -142,16 +142,24 @@ impl Attempt<'_> {
             again: if self.ignores_cache() { Again::Nothing } else { Again::Files },
             permit,
         };
-        let work = self.solver.worker.execute(job);
-        // A pull is no miss: nothing recorded could have been used in its place.
-        let (outputs, ()) = match &self.vertex.op {
-            Op::Image(_) => (work.await, ()),
-            Op::Local(_) | Op::Git(_) | Op::Http(_) | Op::Exec(_) | Op::File(_) | Op::Merge | Op::Diff => {
-                futures::join!(work, self.solver.worker.missed(step_id(self.id)))
+        let missed = async {
+            match &self.vertex.op {
+                // A pull is no miss: nothing recorded could have been used in its place.
+                Op::Image(_) => {}
+                Op::Local(_)
+                | Op::Git(_)
+                | Op::Http(_)
+                | Op::Exec(_)
+                | Op::File(_)
+                | Op::Merge
+                | Op::Diff => self.solver.worker.missed(step_id(self.id)).await,
             }
         };
+        // What the step led to before is looked up while it runs.
+        let (outputs, older, ()) =
+            futures::join!(self.solver.worker.execute(job), self.solver.worker.record(self.name.key), missed);
         let outputs = outputs?;
-        let outputs = match self.solver.worker.record(self.name.key).await {
+        let outputs = match older {
             Some(older) => {
                 cut_off(self.solver.worker, &self.vertex.op, &self.inputs, outputs, &older.outputs).await
             }
@@ -194,18 +202,20 @@ impl Attempt<'_> {
             millis,
         };
         let secrets = self.solver.worker.secrets(&self.vertex.op).await;
+        let mut records = Vec::new();
         if let Some(added) = added(&self.vertex.op, &self.inputs, &solved.outputs) {
             let components = [parts(held), secrets.clone()].concat();
-            self.file(key, record(added, Vec::new(), components, None)).await;
+            records.push((key, record(added, Vec::new(), components, None)));
         }
         let components = [self.name.components.clone(), secrets].concat();
         let named = record(solved.outputs.clone(), solved.record_inputs(), components, Some(key));
-        self.file(self.name.key, named).await;
+        records.push((self.name.key, named));
+        self.file(records).await;
     }
 
     /// A result that cannot be filed is still a result; the next build will miss it.
-    async fn file(&self, key: CacheKey, record: Record) {
-        if let Err(cause) = self.solver.worker.file(key, record).await {
+    async fn file(&self, records: Vec<(CacheKey, Record)>) {
+        if let Err(cause) = self.solver.worker.file(records).await {
             let title = &self.vertex.meta.title;
             self.solver
                 .events

@@ -211,7 +211,7 @@ impl Solver<'_> {
             let (name, record) = (&names[id], decision.records[id].clone());
             let record = layer_store::Record { components: name.components.clone(), ..record };
             // What cannot be filed is offered again the next time.
-            drop(self.worker.file(name.key, record).await);
+            drop(self.worker.file(vec![(name.key, record)]).await);
         }
     }
 

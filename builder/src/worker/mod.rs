@@ -27,6 +27,7 @@ use crate::solve::Name;
 pub(crate) use claims::claim;
 pub use http::HttpError;
 pub(crate) use http::fetch as fetch_url;
+pub(crate) use permit::drop_aside;
 pub use permit::{Permit, Permits, blocking};
 pub(crate) use real::RealWorker;
 
@@ -107,8 +108,8 @@ pub(crate) trait Worker: Send + Sync {
     /// Hears of the result of a step that this build uses.
     fn settled(&self, id: VertexId, outputs: &[Snapshot]);
 
-    /// Files what a key led to.
-    fn file(&self, key: CacheKey, record: Record) -> BoxFuture<'_, Result<(), Cause>>;
+    /// Files what keys led to: all of it, or nothing.
+    fn file(&self, records: Vec<(CacheKey, Record)>) -> BoxFuture<'_, Result<(), Cause>>;
 
     /// Hears what the keys of the steps were made of, before any runs.
     fn planned(&self, graph: &Graph, order: &[VertexId], names: &BTreeMap<VertexId, Name>);

@@ -114,6 +114,12 @@ where
     }
 }
 
+/// Lets go of something on a blocking thread, for which nobody waits but the end of the runtime.
+pub(crate) fn drop_aside<T: Send + 'static>(value: T) {
+    #[expect(clippy::disallowed_methods, reason = "this is the one bridge")]
+    drop(tokio::task::spawn_blocking(move || drop(value)));
+}
+
 #[cfg(test)]
 mod tests {
     use futures::FutureExt;

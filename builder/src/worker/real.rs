@@ -349,9 +349,9 @@ impl Worker for RealWorker {
         self.feed.tell(id, outputs);
     }
 
-    fn file(&self, key: CacheKey, record: Record) -> BoxFuture<'_, Result<(), Cause>> {
+    fn file(&self, records: Vec<(CacheKey, Record)>) -> BoxFuture<'_, Result<(), Cause>> {
         let lease = self.session.lease.clone();
-        async move { Ok(blocking(Permit::free(), move || lease.put_record(&key, &record)).await?) }.boxed()
+        async move { Ok(blocking(Permit::free(), move || lease.put_records(&records)).await?) }.boxed()
     }
 
     fn planned(&self, graph: &Graph, order: &[VertexId], names: &BTreeMap<VertexId, Name>) {

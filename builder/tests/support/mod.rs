@@ -52,6 +52,7 @@ pub fn session_in(directory: &Path) -> (Session, EventStream) {
         helper: None,
         remote_secrets: builder::remote::RemoteSecrets::default(),
         events: sink,
+        keepers: runtime_exec::Keepers::default(),
         steps: 2,
         jobs: 2,
         ceiling: None,

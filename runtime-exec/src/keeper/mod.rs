@@ -2,7 +2,7 @@
 //!
 //! It mounts the root file system on a descriptor, forks the step into its namespaces, passes on
 //! signals, kills the step when the connection to the main process ends, and tidies the root when
-//! the step is gone.
+//! the step is gone. Then it waits for the next one.
 
 mod furnish;
 mod group;
@@ -29,6 +29,7 @@ use self::pasta::{Pasta, Way};
 use crate::channel::{Channel, retry};
 use crate::emulation::Supervision;
 use crate::error::{Failure, Stage};
+use crate::keepers::After;
 use crate::overlay::{self, Namespace, Stack};
 use crate::running::{Exit, Order, Word};
 use crate::spec::{Identities, Isolation, NetworkMode, ProcessSpec, Root};
@@ -47,21 +48,34 @@ pub(crate) fn controllers() -> io::Result<Vec<(&'static str, Option<PathBuf>)>> 
         .collect())
 }
 
-/// Keeps one sandbox; returns the exit code of the keeper itself.
+/// Keeps one sandbox after the other, until one goes wrong, or no other is wanted or possible; returns the exit
+/// code of the keeper itself.
 pub(crate) fn run(channel: Channel) -> i32 {
     // The terminal's signals are for the main process, which ends steps in its own way.
     let _ = rustix::process::setsid();
-    let last_word = match start(&channel) {
-        Ok(mut kept) => match kept.watch(&channel) {
-            Ok(()) => kept.finish(),
-            Err(error) => Err(Failure::new(Stage::Namespaces, "waiting", &error)),
-        },
-        Err(failure) => Err(failure),
-    };
-    let word = last_word.map_or_else(Word::Failed, Word::Ended);
-    // Without anyone to hear it, the word is not needed.
-    let _ = channel.send(&word, &[]);
-    0
+    loop {
+        let (after, last_word) = match receive(&channel) {
+            Ok(Some((spec, fds))) => (After::of(&spec), keep(&channel, spec, fds)),
+            Ok(None) => return 0,
+            Err(error) => (After::Gone, Err(Failure::new(Stage::Spec, "specification", &error))),
+        };
+        let after = if last_word.is_ok() { after } else { After::Gone };
+        let word = last_word.map_or_else(Word::Failed, Word::Ended);
+        // Without anyone to hear it, the word is not needed.
+        let told = channel.send(&word, &[]);
+        match (after, told) {
+            (After::Free, Ok(())) => {}
+            (After::Free, Err(_)) | (After::Gone, _) => return 0,
+        }
+    }
+}
+
+fn keep(channel: &Channel, spec: ProcessSpec, fds: StepFds) -> Result<Exit, Failure> {
+    let mut kept = start(spec, fds)?;
+    match kept.watch(channel) {
+        Ok(()) => kept.finish(),
+        Err(error) => Err(Failure::new(Stage::Namespaces, "waiting", &error)),
+    }
 }
 
 /// A sandbox that was started.
@@ -91,8 +105,7 @@ struct Heard {
     over: bool,
 }
 
-fn start(channel: &Channel) -> Result<Kept, Failure> {
-    let (spec, fds) = receive(channel).map_err(|error| Failure::new(Stage::Spec, "specification", &error))?;
+fn start(spec: ProcessSpec, fds: StepFds) -> Result<Kept, Failure> {
     let namespaces = |error| Failure::new(Stage::Namespaces, "keeper", &error);
     let root = open_root(&spec)
         .map_err(|(path, error)| Failure::new(Stage::Root, path.to_string_lossy(), &error))?;
@@ -105,7 +118,6 @@ fn start(channel: &Channel) -> Result<Kept, Failure> {
         }
     };
     let (report, reporter) = Channel::pair().map_err(namespaces)?;
-    let oom_kills = oom::kills();
     let group = (!spec.limits.is_empty()).then(|| Group::make(&spec.limits));
     let way = Way { gateway: spec.gateway, ports: spec.ports.clone() };
     match fork_into(namespaces_of(&spec)).map_err(|error| Failure::new(Stage::Namespaces, "clone", &error))? {
@@ -120,7 +132,7 @@ fn start(channel: &Channel) -> Result<Kept, Failure> {
                 root,
                 step: pidfd,
                 report,
-                oom_kills,
+                oom_kills: oom::kills(),
                 heard,
                 network: None,
                 way,
@@ -135,10 +147,17 @@ fn start(channel: &Channel) -> Result<Kept, Failure> {
     }
 }
 
-fn receive(channel: &Channel) -> io::Result<(ProcessSpec, StepFds)> {
+/// The next sandbox that is wanted, or nothing when none will be.
+fn receive(channel: &Channel) -> io::Result<Option<(ProcessSpec, StepFds)>> {
     let invalid = || io::Error::from_raw_os_error(libc::EINVAL);
-    let (order, fds) = channel.receive::<Order>()?.ok_or_else(invalid)?;
-    let Order::Start { stdin } = order else { return Err(invalid()) };
+    let (stdin, fds) = loop {
+        match channel.receive::<Order>()? {
+            Some((Order::Start { stdin }, fds)) => break (stdin, fds),
+            // For the step before, which was over by then.
+            Some((Order::Signal(_), _)) => {}
+            None => return Ok(None),
+        }
+    };
     let mut fds = fds.into_iter();
     let mut next = || fds.next().ok_or_else(invalid);
     let (memory, stdout, stderr) = (next()?, next()?, next()?);
@@ -146,7 +165,7 @@ fn receive(channel: &Channel) -> io::Result<(ProcessSpec, StepFds)> {
     let mut bytes = Vec::new();
     File::from(memory).read_to_end(&mut bytes)?;
     let spec = serde_json::from_slice(&bytes).map_err(io::Error::other)?;
-    Ok((spec, StepFds { stdin, stdout, stderr }))
+    Ok(Some((spec, StepFds { stdin, stdout, stderr })))
 }
 
 fn namespaces_of(spec: &ProcessSpec) -> u64 {
@@ -334,7 +353,7 @@ impl Kept {
             Some((None, None)) | None => return Err(lost(io::Error::from_raw_os_error(libc::ECHILD))),
         };
         let counted = self.group.as_ref().and_then(|group| group.explain(exit));
-        Ok(counted.unwrap_or_else(|| oom::explain(exit, self.oom_kills, oom::kills())))
+        Ok(counted.unwrap_or_else(|| oom::explain(exit, self.oom_kills, oom::kills)))
     }
 }
 

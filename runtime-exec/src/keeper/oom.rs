@@ -12,7 +12,7 @@ pub(super) fn kills() -> Option<u64> {
 
 /// A step that ended by `SIGKILL`, itself or as its shell says, while the kernel killed for memory. Whom it
 /// killed the count does not tell.
-pub(super) fn explain(exit: Exit, before: Option<u64>, now: Option<u64>) -> Exit {
+pub(super) fn explain(exit: Exit, before: Option<u64>, now: impl FnOnce() -> Option<u64>) -> Exit {
     let code = match exit {
         Exit::Signal(libc::SIGKILL) => None,
         Exit::Code(code) if i32::from(code) == 128 + libc::SIGKILL => Some(code),
@@ -20,7 +20,7 @@ pub(super) fn explain(exit: Exit, before: Option<u64>, now: Option<u64>) -> Exit
             return exit;
         }
     };
-    match before.zip(now) {
+    match before.zip(now()) {
         Some((before, now)) if now > before => Exit::PerhapsOutOfMemory { code },
         Some(_) | None => exit,
     }
@@ -44,7 +44,7 @@ mod tests {
             (Exit::Code(0), Some(1), Some(2), Exit::Code(0)),
             (Exit::Code(1), Some(1), Some(2), Exit::Code(1)),
         ] {
-            assert_eq!(explain(exit, before, now), expected, "{exit:?} {before:?} {now:?}");
+            assert_eq!(explain(exit, before, || now), expected, "{exit:?} {before:?} {now:?}");
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod confinement;
 mod identities;
+mod keepers;
 mod life;
 mod limits;
 mod modes;
@@ -46,6 +47,7 @@ fn run_mode(mode: Mode, dir: &Path, filter: &[&str]) -> usize {
         identities::cases(),
         roots::cases(),
         mounts::cases(),
+        keepers::cases(),
         life::cases(),
         limits::cases(),
         network::cases(),

@@ -320,8 +320,8 @@ impl Worker for FakeWorker {
 
     fn settled(&self, _: graph::VertexId, _: &[Snapshot]) {}
 
-    fn file(&self, key: CacheKey, record: Record) -> BoxFuture<'_, Result<(), Cause>> {
-        self.store.lock().records.insert(key, record);
+    fn file(&self, records: Vec<(CacheKey, Record)>) -> BoxFuture<'_, Result<(), Cause>> {
+        self.store.lock().records.extend(records);
         async { Ok(()) }.boxed()
     }
 
