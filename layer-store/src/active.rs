@@ -14,10 +14,11 @@ use crate::disk::{make_dir, remove_tree};
 use crate::error::{At, Result, StoreError};
 use crate::layers::{Meta, Origin};
 use crate::marks::is_whiteout;
+use crate::names::HostNames;
 use crate::tree::{Tree, timestamps};
 use crate::truth::{self, Aside, file_type, get_xattr, read_aside};
 use crate::view::StackView;
-use crate::walk::{check_depth, names};
+use crate::walk::check_depth;
 use crate::writer::root_attributes;
 use crate::{KeptNode, LayerId, Lease, Snapshot};
 
@@ -247,8 +248,8 @@ impl Normalise {
         let host = self.upper.join(dir);
         let before = stat(&host)?;
         let (mut left, mut dropped) = (false, false);
-        for name in names(&host)? {
-            let path = dir.join(name);
+        for found in HostNames::of(&host) {
+            let path = dir.join(found?.0);
             if self.keep(&path, merges)? {
                 left = true;
             } else {

@@ -3,6 +3,7 @@
 //! A build is written below the lease of its process and gets its name when it ended, so that one which
 //! was killed leaves nothing. Listings are named after the digest that stands for them in keys.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, ErrorKind, Write};
@@ -14,6 +15,7 @@ use std::time::SystemTime;
 use crate::disk::{Durable, give_name, make_dir, read, remove_tree, replace};
 use crate::error::{At, Result};
 use crate::ids::random_hex;
+use crate::step_log::{StepLog, StepLogWriter};
 use crate::{Lease, Store};
 
 /// Builds that are kept; the oldest go first.
@@ -69,7 +71,7 @@ pub struct UnfinishedBuild {
     lease: Lease,
     id: BuildId,
     directory: PathBuf,
-    logs: Mutex<HashMap<u32, File>>,
+    logs: Mutex<HashMap<u32, StepLogWriter>>,
 }
 
 impl Lease {
@@ -124,25 +126,28 @@ impl UnfinishedBuild {
 
     /// Adds to the log of a step.
     pub fn append(&self, step: u32, bytes: &[u8]) -> Result<()> {
-        let path = self.directory.join(step.to_string());
         let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(file) = logs.get_mut(&step) {
-            return file.write_all(bytes).at(&path);
-        }
-        let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(&path).at(&path)?;
-        file.write_all(bytes).at(&path)?;
-        logs.insert(step, file);
-        Ok(())
+        let log = match logs.entry(step) {
+            Entry::Occupied(log) => log.into_mut(),
+            Entry::Vacant(place) => place.insert(StepLogWriter::create(self.directory.join(log_name(step)))?),
+        };
+        log.append(bytes)
     }
 
-    /// Closes the log of a step that ended.
-    pub fn close(&self, step: u32) {
-        self.logs.lock().unwrap_or_else(PoisonError::into_inner).remove(&step);
+    /// Ends the log of a step that ended; nothing is added to it any more.
+    pub fn close(&self, step: u32) -> Result<()> {
+        let log = self.logs.lock().unwrap_or_else(PoisonError::into_inner).remove(&step);
+        log.map_or(Ok(()), StepLogWriter::finish)
     }
 
     /// Makes the build visible under its name, and drops the oldest ones.
     pub fn finish(self, document: &[u8]) -> Result<BuildId> {
         let store = self.lease.store();
+        let open = std::mem::take(&mut *self.logs.lock().unwrap_or_else(PoisonError::into_inner));
+        for log in open.into_values() {
+            // A log that cannot be kept costs nothing else.
+            drop(log.finish());
+        }
         replace(&self.directory.join(DOCUMENT), &self.directory.join("unfinished"), document, Durable::No)?;
         make_dir(&store.at(DIRECTORY))?;
         give_name(&self.directory, &store.at(DIRECTORY).join(self.id.as_str()))?;
@@ -183,8 +188,8 @@ impl Store {
     }
 
     /// What a step of a build wrote; `None` where it wrote nothing.
-    pub fn step_log(&self, id: &BuildId, step: u32) -> Result<Option<Vec<u8>>> {
-        read(&self.build_directory(id).join(step.to_string()))
+    pub fn step_log(&self, id: &BuildId, step: u32) -> Result<Option<StepLog>> {
+        StepLog::open(&self.build_directory(id).join(log_name(step)))
     }
 
     /// Whether there is a listing for a digest.
@@ -240,6 +245,10 @@ impl Store {
         }
         Ok(())
     }
+}
+
+fn log_name(step: u32) -> String {
+    format!("{step}.log")
 }
 
 /// What is in a directory; nothing where it cannot be read.

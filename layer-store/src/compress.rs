@@ -9,7 +9,9 @@ use oci::Compression;
 
 use crate::gzip::GzipWriter;
 
-const GZIP_LEVEL: u32 = 6;
+/// The least of those that pack layers of sources, libraries and programs as small as zlib does at its usual level 6
+/// (at most 2 % larger), in half the time or less.
+const GZIP_LEVEL: u32 = 3;
 const ZSTD_LEVEL: i32 = 3;
 
 /// Decompresses the stream of a layer: gzip of one or several members, zstd of one or several frames.

@@ -12,7 +12,7 @@ use crate::attributes::{Attributes, Kind};
 use crate::contents::KnownContents;
 use crate::copy::{DataRanges, fill, is_zero};
 use crate::error::{At, Result};
-use crate::walk::{Change, LayerWalk};
+use crate::walk::{Change, Contents, LayerWalk};
 use crate::{ContentId, LayerId, Store};
 
 const PIECE: u64 = 64 << 10;
@@ -28,24 +28,26 @@ impl Store {
         if let Some(known) = self.present_meta(id)?.content_id {
             return Ok(known);
         }
-        let content = of_walk(&LayerWalk::with_marks(self, id)?, &self.known_contents(id)?)?;
+        let content = of_walk(LayerWalk::with_marks(self, id)?, &self.known_contents(id)?)?;
         self.update_meta(id, &mut |meta| meta.content_id = Some(content))?;
         Ok(content)
     }
 
     /// The same, from all files as they are now.
     pub(crate) fn content_of(&self, id: &LayerId) -> Result<ContentId> {
-        of_walk(&LayerWalk::with_marks(self, id)?, &KnownContents::default())
+        of_walk(LayerWalk::with_marks(self, id)?, &KnownContents::default())
     }
 }
 
 /// The digest of what a walk visits. Files whose content is known are not read.
-pub(crate) fn of_walk(walk: &LayerWalk<'_>, known: &KnownContents) -> Result<ContentId> {
+pub(crate) fn of_walk(walk: LayerWalk<'_>, known: &KnownContents) -> Result<ContentId> {
     let mut hasher = blake3::Hasher::new();
-    walk.run(&mut |path, change| {
-        field(&mut hasher, path.as_os_str().as_bytes());
-        of_change(&mut hasher, change, known.get(path))
-    })?;
+    walk.with_contents(if known.is_empty() { Contents::Read } else { Contents::Leave }).run(
+        &mut |path, change| {
+            field(&mut hasher, path.as_os_str().as_bytes());
+            of_change(&mut hasher, change, known.get(path))
+        },
+    )?;
     Ok(ContentId(*hasher.finalize().as_bytes()))
 }
 
@@ -60,9 +62,9 @@ pub(crate) fn of_change(
             hasher.update(b"w");
             Ok(())
         }
-        Change::Entry { attributes, opaque, host, .. } => {
+        Change::Entry { attributes, opaque, host, content, .. } => {
             hasher.update(if *opaque { b"o" } else { b"-" });
-            entry(hasher, attributes, host, known)
+            entry(hasher, attributes, host, known.or_else(|| content.map(|bytes| blake3::hash(bytes).into())))
         }
     }
 }

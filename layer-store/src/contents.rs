@@ -45,6 +45,11 @@ impl KnownContents {
     pub fn get(&self, path: &Path) -> Option<Digest> {
         self.0.as_ref()?.get(path)
     }
+
+    /// Whether nothing is known.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
 }
 
 impl Document {

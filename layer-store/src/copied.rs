@@ -21,11 +21,12 @@ use crate::disk::{make_dir, remove_tree};
 use crate::error::{At, Result};
 use crate::kept::KeptNode;
 use crate::marks::{Marks, is_whiteout};
+use crate::names::HostNames;
 use crate::stop::Stop;
 use crate::tree::{Tree, timestamps};
 use crate::truth::{Aside, file_type};
 use crate::view::{StackView, Walk};
-use crate::walk::{check_depth, names};
+use crate::walk::check_depth;
 use crate::{Lease, Snapshot};
 
 /// A copy of a part of a tree, to be mounted where overlayfs cannot show it. Dropping it removes it.
@@ -246,14 +247,17 @@ impl Pass<'_> {
             Ok(()) | Err(Errno::NODATA | Errno::PERM | Errno::NOTSUP) => {}
             Err(error) => return Err(error).at(&host),
         }
-        let there = names(&host)?;
-        for name in &there {
+        let mut before_step = self.view.names(dir)?.peekable();
+        for found in HostNames::of(&host) {
+            let (name, _) = found?;
+            while let Some(gone) = before_step.next_if(|one| one.as_ref().is_ok_and(|one| *one < name)) {
+                self.gone(&dir.join(gone?))?;
+            }
+            before_step.next_if(|one| one.as_ref().is_ok_and(|one| *one == name));
             self.name(&dir.join(name))?;
         }
-        for name in self.view.names(dir)? {
-            if !there.contains(&name) {
-                self.gone(&dir.join(name))?;
-            }
+        for gone in before_step {
+            self.gone(&dir.join(gone?))?;
         }
         let time = Time { secs: before.st_mtime, nanos: u32::try_from(before.st_mtime_nsec).unwrap_or(0) };
         utimensat(CWD, &host, &timestamps(time), AtFlags::SYMLINK_NOFOLLOW).at(&host)

@@ -83,9 +83,11 @@ pub(crate) fn give(
         Made::BelowAccessList => forget_access_lists(target),
         Made::Bare => {}
     }
-    give_owner(target, attributes, &mut truth)?;
-    if !matches!(attributes.kind, Kind::Symlink { .. }) {
-        give_mode(target, attributes.mode, &mut truth)?;
+    if !has_already(target, attributes, made)? {
+        give_owner(target, attributes, &mut truth)?;
+        if !matches!(attributes.kind, Kind::Symlink { .. }) {
+            give_mode(target, attributes.mode, &mut truth)?;
+        }
     }
     for (name, value) in &attributes.xattrs {
         if is_internal(name) && defence::stands(Defence::MarksDefused) {
@@ -115,6 +117,17 @@ pub fn give_to(file: BorrowedFd<'_>, host: &Path, uid: u32, gid: u32) -> Result<
         true => Ok(()),
         false => fsetxattr(file, TRUTH, &crate::disk::to_json(host, &truth)?, XattrFlags::empty()).at(host),
     }
+}
+
+/// Whether a new file has its owner and mode by itself: looking costs less than a change.
+fn has_already(target: &Target<'_>, attributes: &Attributes, made: Made) -> Result<bool> {
+    let Target::Open { fd, host } = target else { return Ok(false) };
+    if made != Made::Bare {
+        return Ok(false);
+    }
+    let stat = fstat(fd).at(host)?;
+    let shown = (stat.st_uid, stat.st_gid, stat.st_mode & 0o7777);
+    Ok(shown == (attributes.uid, attributes.gid, attributes.mode))
 }
 
 fn forget_xattrs(target: &Target<'_>) -> Result<()> {

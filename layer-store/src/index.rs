@@ -7,12 +7,14 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
 use crate::error::{Result, StoreError};
+use crate::stat_group;
 
-const SCHEMA: i64 = 1;
+const SCHEMA: i64 = 3;
 const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS record (
-        key BLOB PRIMARY KEY, body TEXT NOT NULL, created INTEGER NOT NULL, used INTEGER NOT NULL
+        key BLOB PRIMARY KEY, body TEXT NOT NULL, created INTEGER NOT NULL
     ) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS used (key BLOB PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS stat (
         dev INTEGER NOT NULL, ino INTEGER NOT NULL, size INTEGER NOT NULL, mtime INTEGER NOT NULL,
         ctime INTEGER NOT NULL, mode INTEGER NOT NULL, digest BLOB NOT NULL, PRIMARY KEY (dev, ino)
@@ -79,9 +81,12 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if version != SCHEMA {
-        connection
-            .execute_batch("BEGIN IMMEDIATE; DROP TABLE IF EXISTS record; DROP TABLE IF EXISTS stat;")?;
+        connection.execute_batch(
+            "BEGIN IMMEDIATE; DROP TABLE IF EXISTS record; DROP TABLE IF EXISTS used;
+            DROP TABLE IF EXISTS stat; DROP TABLE IF EXISTS stat_group;",
+        )?;
         connection.execute_batch(TABLES)?;
+        connection.execute_batch(stat_group::TABLE)?;
         connection.pragma_update(None, "user_version", SCHEMA)?;
         connection.execute_batch("COMMIT")?;
     }

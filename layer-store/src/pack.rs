@@ -1,10 +1,9 @@
 //! Packs a layer: its canonical archive, compressed, and both digests, in one pass.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use oci::{Algorithm, Compression, Descriptor, DiffId, Digest, Hasher, MediaType};
 use serde::{Deserialize, Serialize};
@@ -12,9 +11,10 @@ use serde::{Deserialize, Serialize};
 use crate::attributes::{Attributes, Kind};
 use crate::compress::Compressor;
 use crate::error::{At, Result, StoreError};
+use crate::first_names::FirstNames;
 use crate::layers::{Memo, Meta};
 use crate::tar::TarWriter;
-use crate::walk::{Change, LayerWalk};
+use crate::walk::{Change, Contents, LayerWalk};
 use crate::{LayerId, Lease, Snapshot};
 
 /// How a layer is packed.
@@ -187,11 +187,12 @@ impl Lease {
         let counting = Tee { to: sink, hasher: Hasher::new(Algorithm::Sha256), size: 0 };
         let compressor = Compressor::new(how.compression, how.level, counting).map_err(as_sink)?;
         let hashing = Tee { to: compressor, hasher: Hasher::new(Algorithm::Sha256), size: 0 };
-        let walk = LayerWalk::explicit(self.store(), id, &view)?;
+        let walk = LayerWalk::explicit(self.store(), id, &view)?.with_contents(Contents::Read);
         let hashing = write_archive(
             &walk,
             how.times,
             BufWriter::with_capacity(128 << 10, self.store().stopping().guard(hashing)),
+            self.store().first_names(),
         )?;
         let hashing = hashing.into_inner().map_err(|error| as_sink(error.into_error()))?.into_inner();
         let diff_id = DiffId(hashing.hasher.finish());
@@ -248,20 +249,23 @@ fn as_sink(source: io::Error) -> StoreError {
 }
 
 /// Writes all changes of a layer as a canonical archive.
-pub(crate) fn write_archive<W: Write>(walk: &LayerWalk<'_>, times: ArchiveTimes, to: W) -> Result<W> {
+fn write_archive<W: Write>(
+    walk: &LayerWalk<'_>,
+    times: ArchiveTimes,
+    to: W,
+    mut names: FirstNames,
+) -> Result<W> {
     let mut tar = TarWriter::new(to);
-    let mut first_names: HashMap<u64, PathBuf> = HashMap::new();
     walk.run(&mut |path, change| match change {
         Change::Whiteout => tar.whiteout(path),
-        Change::Entry { attributes, host, inode, links, .. } => {
+        Change::Entry { attributes, host, inode, links, content, .. } => {
             let attributes = archived(attributes, times);
-            if *links > 1 && !attributes.is_dir() && !matches!(attributes.kind, Kind::Socket) {
-                if let Some(first) = first_names.get(inode) {
-                    return tar.hardlink(path, first, &attributes);
-                }
-                first_names.insert(*inode, path.to_owned());
+            let may_be_linked =
+                *links > 1 && !attributes.is_dir() && !matches!(attributes.kind, Kind::Socket);
+            if may_be_linked && let Some(first) = names.first((0, *inode), path)? {
+                return tar.hardlink(path, &first, &attributes);
             }
-            write_entry(&mut tar, path, host, &attributes)
+            write_entry(&mut tar, path, &attributes, host, *content)
         }
     })?;
     tar.finish()
@@ -270,11 +274,15 @@ pub(crate) fn write_archive<W: Write>(walk: &LayerWalk<'_>, times: ArchiveTimes,
 fn write_entry<W: Write>(
     tar: &mut TarWriter<W>,
     path: &Path,
-    host: &Path,
     attributes: &Attributes,
+    host: &Path,
+    content: Option<&[u8]>,
 ) -> Result<()> {
     if !matches!(attributes.kind, Kind::File { .. }) {
         return tar.entry(path, attributes);
+    }
+    if let Some(content) = content {
+        return tar.whole_file(path, attributes, content);
     }
     let file = File::options()
         .read(true)

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Result, StoreError};
 use crate::lease::Holding;
-use crate::{CacheKey, Lease, ResultId, Snapshot, Store};
+use crate::{CacheKey, LayerId, Lease, ResultId, Snapshot, Store};
 
 /// A result that a record's step read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,18 +47,30 @@ pub struct Record {
     pub millis: u64,
 }
 
+impl Record {
+    /// The layers of all outputs.
+    fn layers(&self) -> impl Iterator<Item = &LayerId> {
+        self.outputs.iter().flat_map(|snapshot| &snapshot.0)
+    }
+}
+
 impl Store {
     /// Looks a record up. `None` also where it is damaged or names a layer that is absent.
     pub fn record(&self, key: &CacheKey) -> Result<Option<Record>> {
-        let Some(text) = self.record_text(key)? else { return Ok(None) };
-        let Ok(record) = serde_json::from_str::<Record>(&text) else { return Ok(None) };
-        for id in record.outputs.iter().flat_map(|snapshot| &snapshot.0) {
+        let Some(record) = self.written(key)? else { return Ok(None) };
+        for id in record.layers() {
             if self.sheet(id)?.is_none() {
                 return Ok(None);
             }
         }
         self.note_use(key);
         Ok(Some(record))
+    }
+
+    /// What is written under a key, whatever became of the layers.
+    fn written(&self, key: &CacheKey) -> Result<Option<Record>> {
+        let text = self.record_text(key)?;
+        Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
     }
 
     /// A damaged page is a miss, never an error.
@@ -91,21 +103,21 @@ impl Store {
     fn note_use(&self, key: &CacheKey) {
         let now = unix_now();
         let last = self.0.index.read(|connection| {
-            let mut query = connection.prepare_cached("SELECT used FROM record WHERE key = ?1")?;
+            let mut query = connection.prepare_cached("SELECT at FROM used WHERE key = ?1")?;
             query.query_row(params![key.0.as_slice()], |row| row.get::<_, i64>(0)).optional()
         });
         if !matches!(last, Ok(Some(last)) if last.saturating_add(60) < now) {
             return;
         }
         let _ = self.0.index.write(|connection| {
-            connection.execute("UPDATE record SET used = ?2 WHERE key = ?1", params![key.0.as_slice(), now])
+            connection.execute("UPDATE used SET at = ?2 WHERE key = ?1", params![key.0.as_slice(), now])
         });
     }
 
     /// When each record was used last.
     pub(crate) fn last_uses(&self) -> Result<Vec<(CacheKey, i64)>> {
         let rows = self.0.index.read(|connection| {
-            let mut query = connection.prepare("SELECT key, used FROM record")?;
+            let mut query = connection.prepare("SELECT key, at FROM used")?;
             let rows = query.query_map([], |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, i64>(1)?)))?;
             rows.collect::<rusqlite::Result<Vec<_>>>()
         })?;
@@ -116,9 +128,11 @@ impl Store {
     pub(crate) fn forget_records(&self, keys: &[CacheKey]) -> Result<usize> {
         self.0.index.write(|connection| {
             let mut forget = connection.prepare_cached("DELETE FROM record WHERE key = ?1")?;
+            let mut unused = connection.prepare_cached("DELETE FROM used WHERE key = ?1")?;
             let mut forgotten = 0;
             for key in keys {
                 forgotten += forget.execute(params![key.0.as_slice()])?;
+                unused.execute(params![key.0.as_slice()])?;
             }
             Ok(forgotten)
         })
@@ -131,15 +145,28 @@ fn unix_now() -> i64 {
 }
 
 impl Lease {
-    /// Looks a record up and says that its layers are in use. Where that was news it is looked up again:
-    /// a collection may have been faster.
+    /// Looks a record up and says that its layers are in use.
     pub fn record(&self, key: &CacheKey) -> Result<Option<Record>> {
-        let Some(record) = self.store().record(key)? else { return Ok(None) };
-        let mut news = false;
-        for id in record.outputs.iter().flat_map(|snapshot| &snapshot.0) {
-            news |= self.take_hold(id)? == Holding::News;
+        let Some(record) = self.store().written(key)? else { return Ok(None) };
+        for id in record.layers() {
+            if !self.hold_present(id)? {
+                return Ok(None);
+            }
         }
-        if news { self.store().record(key) } else { Ok(Some(record)) }
+        self.store().note_use(key);
+        Ok(Some(record))
+    }
+
+    /// Says that a layer is in use; whether it is here.
+    fn hold_present(&self, id: &LayerId) -> Result<bool> {
+        if self.store().sheet(id)?.is_none() {
+            return Ok(false);
+        }
+        match self.take_hold(id)? {
+            Holding::Already => Ok(true),
+            // A collection may have been faster.
+            Holding::News => Ok(self.store().sheet(id)?.is_some()),
+        }
     }
 
     /// Files a record under a key, in place of any other.
@@ -156,11 +183,14 @@ impl Lease {
         };
         let rows = records.iter().map(body).collect::<Result<Vec<_>>>()?;
         self.store().0.index.write(|connection| {
-            let mut put = connection.prepare_cached(
-                "INSERT OR REPLACE INTO record (key, body, created, used) VALUES (?1, ?2, ?3, ?3)",
-            )?;
+            let mut put = connection
+                .prepare_cached("INSERT OR REPLACE INTO record (key, body, created) VALUES (?1, ?2, ?3)")?;
+            // A table of its own: a record is long, and is written whole whatever changes of it.
+            let mut used =
+                connection.prepare_cached("INSERT OR REPLACE INTO used (key, at) VALUES (?1, ?2)")?;
             for (key, body, created) in &rows {
                 put.execute(params![key.0.as_slice(), body, created])?;
+                used.execute(params![key.0.as_slice(), created])?;
             }
             Ok(())
         })

@@ -29,9 +29,13 @@ enum Top {
 
 #[derive(Debug)]
 struct Names {
-    names: HashSet<OsString>,
+    /// `None`: too many to be kept.
+    names: Option<HashSet<OsString>>,
     opaque: bool,
 }
+
+/// So many names are kept.
+const MOST_NAMES: usize = 1 << 12;
 
 impl Sheet {
     /// A layer that is being written.
@@ -46,7 +50,8 @@ impl Sheet {
     /// Whether the layer may hold this real path: `false` is certain.
     pub(crate) fn may_hold(&self, path: &Path, opaque: &OsStr) -> Result<bool> {
         match (path.iter().next(), self.names(opaque)?) {
-            (Some(first), Some(known)) => Ok(known.names.contains(first)),
+            (Some(first), Some(Names { names: Some(names), .. })) => Ok(names.contains(first)),
+            (Some(_), Some(Names { names: None, .. })) => Ok(true),
             (None, _) | (_, None) => Ok(true),
         }
     }
@@ -64,9 +69,12 @@ impl Sheet {
         if let Some(known) = known.get() {
             return Ok(Some(known));
         }
-        let mut names = HashSet::new();
+        let mut names = Some(HashSet::new());
         for entry in std::fs::read_dir(&self.host).at(&self.host)? {
-            names.insert(entry.at(&self.host)?.file_name());
+            let name = entry.at(&self.host)?.file_name();
+            names = names.filter(|names| names.len() < MOST_NAMES);
+            let Some(names) = &mut names else { break };
+            names.insert(name);
         }
         let read = Names { names, opaque: is_opaque(&self.host, opaque)? };
         Ok(Some(known.get_or_init(|| read)))

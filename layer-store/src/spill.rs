@@ -85,6 +85,65 @@ impl Spill {
     }
 }
 
+/// Bytes that are written one after the other, in large pieces.
+#[derive(Debug)]
+pub struct SpillWriter {
+    spill: Spill,
+    waiting: Vec<u8>,
+    /// How many bytes the spill has.
+    written: u64,
+}
+
+/// So many bytes are written at once.
+const PIECE: usize = 256 << 10;
+
+impl Spill {
+    /// For bytes that come in small pieces. The spill must be empty.
+    pub fn writer(self) -> SpillWriter {
+        SpillWriter { spill: self, waiting: Vec::new(), written: 0 }
+    }
+}
+
+impl SpillWriter {
+    /// Adds bytes at the end.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.waiting.extend_from_slice(bytes);
+        if self.waiting.len() < PIECE { Ok(()) } else { self.flush() }
+    }
+
+    /// How many bytes there are.
+    pub fn position(&self) -> u64 {
+        self.written + self.waiting.len() as u64
+    }
+
+    /// Makes everything readable.
+    pub fn flush(&mut self) -> Result<()> {
+        self.spill.append(&self.waiting)?;
+        self.written += self.waiting.len() as u64;
+        self.waiting.clear();
+        Ok(())
+    }
+
+    /// Fills `buffer` from there on; what was not flushed cannot be read.
+    pub fn read_at(&self, at: u64, buffer: &mut [u8]) -> Result<()> {
+        self.spill.read_at(at, buffer)
+    }
+
+    /// The same of whatever was written.
+    pub fn read_back(&mut self, at: u64, buffer: &mut [u8]) -> Result<()> {
+        if at + buffer.len() as u64 > self.written {
+            self.flush()?;
+        }
+        self.read_at(at, buffer)
+    }
+
+    /// What was written.
+    pub fn finish(mut self) -> Result<Spill> {
+        self.flush()?;
+        Ok(self.spill)
+    }
+}
+
 fn range(at: u64, length: usize) -> Option<std::ops::Range<usize>> {
     let start = usize::try_from(at).ok()?;
     Some(start..start.checked_add(length)?)

@@ -8,6 +8,7 @@ use rustix::fs::Stat;
 use crate::Spill;
 use crate::Store;
 use crate::error::Result;
+use crate::stat_group;
 use crate::stop::Stop;
 
 /// A file changed this short before it was read may change again without a new time stamp.
@@ -69,11 +70,32 @@ impl StatIndex {
 
     /// The digests of files that have not changed since they were stored, in the order of the keys.
     pub fn get_many(&self, keys: &[StatKey]) -> Result<Vec<Option<[u8; 32]>>> {
+        let mut found = Vec::with_capacity(keys.len());
+        let mut whole = Vec::new();
         self.0.0.index.read(|connection| {
             // One transaction: else each row takes and gives back the locks of the file.
             let reading = connection.unchecked_transaction()?;
-            keys.iter().map(|key| get(&reading, key)).collect()
-        })
+            for group in stat_group::groups(keys) {
+                if let Some(digests) = stat_group::get(&reading, group)? {
+                    found.extend(digests.into_iter().map(Some));
+                    continue;
+                }
+                let start = found.len();
+                for key in group {
+                    found.push(get(&reading, key)?);
+                }
+                // A group without a row of its own is no reason to write.
+                if stat_group::is_worthwhile(group) && found[start..].iter().all(Option::is_some) {
+                    whole.extend(group.iter().copied().zip(found[start..].iter().copied().flatten()));
+                }
+            }
+            Ok(())
+        })?;
+        if !whole.is_empty() {
+            // What could not be kept is looked up one by one again.
+            let _ = self.0.0.index.write(|connection| stat_group::put(connection, &whole));
+        }
+        Ok(found)
     }
 
     /// Stores digests. `began` is a moment before the first of these files was read: what changed shortly
@@ -82,7 +104,7 @@ impl StatIndex {
         let began = began.checked_sub(RACY).and_then(|time| time.duration_since(UNIX_EPOCH).ok());
         let limit = began.and_then(|since| i64::try_from(since.as_nanos()).ok()).unwrap_or(0);
         let settled: Vec<_> =
-            entries.iter().filter(|(key, _)| key.mtime < limit && key.ctime < limit).collect();
+            entries.iter().copied().filter(|(key, _)| key.mtime < limit && key.ctime < limit).collect();
         if settled.is_empty() {
             return Ok(());
         }
@@ -91,12 +113,12 @@ impl StatIndex {
                 "INSERT OR REPLACE INTO stat (dev, ino, size, mtime, ctime, mode, digest)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             )?;
-            for (key, digest) in settled {
+            for (key, digest) in &settled {
                 let (dev, ino) = (key.dev.cast_signed(), key.ino.cast_signed());
                 let size = key.size.cast_signed();
                 put.execute(params![dev, ino, size, key.mtime, key.ctime, key.mode, digest.as_slice()])?;
             }
-            Ok(())
+            stat_group::put(connection, &settled)
         })
     }
 }

@@ -22,6 +22,7 @@ use crate::attributes::{Attributes, Kind, Time};
 use crate::error::{At, Result, StoreError};
 use crate::give::{Made, Target, give};
 use crate::marks::{Marks, is_whiteout};
+use crate::place::Place;
 use crate::truth::{ACL_DEFAULT, Aside, KeptKind, Truth, file_type};
 
 /// Longest path inside a layer, in bytes; the rest of `PATH_MAX` is for the store's own directories.
@@ -222,17 +223,16 @@ impl Tree {
         truth: Truth,
         fill: &mut dyn FnMut(&File) -> Result<()>,
     ) -> Result<()> {
-        let mut flags = OFlags::WRONLY | OFlags::CREATE | OFlags::CLOEXEC;
+        self.place(path)?.create(attributes, truth, fill)
+    }
+
+    /// Makes room for a regular file: what stood there is gone, and its parent is open.
+    pub(crate) fn place(&mut self, path: &Path) -> Result<Place> {
         if defence::stands(Defence::FilesNew) {
             self.remove(path)?;
-            flags |= OFlags::EXCL | OFlags::NOFOLLOW;
         }
         let (dir, name) = self.parent(path).at(path)?;
-        let file = File::from(openat(&*dir, name, flags, Bits::RUSR | Bits::WUSR).at(path)?);
-        fill(&file)?;
-        let target = Target::Open { fd: file.as_fd(), host: &self.host.join(path) };
-        give(&target, attributes, truth, self.made)?;
-        rustix::fs::futimens(&file, &timestamps(attributes.mtime)).at(path)
+        Ok(Place { dir, name: name.to_owned(), host: self.host.join(path), made: self.made })
     }
 
     /// Creates a symbolic link, a pipe or a device, or what stands for one. Sockets are passed over.
@@ -310,17 +310,6 @@ impl Tree {
             self.aside.insert(path.to_owned(), truth);
         }
         Ok(())
-    }
-
-    /// Gives a file outside the tree a name in it. `false`: the file system refuses.
-    pub(crate) fn adopt(&mut self, path: &Path, host: &Path) -> Result<bool> {
-        self.remove(path)?;
-        let (to, new) = self.parent(path).at(path)?;
-        match linkat(CWD, host, &*to, new, AtFlags::empty()) {
-            Ok(()) => Ok(true),
-            Err(Errno::XDEV | Errno::MLINK | Errno::PERM | Errno::NOTSUP) => Ok(false),
-            Err(error) => Err(error).at(path),
-        }
     }
 
     /// Hides what layers below hold under that name; what this tree holds stays.

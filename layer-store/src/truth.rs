@@ -7,10 +7,11 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Stat, lgetxattr, llistxattr};
+use rustix::fs::{Stat, fgetxattr, flistxattr, lgetxattr, llistxattr};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
@@ -146,40 +147,89 @@ pub(crate) fn file_type(stat: &Stat) -> rustix::fs::FileType {
 
 /// The names of a file's own extended attributes; empty where the file system knows none.
 pub(crate) fn list_xattrs(host: &Path) -> Result<Vec<OsString>> {
-    let mut buffer = vec![0u8; 1024];
-    loop {
-        match llistxattr(host, &mut buffer[..]) {
-            Ok(length) => {
-                buffer.truncate(length);
-                let names = buffer.split(|byte| *byte == 0).filter(|name| !name.is_empty());
-                return Ok(names.map(|name| OsStr::from_bytes(name).to_owned()).collect());
-            }
-            Err(Errno::RANGE) => buffer.resize(buffer.len() * 8, 0),
-            Err(Errno::NOTSUP | Errno::PERM | Errno::ACCESS) => return Ok(Vec::new()),
-            Err(error) => return Err(error).at(host),
-        }
-    }
+    Shown::at(host).list()
 }
 
 /// One extended attribute; `None` where there is none.
 pub(crate) fn get_xattr(host: &Path, name: &OsStr) -> Result<Option<Vec<u8>>> {
-    let mut buffer = vec![0u8; 512];
-    loop {
-        match lgetxattr(host, name, &mut buffer[..]) {
-            Ok(length) => {
-                buffer.truncate(length);
-                return Ok(Some(buffer));
+    Shown::at(host).get(name)
+}
+
+/// A file as the host shows it: by its path, which is not followed, or open.
+#[derive(Clone, Copy)]
+struct Shown<'a> {
+    host: &'a Path,
+    open: Option<&'a File>,
+}
+
+impl<'a> Shown<'a> {
+    fn at(host: &'a Path) -> Self {
+        Self { host, open: None }
+    }
+
+    fn list(self) -> Result<Vec<OsString>> {
+        let mut buffer = [0u8; 1024];
+        let mut more;
+        let mut room = &mut buffer[..];
+        loop {
+            let listed = match self.open {
+                Some(file) => flistxattr(file, &mut *room),
+                None => llistxattr(self.host, &mut *room),
+            };
+            match listed {
+                Ok(length) => {
+                    let names = room[..length].split(|byte| *byte == 0).filter(|name| !name.is_empty());
+                    return Ok(names.map(|name| OsStr::from_bytes(name).to_owned()).collect());
+                }
+                Err(Errno::RANGE) => {
+                    let size = room.len() * 8;
+                    more = vec![0; size];
+                    room = &mut more[..];
+                }
+                Err(Errno::NOTSUP | Errno::PERM | Errno::ACCESS) => return Ok(Vec::new()),
+                Err(error) => return Err(error).at(self.host),
             }
-            Err(Errno::RANGE) => buffer.resize(buffer.len() * 16, 0),
-            Err(Errno::NODATA | Errno::NOTSUP | Errno::PERM | Errno::ACCESS) => return Ok(None),
-            Err(error) => return Err(error).at(host),
+        }
+    }
+
+    fn get(self, name: &OsStr) -> Result<Option<Vec<u8>>> {
+        let mut buffer = vec![0u8; 512];
+        loop {
+            let read = match self.open {
+                Some(file) => fgetxattr(file, name, &mut buffer[..]),
+                None => lgetxattr(self.host, name, &mut buffer[..]),
+            };
+            match read {
+                Ok(length) => {
+                    buffer.truncate(length);
+                    return Ok(Some(buffer));
+                }
+                Err(Errno::RANGE) => buffer.resize(buffer.len() * 16, 0),
+                Err(Errno::NODATA | Errno::NOTSUP | Errno::PERM | Errno::ACCESS) => return Ok(None),
+                Err(error) => return Err(error).at(self.host),
+            }
         }
     }
 }
 
 /// The true attributes of a file of a layer. `relative` is its path in that layer.
 pub(crate) fn read(host: &Path, relative: &Path, stat: &Stat, aside: &Aside) -> Result<Attributes> {
-    let kind = kind_of(host, stat)?;
+    read_shown(Shown::at(host), relative, stat, aside)
+}
+
+/// The same for a regular file that is open.
+pub(crate) fn read_open(
+    file: &File,
+    host: &Path,
+    relative: &Path,
+    stat: &Stat,
+    aside: &Aside,
+) -> Result<Attributes> {
+    read_shown(Shown { host, open: Some(file) }, relative, stat, aside)
+}
+
+fn read_shown(shown: Shown<'_>, relative: &Path, stat: &Stat, aside: &Aside) -> Result<Attributes> {
+    let kind = kind_of(shown.host, stat)?;
     let mut attributes = Attributes {
         mode: stat.st_mode & 0o7777,
         uid: stat.st_uid,
@@ -189,12 +239,12 @@ pub(crate) fn read(host: &Path, relative: &Path, stat: &Stat, aside: &Aside) -> 
         kind,
     };
     let mut truth = None;
-    for name in list_xattrs(host)? {
+    for name in shown.list()? {
         if name == TRUTH {
-            truth = get_xattr(host, &name)?.and_then(|text| serde_json::from_slice::<Truth>(&text).ok());
+            truth = shown.get(&name)?.and_then(|text| serde_json::from_slice::<Truth>(&text).ok());
         } else if !is_internal(&name)
             && !is_of_the_host(&name)
-            && let Some(value) = get_xattr(host, &name)?
+            && let Some(value) = shown.get(&name)?
         {
             attributes.xattrs.insert(name, value);
         }

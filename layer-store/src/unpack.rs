@@ -95,7 +95,7 @@ impl Lease {
         }
         let aside = std::mem::take(&mut unpacking.tree.aside);
         let walk = LayerWalk::unnamed(unpacking.dir.join("fs"), aside, self.store().marks());
-        crate::content::of_walk(&walk, &KnownContents::default()).map(Some)
+        crate::content::of_walk(walk, &KnownContents::default()).map(Some)
     }
 
     fn read_whole(&self, tar: &mut dyn Read, diff: &DiffId) -> Result<Unpacking> {
@@ -290,7 +290,7 @@ impl Unpacking {
         if !matches!(attributes.kind, Kind::File { .. }) {
             return self.tree.special(link, &attributes);
         }
-        if self.tree.adopt(link, &host)? {
+        if self.tree.place(link)?.adopt(&host)? {
             return Ok(());
         }
         let from = below.open(&real)?;

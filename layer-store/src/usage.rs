@@ -1,8 +1,9 @@
 //! How much space the parts of the store take, as `du` counts it.
 
 use std::collections::{BTreeMap, HashSet};
+use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::{At, Result};
 use crate::{LayerId, Store};
@@ -51,27 +52,35 @@ impl Store {
 
 /// The blocks of everything below a path that was not seen before.
 pub(crate) fn du(top: &Path, seen: &mut HashSet<(u64, u64)>) -> u64 {
+    let Ok(metadata) = std::fs::symlink_metadata(top) else { return 0 };
+    let device = metadata.dev();
     let mut total = 0;
-    let mut left = vec![top.to_owned()];
-    let device = std::fs::symlink_metadata(top).map(|metadata| metadata.dev());
-    while let Some(path) = left.pop() {
-        let Ok(metadata) = std::fs::symlink_metadata(&path) else { continue };
+    let mut open = Vec::new();
+    let mut measure = |path: PathBuf, metadata: Metadata, open: &mut Vec<std::fs::ReadDir>| {
+        let (is_dir, id) = (metadata.is_dir(), (metadata.dev(), metadata.ino()));
         // What is mounted below is elsewhere.
-        if metadata.is_dir() && device.as_ref().is_ok_and(|device| *device != metadata.dev()) {
-            continue;
+        if is_dir && metadata.dev() != device {
+            return;
         }
-        if metadata.is_dir() || metadata.nlink() > 1 {
-            let new = seen.insert((metadata.dev(), metadata.ino()));
-            if !new && !metadata.is_dir() {
-                continue;
+        // What was measured before is not entered again; the top is what is asked about.
+        if (is_dir || metadata.nlink() > 1) && !seen.insert(id) {
+            return;
+        }
+        total += metadata.blocks() * 512;
+        if is_dir {
+            open.extend(std::fs::read_dir(path));
+        }
+    };
+    measure(top.to_owned(), metadata, &mut open);
+    while let Some(directory) = open.last_mut() {
+        match directory.next() {
+            None => drop(open.pop()),
+            Some(Err(_)) => {}
+            Some(Ok(entry)) => {
+                if let Ok(metadata) = entry.metadata() {
+                    measure(entry.path(), metadata, &mut open);
+                }
             }
-            total += if new { metadata.blocks() * 512 } else { 0 };
-            // What was measured before is not entered again; the top is what is asked about.
-            if metadata.is_dir() && new {
-                left.extend(std::fs::read_dir(&path).into_iter().flatten().flatten().map(|it| it.path()));
-            }
-        } else {
-            total += metadata.blocks() * 512;
         }
     }
     total

@@ -1,6 +1,5 @@
 //! The merged tree of a snapshot, read from the layer directories without a mount.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::Read;
@@ -15,6 +14,7 @@ use rustix::io::Errno;
 use crate::attributes::{Entry, Kind};
 use crate::error::{At, Result, StoreError};
 use crate::marks::{Marks, is_whiteout};
+use crate::names::{HostNames, Merged as MergedNames};
 use crate::sheet::{Sheet, is_opaque};
 use crate::truth::{self, file_type};
 use crate::walk::check_depth;
@@ -66,6 +66,11 @@ impl StackView {
         Self { sheets: Arc::new(sheets), opaque: self.opaque.clone() }
     }
 
+    /// Its layers, bottom first.
+    pub(crate) fn sheets(&self) -> &[Arc<Sheet>] {
+        &self.sheets
+    }
+
     pub(crate) fn is_opaque(&self, host: &Path) -> Result<bool> {
         is_opaque(host, &self.opaque)
     }
@@ -89,16 +94,20 @@ impl StackView {
 
     /// The entries of a directory, sorted by bytes. The path must be real. An absent directory has none.
     pub fn read_dir(&self, dir: &Path) -> Result<Vec<(OsString, Entry)>> {
+        self.entries(dir)?.collect()
+    }
+
+    /// The same, one after the other: a directory may have millions.
+    pub fn entries(&self, dir: &Path) -> Result<Entries<'_>> {
         let dir = plain(dir);
-        let Some(merged) = self.merged(&dir)? else { return Ok(Vec::new()) };
-        if file_type(&merged.stat) != FileType::Directory {
-            return Err(StoreError::path(&dir, "is not a directory"));
-        }
-        let children = self.children(&dir, &merged)?;
-        children
-            .into_iter()
-            .map(|(name, child)| Ok((name.clone(), self.entry_of(&dir.join(&name), &child)?)))
-            .collect()
+        let children = match self.merged(&dir)? {
+            None => None,
+            Some(merged) if file_type(&merged.stat) != FileType::Directory => {
+                return Err(StoreError::path(&dir, "is not a directory"));
+            }
+            Some(merged) => Some(self.children(dir, merged.parts)),
+        };
+        Ok(Entries(children))
     }
 
     /// Opens a regular file for reading. The path must be real.
@@ -134,36 +143,25 @@ impl StackView {
     /// Visits everything below a directory, not the directory itself: parents before children, sorted by
     /// bytes. The visitor gets paths from the root of the tree.
     pub fn walk(&self, dir: &Path, visit: &mut dyn FnMut(&Path, &Entry) -> Result<Walk>) -> Result<()> {
-        let dir = plain(dir);
-        match self.merged(&dir)? {
-            Some(merged) if file_type(&merged.stat) == FileType::Directory => {
-                self.walk_merged(&dir, &merged, visit)
-            }
-            Some(_) | None => Ok(()),
-        }
-    }
-
-    fn walk_merged(
-        &self,
-        dir: &Path,
-        merged: &Merged,
-        visit: &mut dyn FnMut(&Path, &Entry) -> Result<Walk>,
-    ) -> Result<()> {
-        let mut open = vec![(dir.to_owned(), self.children(dir, merged)?.into_iter())];
-        while let Some((dir, left)) = open.last_mut() {
-            let Some((name, child)) = left.next() else {
-                open.pop();
-                continue;
-            };
-            let path = dir.join(name);
-            let next = visit(&path, &self.entry_of(&path, &child)?)?;
-            if next == Walk::Continue && file_type(&child.stat) == FileType::Directory {
-                check_depth(&path)?;
-                let children = self.children(&path, &child)?;
-                open.push((path, children.into_iter()));
+        let mut walk = self.tree(dir)?;
+        while let Some((path, entry)) = walk.advance()? {
+            if visit(&path, &entry)? == Walk::SkipChildren {
+                walk.skip_children();
             }
         }
         Ok(())
+    }
+
+    /// The same as [`StackView::walk`], for who takes one after the other.
+    pub fn tree(&self, dir: &Path) -> Result<TreeWalk<'_>> {
+        let dir = plain(dir);
+        let open = match self.merged(&dir)? {
+            Some(merged) if file_type(&merged.stat) == FileType::Directory => {
+                vec![self.children(dir, merged.parts)]
+            }
+            Some(_) | None => Vec::new(),
+        };
+        Ok(TreeWalk { view: self, open, entering: None })
     }
 
     /// Where the file of a real path lies below `layers/`.
@@ -174,7 +172,7 @@ impl StackView {
     }
 
     /// Where the file of an entry lies that a walk found at a real path.
-    pub(crate) fn host_of(&self, path: &Path, entry: &Entry) -> PathBuf {
+    pub fn host_of(&self, path: &Path, entry: &Entry) -> PathBuf {
         self.sheets.get(entry.identity.0).map_or_else(PathBuf::new, |sheet| sheet.host.join(path))
     }
 
@@ -256,31 +254,21 @@ impl StackView {
         Ok(found)
     }
 
-    fn children(&self, dir: &Path, merged: &Merged) -> Result<BTreeMap<OsString, Merged>> {
-        let mut names: HashSet<OsString> = HashSet::new();
-        for &layer in &merged.parts {
-            let host = self.sheets[layer].host.join(dir);
-            for entry in std::fs::read_dir(&host).at(&host)? {
-                names.insert(entry.at(&host)?.file_name());
-            }
-        }
-        let mut children = BTreeMap::new();
-        for name in names {
-            if let Some(child) = self.part(&merged.parts, &dir.join(&name))? {
-                children.insert(name, child);
-            }
-        }
-        Ok(children)
+    fn children(&self, dir: PathBuf, parts: Vec<usize>) -> Children<'_> {
+        let lists = parts.iter().map(|layer| HostNames::of(&self.sheets[*layer].host.join(&dir)));
+        Children { view: self, names: MergedNames::new(lists), holders: Vec::new(), dir, parts }
     }
 
-    /// The names in a directory; none where there is no such directory. The path must be real.
-    pub(crate) fn names(&self, dir: &Path) -> Result<BTreeSet<OsString>> {
-        match self.merged(dir)? {
+    /// The names in a directory, sorted; none where there is no such directory. The path must be real.
+    pub(crate) fn names(&self, dir: &Path) -> Result<impl Iterator<Item = Result<OsString>> + '_> {
+        let mut children = match self.merged(dir)? {
             Some(merged) if file_type(&merged.stat) == FileType::Directory => {
-                Ok(self.children(dir, &merged)?.into_keys().collect())
+                Some(self.children(dir.to_owned(), merged.parts))
             }
-            Some(_) | None => Ok(BTreeSet::new()),
-        }
+            Some(_) | None => None,
+        };
+        Ok(std::iter::from_fn(move || children.as_mut()?.next().transpose())
+            .map(|child| child.map(|(name, _)| name)))
     }
 
     /// Follows links inside the root. Names that do not exist are kept as they are.
@@ -314,6 +302,81 @@ impl StackView {
             todo.extend(parts(&target));
         }
         Ok(real)
+    }
+}
+
+/// The names in a directory, one after the other.
+struct Children<'a> {
+    view: &'a StackView,
+    dir: PathBuf,
+    /// The layers that have a part in it, top first.
+    parts: Vec<usize>,
+    names: MergedNames<HostNames>,
+    /// Which of the parts have a name.
+    holders: Vec<usize>,
+}
+
+impl Children<'_> {
+    fn next(&mut self) -> Result<Option<(OsString, Merged)>> {
+        while let Some(name) = self.names.next(&mut self.holders)? {
+            let layers: Vec<usize> = self.holders.iter().map(|nth| self.parts[*nth]).collect();
+            if let Some(child) = self.view.part(&layers, &self.dir.join(&name))? {
+                return Ok(Some((name, child)));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The entries of a directory.
+pub struct Entries<'a>(Option<Children<'a>>);
+
+impl Iterator for Entries<'_> {
+    type Item = Result<(OsString, Entry)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let children = self.0.as_mut()?;
+        let next = children.next().transpose()?;
+        Some(next.and_then(|(name, child)| {
+            let entry = children.view.entry_of(&children.dir.join(&name), &child)?;
+            Ok((name, entry))
+        }))
+    }
+}
+
+/// A walk below a directory: parents before children, sorted by bytes.
+pub struct TreeWalk<'a> {
+    view: &'a StackView,
+    open: Vec<Children<'a>>,
+    /// The directory that was told last.
+    entering: Option<(PathBuf, Vec<usize>)>,
+}
+
+impl TreeWalk<'_> {
+    /// The next path, from the root of the tree.
+    pub fn advance(&mut self) -> Result<Option<(PathBuf, Entry)>> {
+        if let Some((dir, parts)) = self.entering.take() {
+            check_depth(&dir)?;
+            self.open.push(self.view.children(dir, parts));
+        }
+        while let Some(children) = self.open.last_mut() {
+            let Some((name, child)) = children.next()? else {
+                self.open.pop();
+                continue;
+            };
+            let path = children.dir.join(name);
+            let entry = self.view.entry_of(&path, &child)?;
+            if file_type(&child.stat) == FileType::Directory {
+                self.entering = Some((path.clone(), child.parts));
+            }
+            return Ok(Some((path, entry)));
+        }
+        Ok(None)
+    }
+
+    /// Goes on without what is below the directory that was told last.
+    pub fn skip_children(&mut self) {
+        self.entering = None;
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::attributes::{Attributes, Kind};
 use crate::contents::ContentsWriter;
@@ -13,11 +13,13 @@ use crate::disk::{make_dir, remove_tree};
 use crate::error::{At, Result};
 use crate::layers::{Meta, Origin};
 use crate::marks::is_whiteout;
+use crate::place::Place;
 use crate::sheet::Sheet;
+use crate::stop::Stop;
 use crate::tree::{Found, Tree, clean};
-use crate::truth;
+use crate::truth::{self, Truth};
 use crate::view::StackView;
-use crate::{LayerId, Lease, Snapshot};
+use crate::{FirstNames, LayerId, Lease, Snapshot};
 
 /// Where the content of a new file comes from.
 pub enum Content<'a> {
@@ -45,7 +47,7 @@ pub struct LayerWriter {
     opaque: bool,
     /// Files of other layers that have a name here, by inode. A second name would be a hard link that the
     /// image does not have: files of two layers that are one inode in the store are two in the image.
-    adopted: HashSet<u64>,
+    adopted: Arc<Mutex<HashSet<u64>>>,
     known: ContentsWriter,
 }
 
@@ -66,7 +68,7 @@ impl Lease {
             base: view,
             snapshot: base.clone(),
             opaque: false,
-            adopted: HashSet::new(),
+            adopted: Arc::default(),
         })
     }
 }
@@ -112,27 +114,14 @@ impl LayerWriter {
 
     /// Creates a regular file; what stood there in this layer goes.
     pub fn file(&mut self, path: &Path, attributes: &Attributes, content: Content<'_>) -> Result<()> {
+        self.new_file(path)?.fill(attributes, content)
+    }
+
+    /// Makes room for a regular file; what stood there in this layer goes.
+    pub fn new_file(&mut self, path: &Path) -> Result<NewFile> {
         let path = self.replace(path)?;
-        let mut content = match content {
-            Content::HardLinkOf(host) => {
-                let stat = rustix::fs::lstat(host).at(host)?;
-                let fits = !self.adopted.contains(&stat.st_ino) && same_attributes(host, &stat, attributes)?;
-                if fits && self.tree.adopt(&path, host)? {
-                    self.adopted.insert(stat.st_ino);
-                    return Ok(());
-                }
-                return self.copy_of(&path, attributes, host);
-            }
-            other @ (Content::Reader(_) | Content::File(_) | Content::Bytes(_)) => other,
-        };
-        let host = self.tree.host().join(&path);
-        let stop = self.lease.store().stopping();
-        self.tree.file(&path, attributes, &mut |file| match &mut content {
-            Content::Reader(reader) => copy_reader(&mut stop.guard(&mut **reader), file, &host).map(drop),
-            Content::File(from) => copy_file(from, file, stop).at(&host),
-            Content::Bytes(bytes) => (&mut &*file).write_all(bytes).at(&host),
-            Content::HardLinkOf(_) => Ok(()),
-        })
+        let stop = self.lease.store().stopping().clone();
+        Ok(NewFile { place: self.tree.place(&path)?, adopted: self.adopted.clone(), stop })
     }
 
     /// Says what the BLAKE3 digest of a file's content is, which was just written to that path of this layer.
@@ -141,16 +130,15 @@ impl LayerWriter {
         self.known.insert(clean(path)?, digest)
     }
 
-    fn copy_of(&mut self, path: &Path, attributes: &Attributes, host: &Path) -> Result<()> {
-        let from = File::open(host).at(host)?;
-        let stop = self.lease.store().stopping();
-        self.tree.file(path, attributes, &mut |file| copy_file(&from, file, stop).at(path))
-    }
-
     /// Creates a symbolic link; the target is in the attributes.
     pub fn symlink(&mut self, path: &Path, attributes: &Attributes) -> Result<()> {
         let path = self.replace(path)?;
         self.tree.special(&path, attributes)
+    }
+
+    /// For files of a source that have several names.
+    pub fn first_names(&self) -> FirstNames {
+        self.lease.store().first_names()
     }
 
     /// Gives a file of this layer a second name.
@@ -219,6 +207,49 @@ impl LayerWriter {
         let meta = Meta { origin: Origin::Step, hides, ..Meta::default() };
         self.lease.publish(&self.dir, &id, &meta, &self.tree.aside)?;
         Ok(id)
+    }
+}
+
+/// A file of a layer that has its place there, and nothing in it. The files of a layer may be filled side by side,
+/// on several threads; one that is dropped is not there.
+#[derive(Debug)]
+pub struct NewFile {
+    place: Place,
+    adopted: Arc<Mutex<HashSet<u64>>>,
+    stop: Stop,
+}
+
+impl NewFile {
+    /// Creates it.
+    pub fn fill(self, attributes: &Attributes, content: Content<'_>) -> Result<()> {
+        let mut content = match content {
+            Content::HardLinkOf(host) => return self.link_or_copy(attributes, host),
+            other @ (Content::Reader(_) | Content::File(_) | Content::Bytes(_)) => other,
+        };
+        let (host, stop) = (self.place.host(), &self.stop);
+        self.place.create(attributes, Truth::default(), &mut |file| match &mut content {
+            Content::Reader(reader) => copy_reader(&mut stop.guard(&mut **reader), file, host).map(drop),
+            Content::File(from) => copy_file(from, file, stop).at(host),
+            Content::Bytes(bytes) => (&mut &*file).write_all(bytes).at(host),
+            Content::HardLinkOf(_) => Ok(()),
+        })
+    }
+
+    fn link_or_copy(&self, attributes: &Attributes, host: &Path) -> Result<()> {
+        let stat = rustix::fs::lstat(host).at(host)?;
+        if same_attributes(host, &stat, attributes)?
+            && self.is_first(stat.st_ino)
+            && self.place.adopt(host)?
+        {
+            return Ok(());
+        }
+        let from = File::open(host).at(host)?;
+        let copy = &mut |file: &File| copy_file(&from, file, &self.stop).at(self.place.host());
+        self.place.create(attributes, Truth::default(), copy)
+    }
+
+    fn is_first(&self, inode: u64) -> bool {
+        self.adopted.lock().unwrap_or_else(PoisonError::into_inner).insert(inode)
     }
 }
 

@@ -68,6 +68,16 @@ impl<W: Write> TarWriter<W> {
         self.pad(size)
     }
 
+    /// A regular file that is in memory.
+    pub(crate) fn whole_file(&mut self, path: &Path, attributes: &Attributes, content: &[u8]) -> Result<()> {
+        let size = self.file_header(path, attributes)?;
+        if size != content.len() as u64 {
+            return Err(StoreError::path(path, "changed while it was read"));
+        }
+        self.to.write_all(content).map_err(sink)?;
+        self.pad(size)
+    }
+
     /// A regular file from the host; its holes are not read. One with more than a GiB of zeros is written
     /// as a sparse file.
     pub fn file_from(&mut self, path: &Path, attributes: &Attributes, mut content: &File) -> Result<()> {

@@ -210,6 +210,29 @@ fn an_empty_layer_is_two_empty_blocks() {
     assert_eq!(archive_of(&place.lease, &id, &Snapshot::default()), vec![0; 1024]);
 }
 
+/// As others do: what an image's archive says of its root counts for who looks here, and no archive of ours says
+/// anything of it, as none of BuildKit's does.
+#[test]
+fn attributes_of_the_root_are_read_and_never_written() {
+    if !root() {
+        return;
+    }
+    let place = place();
+    let mut tar = layer_store::tar::TarWriter::new(Vec::new());
+    let mut top = directory();
+    (top.mode, top.uid) = (0o711, 5);
+    tar.entry(Path::new("."), &top).unwrap();
+    tar.entry("d".as_ref(), &directory()).unwrap();
+    let layer = unpack(&place.lease, &tar.finish().unwrap(), &Snapshot::default()).unwrap();
+    let entry =
+        place.store.stack(&Snapshot(vec![layer.clone()])).unwrap().lookup("".as_ref()).unwrap().unwrap();
+    assert_eq!((entry.attributes.mode, entry.attributes.uid), (0o711, 5));
+    let archive = archive_of(&place.lease, &layer, &Snapshot::default());
+    let mut reader = TarReader::new(&archive[..]);
+    assert_eq!(reader.next_entry().unwrap().unwrap().path, Path::new("d/"));
+    assert!(reader.next_entry().unwrap().is_none());
+}
+
 #[test]
 fn entries_come_in_canonical_order() {
     let place = place();

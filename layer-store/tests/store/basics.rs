@@ -183,6 +183,30 @@ fn claims_exclude_threads_and_end_with_their_value() {
 }
 
 #[test]
+fn files_of_a_group_are_told_apart() {
+    let place = place();
+    let index = place.store.stat_index();
+    let key = |ino| StatKey { dev: 1, ino, size: 3, mtime: 5, ctime: 7, mode: 0o100_644 };
+    let digest = |key: &StatKey| *blake3::hash(&key.ino.to_le_bytes()).as_bytes();
+    let all: Vec<StatKey> = (0..3000).map(key).collect();
+    let entries: Vec<_> = all.iter().map(|key| (*key, digest(key))).collect();
+    index.put_many(&entries, SystemTime::now()).unwrap();
+    let known: Vec<_> = all.iter().map(|key| Some(digest(key))).collect();
+    // Found together; with one that is new, gone or changed; the second look is at groups made by the first.
+    let mut changed = all.clone();
+    changed[1500].mtime = 6;
+    let mut new = known.clone();
+    new[1500] = None;
+    let fewer = [&all[..700], &all[701..]].concat();
+    let fewer_known = [&known[..700], &known[701..]].concat();
+    for _ in 0..2 {
+        assert_eq!(index.get_many(&all).unwrap(), known);
+        assert_eq!(index.get_many(&changed).unwrap(), new);
+        assert_eq!(index.get_many(&fewer).unwrap(), fewer_known);
+    }
+}
+
+#[test]
 fn racy_files_are_not_indexed() {
     let place = place();
     let index = place.store.stat_index();

@@ -162,7 +162,7 @@ fn the_journal_counts_and_its_oldest_parts_go_before_cache_mounts() {
     let mut builds = Vec::new();
     for _ in 0..4 {
         let build = place.lease.begin_build().unwrap();
-        build.append(1, &[b'x'; 200_000]).unwrap();
+        build.append(1, &noise(200_000)).unwrap();
         builds.push(build.finish(b"{}").unwrap());
         // File systems count time in ticks of some milliseconds.
         std::thread::sleep(std::time::Duration::from_millis(20));
@@ -181,4 +181,11 @@ fn the_journal_counts_and_its_oldest_parts_go_before_cache_mounts() {
     assert!(after <= usage.total - 300_000, "{after}");
     builds.reverse();
     assert_eq!(store.builds().unwrap(), builds[..2]);
+}
+
+/// Bytes that nothing packs.
+fn noise(count: usize) -> Vec<u8> {
+    let mut bytes = vec![0; count];
+    blake3::Hasher::new().finalize_xof().fill(&mut bytes);
+    bytes
 }
