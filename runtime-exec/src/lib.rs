@@ -65,5 +65,6 @@ pub use spec::{
     Root, StepUser, Terminal,
 };
 pub use survey::{
-    Asker, Diagnosis, Finding, Refusal, Severity, StorePlace, Surroundings, Survey, Topic, Trial,
+    Asker, Diagnosis, Emulator, Finding, Lookup, Refusal, Severity, StorePlace, Surroundings, Survey, Topic,
+    Trial, registered_emulators,
 };

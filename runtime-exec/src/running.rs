@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::channel::Channel;
 use crate::error::{Failure, SpawnError, WaitError};
+use crate::gateway::Gateway;
 use crate::keepers::{After, Keeper, Keepers};
 use crate::spec::{ProcessSpec, Terminal};
 
@@ -44,11 +45,22 @@ pub enum Exit {
     },
 }
 
+/// What a keeper makes while a step runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Ahead {
+    /// Nothing.
+    Nothing,
+    /// What the next step will want, if it is like this one.
+    Next,
+}
+
 /// What a keeper is told.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Order {
     /// Set up a sandbox. With it come the serialised specification, stdout, stderr and, if set, stdin.
-    Start { stdin: bool },
+    Start { stdin: bool, ahead: Ahead },
+    /// Have a private network wait for a step to come.
+    Network(Gateway),
     /// Send the step a signal.
     Signal(i32),
 }
@@ -99,7 +111,7 @@ impl Running {
     /// Starts a step under `keeper`; returns once its program is running.
     pub(crate) fn start(
         keeper: Keeper,
-        keepers: Keepers,
+        keepers: &Keepers,
         spec: &ProcessSpec,
         io: StepIo,
     ) -> Result<Running, SpawnError> {
@@ -108,14 +120,15 @@ impl Running {
         let mut running = Running {
             keeper: Some(keeper),
             line: Arc::new(Mutex::new(Some(Arc::clone(&channel)))),
-            keepers,
+            keepers: keepers.clone(),
             after: After::of(spec),
             terminal: None,
             unmet: Vec::new(),
         };
         let mut fds = vec![memory.as_fd(), io.stdout.as_fd(), io.stderr.as_fd()];
         fds.extend(io.stdin.as_ref().map(AsFd::as_fd));
-        channel.send(&Order::Start { stdin: io.stdin.is_some() }, &fds).map_err(SpawnError::Start)?;
+        let order = Order::Start { stdin: io.stdin.is_some(), ahead: keepers.ahead() };
+        channel.send(&order, &fds).map_err(SpawnError::Start)?;
         drop(fds);
         drop(io);
         match channel.receive::<Word>().map_err(SpawnError::Start)? {
@@ -152,6 +165,11 @@ impl Running {
     /// Something that can end the step from elsewhere.
     pub fn killer(&self) -> Killer {
         Killer(Arc::clone(&self.line))
+    }
+
+    /// The process that all processes of the step are below.
+    pub fn process(&self) -> Option<u32> {
+        self.keeper.as_ref().and_then(Keeper::process)
     }
 
     /// Limits that the step runs without, since the host does not let them be set: what, and why.

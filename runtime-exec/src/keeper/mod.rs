@@ -7,6 +7,7 @@
 mod furnish;
 mod group;
 mod hierarchies;
+mod networks;
 mod oom;
 mod orphans;
 mod pasta;
@@ -25,13 +26,14 @@ use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 
 use self::furnish::Furnished;
 use self::group::Group;
-use self::pasta::{Pasta, Way};
+use self::networks::{Network, Networks};
+use self::pasta::Way;
 use crate::channel::{Channel, retry};
 use crate::emulation::Supervision;
 use crate::error::{Failure, Stage};
 use crate::keepers::After;
 use crate::overlay::{self, Namespace, Stack};
-use crate::running::{Exit, Order, Word};
+use crate::running::{Ahead, Exit, Order, Word};
 use crate::spec::{Identities, Isolation, NetworkMode, ProcessSpec, Root};
 use crate::step::resolve::Stub;
 use crate::step::{self, At, Report, Start, StepFds};
@@ -53,9 +55,10 @@ pub(crate) fn controllers() -> io::Result<Vec<(&'static str, Option<PathBuf>)>> 
 pub(crate) fn run(channel: Channel) -> i32 {
     // The terminal's signals are for the main process, which ends steps in its own way.
     let _ = rustix::process::setsid();
+    let mut networks = Networks::default();
     loop {
-        let (after, last_word) = match receive(&channel) {
-            Ok(Some((spec, fds))) => (After::of(&spec), keep(&channel, spec, fds)),
+        let (after, last_word) = match receive(&channel, &mut networks) {
+            Ok(Some(wanted)) => (After::of(&wanted.spec), keep(&channel, wanted, &mut networks)),
             Ok(None) => return 0,
             Err(error) => (After::Gone, Err(Failure::new(Stage::Spec, "specification", &error))),
         };
@@ -70,10 +73,24 @@ pub(crate) fn run(channel: Channel) -> i32 {
     }
 }
 
-fn keep(channel: &Channel, spec: ProcessSpec, fds: StepFds) -> Result<Exit, Failure> {
-    let mut kept = start(spec, fds)?;
-    match kept.watch(channel) {
-        Ok(()) => kept.finish(),
+/// A sandbox that is wanted.
+struct Wanted {
+    spec: ProcessSpec,
+    fds: StepFds,
+    ahead: Ahead,
+}
+
+fn keep(channel: &Channel, wanted: Wanted, networks: &mut Networks) -> Result<Exit, Failure> {
+    let next = match (wanted.ahead, wanted.spec.network) {
+        (Ahead::Next, NetworkMode::Private) => Some(wanted.spec.gateway),
+        (Ahead::Next, NetworkMode::None | NetworkMode::Host) | (Ahead::Nothing, _) => None,
+    };
+    let mut kept = start(wanted.spec, wanted.fds, networks)?;
+    match kept.watch(channel, || {
+        // A network that cannot be made now is made, or complained of, when the step comes.
+        next.map(|gateway| networks.fill(gateway));
+    }) {
+        Ok(()) => kept.finish(networks),
         Err(error) => Err(Failure::new(Stage::Namespaces, "waiting", &error)),
     }
 }
@@ -85,8 +102,7 @@ struct Kept {
     report: Channel,
     oom_kills: Option<u64>,
     heard: Heard,
-    network: Option<Pasta>,
-    way: Way,
+    network: Option<Network>,
     group: Option<Group>,
     /// Kept for the supervisor, where there will be one.
     spec: Option<ProcessSpec>,
@@ -105,7 +121,7 @@ struct Heard {
     over: bool,
 }
 
-fn start(spec: ProcessSpec, fds: StepFds) -> Result<Kept, Failure> {
+fn start(spec: ProcessSpec, fds: StepFds, networks: &mut Networks) -> Result<Kept, Failure> {
     let namespaces = |error| Failure::new(Stage::Namespaces, "keeper", &error);
     let root = open_root(&spec)
         .map_err(|(path, error)| Failure::new(Stage::Root, path.to_string_lossy(), &error))?;
@@ -119,9 +135,15 @@ fn start(spec: ProcessSpec, fds: StepFds) -> Result<Kept, Failure> {
     };
     let (report, reporter) = Channel::pair().map_err(namespaces)?;
     let group = (!spec.limits.is_empty()).then(|| Group::make(&spec.limits));
-    let way = Way { gateway: spec.gateway, ports: spec.ports.clone() };
+    let network = match spec.network {
+        NetworkMode::Private if defence::stands(Defence::OwnNetwork) => {
+            Some(networks.take(&Way { gateway: spec.gateway, ports: spec.ports.clone() })?)
+        }
+        NetworkMode::Private | NetworkMode::None | NetworkMode::Host => None,
+    };
+    let entered = network.as_ref().map(Network::namespace).transpose().at(Stage::Network, "namespace")?;
     match fork_into(namespaces_of(&spec)).map_err(|error| Failure::new(Stage::Namespaces, "clone", &error))? {
-        Forked::Child => step::run(Start { spec, root, fds, reporter }),
+        Forked::Child => step::run(Start { spec, root, fds, network: entered, reporter }),
         Forked::Parent { pidfd, .. } => {
             let heard = Heard::default();
             let spec = match spec.identities {
@@ -134,25 +156,32 @@ fn start(spec: ProcessSpec, fds: StepFds) -> Result<Kept, Failure> {
                 report,
                 oom_kills: oom::kills(),
                 heard,
-                network: None,
-                way,
+                network,
                 group,
                 spec,
                 furnished,
                 supervision: None,
             };
             kept.confine().at(Stage::Limits, "control group")?;
+            if let Err(failure) = kept.connect() {
+                kept.heard.failure = Some(failure);
+                kept.signal(libc::SIGKILL);
+            }
             Ok(kept)
         }
     }
 }
 
 /// The next sandbox that is wanted, or nothing when none will be.
-fn receive(channel: &Channel) -> io::Result<Option<(ProcessSpec, StepFds)>> {
+fn receive(channel: &Channel, networks: &mut Networks) -> io::Result<Option<Wanted>> {
     let invalid = || io::Error::from_raw_os_error(libc::EINVAL);
-    let (stdin, fds) = loop {
+    let (stdin, ahead, fds) = loop {
         match channel.receive::<Order>()? {
-            Some((Order::Start { stdin }, fds)) => break (stdin, fds),
+            Some((Order::Start { stdin, ahead }, fds)) => break (stdin, ahead, fds),
+            Some((Order::Network(gateway), _)) => {
+                // What keeps it from being made is said when the step comes.
+                let _ = networks.expect(gateway);
+            }
             // For the step before, which was over by then.
             Some((Order::Signal(_), _)) => {}
             None => return Ok(None),
@@ -165,7 +194,7 @@ fn receive(channel: &Channel) -> io::Result<Option<(ProcessSpec, StepFds)>> {
     let mut bytes = Vec::new();
     File::from(memory).read_to_end(&mut bytes)?;
     let spec = serde_json::from_slice(&bytes).map_err(io::Error::other)?;
-    Ok(Some((spec, StepFds { stdin, stdout, stderr })))
+    Ok(Some(Wanted { spec, fds: StepFds { stdin, stdout, stderr }, ahead }))
 }
 
 fn namespaces_of(spec: &ProcessSpec) -> u64 {
@@ -180,8 +209,9 @@ fn namespaces_of(spec: &ProcessSpec) -> u64 {
         | only_if(Defence::OwnProcesses, libc::CLONE_NEWPID)
         | only_if(Defence::OwnMemory, libc::CLONE_NEWIPC);
     let network = match spec.network {
-        NetworkMode::None | NetworkMode::Private => only_if(Defence::OwnNetwork, libc::CLONE_NEWNET),
-        NetworkMode::Host => 0,
+        NetworkMode::None => only_if(Defence::OwnNetwork, libc::CLONE_NEWNET),
+        // It enters the one that was made for it.
+        NetworkMode::Private | NetworkMode::Host => 0,
     };
     (flags | network) as u64
 }
@@ -211,18 +241,22 @@ fn mount_root(root: &Root) -> Result<OwnedFd, (PathBuf, io::Error)> {
 }
 
 impl Kept {
-    /// Until the step is gone.
-    fn watch(&mut self, channel: &Channel) -> io::Result<()> {
+    /// Until the step is gone. Calls `runs` once its program does.
+    fn watch(&mut self, channel: &Channel, runs: impl FnOnce()) -> io::Result<()> {
         let mut connected = true;
+        let mut runs = Some(runs);
         loop {
             let (reported, ordered, ended) = self.poll(channel, connected)?;
             if reported {
                 self.listen(channel)?;
+                if self.heard.over {
+                    runs.take().into_iter().for_each(|runs| runs());
+                }
             }
             if ordered {
                 match channel.receive::<Order>() {
                     Ok(Some((Order::Signal(number), _))) => self.signal(number),
-                    Ok(Some((Order::Start { .. }, _))) => {}
+                    Ok(Some((Order::Start { .. } | Order::Network(_), _))) => {}
                     Ok(None) | Err(_) => {
                         connected = false;
                         self.signal(libc::SIGKILL);
@@ -258,12 +292,6 @@ impl Kept {
         let said = self.report.receive::<Report>()?;
         let heard = &mut self.heard;
         match said {
-            Some((Report::Network, fds)) => {
-                if let Err(failure) = self.connect(fds) {
-                    self.heard.failure = Some(failure);
-                    self.signal(libc::SIGKILL);
-                }
-            }
             Some((Report::Listener, fds)) => {
                 if let Err(failure) = self.supervise(fds) {
                     self.heard.failure = Some(failure);
@@ -301,12 +329,10 @@ impl Kept {
         self.report.send(&(), &[])
     }
 
-    /// Connects the step's network, and tells the step that it is there.
-    fn connect(&mut self, fds: Vec<OwnedFd>) -> Result<(), Failure> {
-        let namespace = fds.into_iter().next().ok_or(io::Error::from_raw_os_error(libc::EBADF));
-        let namespace = namespace.at(Stage::Network, "namespace")?;
-        let network = Pasta::start(namespace, self.step.as_fd(), &self.way)?;
-        self.network = Some(network);
+    /// Tells the step that its network is connected.
+    fn connect(&mut self) -> Result<(), Failure> {
+        let Some(network) = &mut self.network else { return Ok(()) };
+        network.await_ready()?;
         self.report.send(&(), &[]).at(Stage::Network, "step")
     }
 
@@ -327,14 +353,16 @@ impl Kept {
     }
 
     /// Takes the step's end, tidies the root and lets go of it.
-    fn finish(self) -> Result<Exit, Failure> {
+    fn finish(self, networks: &mut Networks) -> Result<Exit, Failure> {
         let status = retry(|| waitid(WaitId::PidFd(self.step.as_fd()), WaitIdOptions::EXITED));
         if let Some(furnished) = self.furnished {
             // Elsewhere the end of the first process is the end of all.
             orphans::end_all().at(Stage::Namespaces, "processes that the step left")?;
             drop(furnished);
         }
-        drop(self.network);
+        if let Some(network) = self.network {
+            networks.end(network);
+        }
         let recorded = self.supervision.map_or(Ok(()), Supervision::finish);
         stubs::remove(self.root.as_fd(), &self.heard.stubs);
         drop(self.root);

@@ -1,29 +1,30 @@
-//! A network for a step by `pasta`, which carries its traffic through sockets of the host.
+//! `pasta`, which carries the traffic of a network namespace through sockets of the host.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::process::CommandExt;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::process::{Command, Stdio};
 
 use rustix::fs::MemfdFlags;
 use rustix::io::FdFlags;
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{
+    Signal, WaitId, WaitIdOptions, pidfd_send_signal, set_parent_process_death_signal, waitid,
+};
 
-use super::{group, pid_of};
+use crate::channel::{Channel, retry};
 use crate::error::{Failure, Stage};
 use crate::gateway::Gateway;
 use crate::spec::{DEFAULT_PATH, DNS_RELAY, Protocol, PublishedPort};
 use crate::step::At;
+use crate::sys::clone::{Forked, fork_into};
+use crate::sys::process::{close_others_but, exit_now};
 
 const PROGRAM: &str = "pasta";
-/// How long `pasta` may take; it usually takes a twentieth of a second.
-const PATIENCE: Duration = Duration::from_secs(10);
-const PAUSE: Duration = Duration::from_millis(1);
+/// What is missing where it is.
+const NAME: &str = "pasta (package passt)";
 
 /// What of the host a network has to do with.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Way {
     /// Whether its loopback is reached.
     pub(super) gateway: Gateway,
@@ -50,60 +51,59 @@ impl Way {
     }
 }
 
-/// A running `pasta`, which ends when this is dropped.
+/// A running `pasta`, in a process namespace of its own, whose first process is ours and ends with the keeper,
+/// however that ends. Dropping it orders its end, and waits for that.
 pub(super) struct Pasta {
-    process: Child,
+    first: OwnedFd,
+    report: Channel,
     said: File,
+    /// Whether it is known that the program was started.
+    started: bool,
+    over: bool,
 }
 
 impl Pasta {
-    /// Connects the network namespace of a step; returns when its interface has an address and a route.
-    pub(super) fn start(namespace: OwnedFd, step: BorrowedFd<'_>, way: &Way) -> Result<Pasta, Failure> {
-        let pid = pid_of(step).at(Stage::Network, "step")?;
+    /// Starts it for a network namespace; does not wait for anything.
+    pub(super) fn start(namespace: &OwnedFd, way: &Way) -> Result<Pasta, Failure> {
         let said = rustix::fs::memfd_create("said", MemfdFlags::CLOEXEC).at(Stage::Network, "memory")?;
-        // By its descriptor: `pasta` may not look into the step's process.
-        rustix::io::fcntl_setfd(&namespace, FdFlags::empty()).at(Stage::Network, "namespace")?;
-        sweep();
-        let own = std::process::id();
-        let process = Command::new(PROGRAM)
-            // It is what it is called, and this name says whose it is.
-            .arg0(format!("{}-{PROGRAM}", group::name_of(own)))
-            .args(["--config-net", "--quiet", "--foreground", "--netns-only"])
-            .args(match way.gateway {
-                Gateway::Hidden => &["--no-map-gw"][..],
-                Gateway::Host => &[],
-            })
-            .args(way.published())
-            .args(["-T", "none", "-U", "none"])
-            // As root it would become nobody, who may not enter the namespace. It gives up every
-            // privilege that it does not need, and its root, by itself.
-            .args(["--runas", "0", "--dns-forward", &DNS_RELAY.to_string(), "--netns"])
-            .arg(format!("/proc/self/fd/{}", namespace.as_raw_fd()))
-            .env_clear()
-            .env("PATH", DEFAULT_PATH)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::from(said.try_clone().at(Stage::Network, "memory")?))
-            .spawn()
-            .at(Stage::Network, "pasta (package passt)")?;
-        let mut pasta = Pasta { process, said: File::from(said) };
-        pasta.wait_until_ready(pid)?;
-        Ok(pasta)
+        let (report, reporter) = Channel::pair().at(Stage::Network, "channel")?;
+        match fork_into(libc::CLONE_NEWPID as u64).at(Stage::Network, "process namespace")? {
+            Forked::Child => be_first(namespace, way, &said, &reporter),
+            Forked::Parent { pidfd, .. } => {
+                Ok(Pasta { first: pidfd, report, said: File::from(said), started: false, over: false })
+            }
+        }
     }
 
-    fn wait_until_ready(&mut self, step: u32) -> Result<(), Failure> {
-        let deadline = Instant::now() + PATIENCE;
-        while !has_route(step) {
-            if self.process.try_wait().at(Stage::Network, PROGRAM)?.is_some() {
-                let reason = format!("{PROGRAM}: {}", self.last_words());
-                return Err(Failure { stage: Stage::Network, path: reason, errno: libc::ENETUNREACH });
+    /// Fails where it could not be started, or ended.
+    pub(super) fn check(&mut self) -> Result<(), Failure> {
+        if !self.started {
+            let answer = self.report.receive::<Option<i32>>().at(Stage::Network, PROGRAM)?;
+            if let Some((Some(errno), _)) = answer {
+                return Err(Failure { stage: Stage::Network, path: NAME.to_owned(), errno });
             }
-            if Instant::now() > deadline {
-                return Err(io::Error::from_raw_os_error(libc::ETIMEDOUT)).at(Stage::Network, PROGRAM);
-            }
-            std::thread::sleep(PAUSE);
+            self.started = true;
+        }
+        if self.ended() {
+            let reason = format!("{PROGRAM}: {}", self.last_words());
+            return Err(Failure { stage: Stage::Network, path: reason, errno: libc::ENETUNREACH });
         }
         Ok(())
+    }
+
+    /// Whether it is gone; takes its end.
+    pub(super) fn ended(&mut self) -> bool {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+        self.over |= !matches!(waitid(WaitId::PidFd(self.first.as_fd()), options), Ok(None));
+        self.over
+    }
+
+    /// Orders its end, which takes the kernel a while.
+    pub(super) fn dismiss(&self) {
+        if !self.over {
+            // One that ended by itself needs no killing.
+            let _ = pidfd_send_signal(&self.first, Signal::KILL);
+        }
     }
 
     /// The last line that it wrote about itself.
@@ -117,33 +117,52 @@ impl Pasta {
 
 impl Drop for Pasta {
     fn drop(&mut self) {
-        // One that ended by itself needs no killing.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-/// Ends those whose keepers were killed before they could do it.
-fn sweep() {
-    for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let pid = process.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw);
-        let Some(pid) = pid.filter(|_| is_orphan(&process.path())) else { continue };
-        // By a descriptor: the number may be another's by the time of the signal.
-        if let Ok(process_fd) = pidfd_open(pid, PidfdFlags::empty())
-            && is_orphan(&process.path())
-        {
-            // One of another user is that user's to end.
-            let _ = pidfd_send_signal(&process_fd, Signal::KILL);
+        self.dismiss();
+        if !self.over {
+            // It is killed: there is nothing else to come.
+            let _ = retry(|| waitid(WaitId::PidFd(self.first.as_fd()), WaitIdOptions::EXITED));
         }
     }
 }
 
-/// Whether a process is a `pasta` without its keeper.
-fn is_orphan(process: &Path) -> bool {
-    let words = fs::read(process.join("cmdline")).unwrap_or_default();
-    let name = words.split(|byte| *byte == 0).next().unwrap_or_default();
-    let name = std::str::from_utf8(name).ok().and_then(|name| name.strip_suffix("-pasta"));
-    name.is_some_and(group::is_orphan)
+/// The first process of the namespace: starts the program, and ends with it.
+fn be_first(namespace: &OwnedFd, way: &Way, said: &OwnedFd, reporter: &Channel) -> ! {
+    // A copy of what belongs to a step would keep that from ending.
+    let needed = [namespace.as_fd(), said.as_fd(), reporter.as_fd()];
+    let started = close_others_but(&needed)
+        .and_then(|()| Ok(set_parent_process_death_signal(Some(Signal::KILL))?))
+        .and_then(|()| command(namespace, way, said)?.spawn());
+    let errno = started.as_ref().err().map(|error| error.raw_os_error().unwrap_or(libc::EIO));
+    // A keeper that is gone takes this process with it.
+    let _ = reporter.send(&errno, &[]);
+    if let Ok(mut program) = started {
+        let _ = program.wait();
+    }
+    exit_now(1)
+}
+
+fn command(namespace: &OwnedFd, way: &Way, said: &OwnedFd) -> io::Result<Command> {
+    // By its descriptor: `pasta` may not look into other processes.
+    rustix::io::fcntl_setfd(namespace, FdFlags::empty())?;
+    let mut command = Command::new(PROGRAM);
+    command
+        .args(["--config-net", "--quiet", "--foreground", "--netns-only"])
+        .args(match way.gateway {
+            Gateway::Hidden => &["--no-map-gw"][..],
+            Gateway::Host => &[],
+        })
+        .args(way.published())
+        .args(["-T", "none", "-U", "none"])
+        // As root it would become nobody, who may not enter the namespace. It gives up every
+        // privilege that it does not need, and its root, by itself.
+        .args(["--runas", "0", "--dns-forward", &DNS_RELAY.to_string(), "--netns"])
+        .arg(format!("/proc/self/fd/{}", namespace.as_raw_fd()))
+        .env_clear()
+        .env("PATH", DEFAULT_PATH)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::from(said.try_clone()?));
+    Ok(command)
 }
 
 /// `pasta` remarks on every line that no system log takes.
@@ -151,35 +170,9 @@ fn last_line(text: &str) -> &str {
     text.lines().rfind(|line| !line.ends_with("to syslog") && !line.is_empty()).unwrap_or("it ended")
 }
 
-/// Whether the network of a process has a way out, in the fourth or the sixth version.
-fn has_route(pid: u32) -> bool {
-    let read = |file: &str| fs::read_to_string(format!("/proc/{pid}/net/{file}")).unwrap_or_default();
-    leads_out(&read("route"), &read("ipv6_route"))
-}
-
-fn leads_out(four: &str, six: &str) -> bool {
-    let is_default = |line: &str| line.split_whitespace().nth(1) == Some("00000000");
-    let is_default_six = |line: &str| line.starts_with(&"0".repeat(32)) && !line.trim_end().ends_with(" lo");
-    four.lines().any(is_default) || six.lines().any(is_default_six)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_default_route_leads_out() {
-        let header = "Iface\tDestination\tGateway\n";
-        let local = "eth0\t0000A8C0\t00000000\n";
-        let default = "eth0\t00000000\t010200C0\n";
-        let zeros = "0".repeat(32);
-        let lo = format!("{zeros} 00 {zeros} 00 {zeros} ffffffff 1 0 200200       lo\n");
-        let six = format!("{zeros} 00 {zeros} 00 fe800000000000000000000000000001 400 1 0 3     eth0\n");
-        assert!(!leads_out("", ""));
-        assert!(!leads_out(&format!("{header}{local}"), &lo));
-        assert!(leads_out(&format!("{header}{local}{default}"), &lo));
-        assert!(leads_out(header, &six));
-    }
 
     #[test]
     fn ports_are_options() {

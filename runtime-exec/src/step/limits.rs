@@ -27,7 +27,7 @@ pub(super) fn resources(spec: &ProcessSpec) -> Result<(), Failure> {
 }
 
 /// Switches loopback on.
-pub(super) fn loopback() -> std::io::Result<()> {
+pub(crate) fn loopback() -> std::io::Result<()> {
     use std::os::fd::AsFd;
     let socket = socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
     sys::process::loopback_up(socket.as_fd())

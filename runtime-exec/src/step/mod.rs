@@ -9,7 +9,7 @@ pub(crate) mod devices;
 mod hall;
 mod identity;
 mod init;
-mod limits;
+pub(crate) mod limits;
 mod masks;
 mod mounts;
 mod program;
@@ -24,6 +24,7 @@ use defence::Defence;
 use rustix::fs::{AtFlags, StatxFlags, statx};
 use rustix::mount::UnmountFlags;
 use rustix::process::{Signal, fchdir, pivot_root, set_parent_process_death_signal, setsid};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde::{Deserialize, Serialize};
 
 use crate::channel::Channel;
@@ -50,6 +51,8 @@ pub(crate) struct Start {
     /// The root file system, not attached anywhere.
     pub(crate) root: OwnedFd,
     pub(crate) fds: StepFds,
+    /// A network namespace to enter.
+    pub(crate) network: Option<OwnedFd>,
     /// Where to report; its end, when the program is executed, is a report, too.
     pub(crate) reporter: Channel,
 }
@@ -57,8 +60,6 @@ pub(crate) struct Start {
 /// What the step tells its keeper.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Report {
-    /// The network namespace, which comes with it, has to be connected; an empty answer says that it is.
-    Network,
     /// The calls of the step that are asked about arrive at the descriptor that comes with it.
     Listener,
     /// A mount point was made.
@@ -71,12 +72,12 @@ pub(crate) enum Report {
 
 /// Becomes the step.
 pub(crate) fn run(start: Start) -> ! {
-    let Start { spec, root, mut fds, reporter } = start;
-    let set_up = match spec.isolation {
-        Isolation::Namespaces => set_up,
-        Isolation::Chroot => chroot::set_up,
+    let Start { spec, root, mut fds, network, reporter } = start;
+    let done = match spec.isolation {
+        Isolation::Namespaces => set_up(&spec, (root, network), &mut fds, &reporter),
+        Isolation::Chroot => chroot::set_up(&spec, root, &mut fds, &reporter),
     };
-    let failure = match set_up(&spec, root, &mut fds, &reporter) {
+    let failure = match done {
         Ok(never) => match never {},
         Err(failure) => failure,
     };
@@ -98,7 +99,7 @@ impl<T, E: Into<io::Error>> At<T> for Result<T, E> {
 
 fn set_up(
     spec: &ProcessSpec,
-    root: OwnedFd,
+    (root, network): (OwnedFd, Option<OwnedFd>),
     fds: &mut StepFds,
     reporter: &Channel,
 ) -> Result<std::convert::Infallible, Failure> {
@@ -106,8 +107,12 @@ fn set_up(
     limits::names(spec)?;
     match spec.network {
         NetworkMode::None => limits::loopback().at(Stage::Namespaces, "network")?,
-        NetworkMode::Private => ask_for_network(reporter).at(Stage::Network, "namespace")?,
-        NetworkMode::Host => {}
+        NetworkMode::Private | NetworkMode::Host => {}
+    }
+    if let Some(network) = &network {
+        // Before anything is mounted: `/sys` shows the network of who mounts it.
+        move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network))
+            .at(Stage::Network, "namespace")?;
     }
     tree::receive_only().at(Stage::Namespaces, "mounts")?;
     let mut hall = Hall::new().at(Stage::Root, "/")?;
@@ -162,8 +167,10 @@ fn become_program(
     terminal::install(fds, spec.user.uid).at(Stage::Terminal, "descriptors")?;
     let program = program::prepare(spec)?;
     match spec.network {
-        NetworkMode::Private => await_keeper(reporter).at(Stage::Network, "keeper")?,
-        NetworkMode::None | NetworkMode::Host => {}
+        NetworkMode::Private if defence::stands(Defence::OwnNetwork) => {
+            await_keeper(reporter).at(Stage::Network, "keeper")?
+        }
+        NetworkMode::Private | NetworkMode::None | NetworkMode::Host => {}
     }
     if let Some(filter) = filter(spec) {
         match (sys::seccomp::install(&filter), spec.isolation, &spec.security.system_calls) {
@@ -213,13 +220,6 @@ fn filter(spec: &ProcessSpec) -> Option<Vec<sys::seccomp::Instruction>> {
         }
         (Confinement::Default, SystemCalls::Filter(filter)) => Some(filter.instructions()),
     }
-}
-
-/// The network is connected while this process mounts.
-fn ask_for_network(reporter: &Channel) -> io::Result<()> {
-    limits::loopback()?;
-    let namespace = std::fs::File::open("/proc/self/ns/net")?;
-    reporter.send(&Report::Network, &[namespace.as_fd()])
 }
 
 /// Until the keeper has done its part.

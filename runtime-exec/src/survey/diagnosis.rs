@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{Refusal, Survey, Trial};
+use super::{Lookup, Refusal, Survey, Trial};
 use crate::host::HostMode;
 use crate::spec::Isolation;
 
@@ -501,11 +501,24 @@ fn other_machines(survey: &Survey) -> Finding {
     let topic = Topic::OtherMachines;
     const ADVICE: &str = "steps for other platforms need an interpreter registered with flag F \
                           (package qemu-user-static)";
-    match &survey.interpreters {
+    match &survey.emulators {
         None => Finding::new(topic, Severity::Limited, "binfmt_misc is not mounted").advice(ADVICE),
-        Some(names) if names.is_empty() => {
+        Some(emulators) if emulators.is_empty() => {
             Finding::new(topic, Severity::Limited, "no interpreters").advice(ADVICE)
         }
-        Some(names) => Finding::good(topic, names.join(", ")),
+        Some(emulators) => {
+            let shown = emulators.iter().map(|emulator| match emulator.lookup {
+                Lookup::AtRegistration => emulator.name.clone(),
+                Lookup::InTheRoot => format!("{} (without flag F: {})", emulator.name, emulator.path),
+            });
+            let shown = shown.collect::<Vec<_>>().join(", ");
+            match emulators.iter().any(|emulator| emulator.lookup == Lookup::InTheRoot) {
+                false => Finding::good(topic, shown),
+                true => Finding::new(topic, Severity::Limited, shown).advice(
+                    "an interpreter without flag F has to be in the image of each step that needs it: \
+                     register it anew with F (package qemu-user-static)",
+                ),
+            }
+        }
     }
 }

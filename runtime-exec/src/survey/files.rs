@@ -85,17 +85,6 @@ fn read_failed(path: &str, error: &io::Error) -> Trial {
     Trial::Refused(Refusal::new(&format!("open({path})"), error))
 }
 
-/// Interpreters that the kernel runs programs of other machines with.
-pub(super) fn interpreters() -> Option<Vec<String>> {
-    let dir = Path::new("/proc/sys/fs/binfmt_misc");
-    fs::metadata(dir.join("status")).ok()?;
-    let entries = fs::read_dir(dir).ok()?.flatten();
-    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
-    let mut names: Vec<String> = names.filter(|name| name != "status" && name != "register").collect();
-    names.sort();
-    Some(names)
-}
-
 /// The place of a store, which need not be there yet.
 pub(super) fn store_place(root: &Path) -> StorePlace {
     let directory = root.ancestors().find(|dir| dir.is_dir()).unwrap_or(Path::new("/")).to_owned();

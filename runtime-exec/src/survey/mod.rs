@@ -2,9 +2,11 @@
 //!
 //! - `trials`: what the kernel lets a process do, tried in a process that ends with the trial;
 //! - `files`: what files of the host say;
+//! - `emulators`: what the kernel runs programs of other machines with;
 //! - `diagnosis`: pure; which mode is used, what is missing, what to change.
 
 mod diagnosis;
+mod emulators;
 mod files;
 #[cfg(test)]
 mod tests;
@@ -15,6 +17,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use diagnosis::{Diagnosis, Finding, Severity, Topic};
+pub use emulators::{Emulator, Lookup, registered as registered_emulators};
 
 use crate::error::HostError;
 use crate::host::{Host, HostMode, HostOptions, may_chroot};
@@ -65,8 +68,8 @@ pub struct Survey {
     pub tun: Trial,
     /// Opening `/dev/fuse`.
     pub fuse: Trial,
-    /// Interpreters for programs of other machines, by name; `None`: the file system is not mounted.
-    pub interpreters: Option<Vec<String>>,
+    /// What runs programs of other machines; `None`: the kernel's list is not mounted.
+    pub emulators: Option<Vec<Emulator>>,
 }
 
 /// Who asks.
@@ -197,7 +200,7 @@ impl Survey {
             pasta: files::program("pasta"),
             tun,
             fuse,
-            interpreters: files::interpreters(),
+            emulators: emulators::registered(),
         }
     }
 

@@ -7,6 +7,25 @@ fn refused(call: &str, errno: i32) -> Trial {
     Trial::Refused(Refusal { call: call.to_owned(), errno, words: String::new() })
 }
 
+fn emulator(lookup: Lookup) -> Emulator {
+    Emulator { name: "qemu-arm".to_owned(), path: "/usr/bin/qemu-arm".to_owned(), lookup }
+}
+
+#[test]
+fn entries_of_the_kernels_list() {
+    let entry = |first: &str, flags: &str, magic: &str| {
+        let text =
+            format!("{first}\ninterpreter /usr/bin/qemu-arm\nflags: {flags}\noffset 0\nmagic {magic}\n");
+        emulators::emulator("qemu-arm", &text)
+    };
+    let elf = "7f454c4601010100\nmask ffffffffffffff00";
+    assert_eq!(entry("enabled", "OCF", elf), Some(emulator(Lookup::AtRegistration)));
+    assert_eq!(entry("enabled", "", elf), Some(emulator(Lookup::InTheRoot)));
+    assert_eq!(entry("disabled", "F", elf), None);
+    assert_eq!(entry("enabled", "", "cafebabe"), None);
+    assert_eq!(emulators::emulator("x", "enabled\ninterpreter /x\nflags: \nextension .jar\n"), None);
+}
+
 /// An ordinary user with everything installed.
 fn good() -> Survey {
     let works = |name: &str| (name.to_owned(), Trial::works());
@@ -44,7 +63,7 @@ fn good() -> Survey {
         pasta: Some("/usr/bin/pasta".into()),
         tun: Trial::works(),
         fuse: Trial::works(),
-        interpreters: Some(vec!["qemu-aarch64".to_owned()]),
+        emulators: Some(vec![emulator(Lookup::AtRegistration)]),
     }
 }
 
@@ -128,7 +147,10 @@ fn what_is_merely_absent_does_not_keep_from_building() {
         survey.proc = refused("fsmount(proc)", libc::EPERM);
     });
     limited(Topic::Store, "room", |survey| survey.store.free = 5 << 20);
-    limited(Topic::OtherMachines, "qemu-user-static", |survey| survey.interpreters = None);
+    limited(Topic::OtherMachines, "qemu-user-static", |survey| survey.emulators = None);
+    limited(Topic::OtherMachines, "in the image", |survey| {
+        survey.emulators = Some(vec![emulator(Lookup::AtRegistration), emulator(Lookup::InTheRoot)]);
+    });
     let good = |topic, change: fn(&mut Survey)| expect(topic, Severity::Good, "", change);
     good(Topic::Fuse, |survey| survey.fuse = refused("open", libc::ENOENT));
     good(Topic::Landlock, |survey| survey.landlock = refused("landlock_create_ruleset", libc::ENOSYS));

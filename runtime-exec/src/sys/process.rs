@@ -92,6 +92,23 @@ pub(crate) fn close_others() -> io::Result<()> {
     unsafe { close_range(0) }
 }
 
+/// Closes every descriptor from 3 up but these. To be called by a process that ends by [`exit_now`] and uses no
+/// other again.
+pub(crate) fn close_others_but(kept: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let mut kept: Vec<c_ulong> = kept.iter().map(|fd| fd.as_raw_fd() as c_ulong).collect();
+    kept.sort_unstable();
+    let mut first: c_ulong = 3;
+    for fd in kept.into_iter().filter(|fd| *fd >= 3) {
+        if fd > first {
+            // SAFETY: the caller says that nothing of this process uses one of them; no memory is passed.
+            unsafe { close_between(first, fd - 1, 0) }?;
+        }
+        first = fd + 1;
+    }
+    // SAFETY: as above.
+    unsafe { close_range_from(first, 0) }
+}
+
 /// Closes every descriptor. To be called by a process that ends by [`exit_now`] and uses none of them again.
 pub(crate) fn close_all() -> io::Result<()> {
     // SAFETY: the caller says that nothing of this process uses one of them; no memory is passed.
@@ -111,8 +128,15 @@ unsafe fn close_range(flags: libc::c_uint) -> io::Result<()> {
 /// Without `CLOSE_RANGE_CLOEXEC`, nobody may use a descriptor from `first` up any more.
 unsafe fn close_range_from(first: c_ulong, flags: libc::c_uint) -> io::Result<()> {
     // SAFETY: see above.
-    let result =
-        unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX as c_ulong, flags as c_ulong) };
+    unsafe { close_between(first, u32::MAX as c_ulong, flags) }
+}
+
+/// # Safety
+///
+/// Without `CLOSE_RANGE_CLOEXEC`, nobody may use a descriptor from `first` to `last` any more.
+unsafe fn close_between(first: c_ulong, last: c_ulong, flags: libc::c_uint) -> io::Result<()> {
+    // SAFETY: see above.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, flags as c_ulong) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 

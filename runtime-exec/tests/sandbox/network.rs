@@ -1,10 +1,11 @@
 //! Private networks.
 
 use std::fs;
+use std::io::{BufRead, Read};
 use std::net::{TcpListener, UdpSocket};
 use std::path::Path;
 
-use runtime_exec::{DNS_RELAY, NetworkMode, Stage};
+use runtime_exec::{Confinement, DNS_RELAY, Exit, Gateway, Keepers, NetworkMode, Running, Stage, StepIo};
 
 use super::support::{Case, Place, Step};
 
@@ -13,6 +14,8 @@ pub fn cases() -> Vec<Case> {
         ("private_network_has_a_way_out", private_network_has_a_way_out),
         ("private_network_hides_the_hosts_loopback", private_network_hides_the_hosts_loopback),
         ("private_network_ends_with_the_step", private_network_ends_with_the_step),
+        ("networks_are_made_ahead_and_each_serves_once", networks_are_made_ahead),
+        ("networks_end_with_a_keeper_that_is_killed", networks_end_with_their_keeper),
         ("names_reach_the_hosts_resolver", names_reach_the_hosts_resolver),
     ]
 }
@@ -76,24 +79,95 @@ fn private_network_ends_with_the_step(place: &Place) {
     assert_eq!(pastas(), before);
 }
 
-/// The `pasta` processes of this mode: their network namespaces are named by a descriptor.
-fn pastas() -> usize {
-    let own = std::process::id();
-    let child_of = |pid: &str, parent: u32| {
-        fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
-            let rest = stat.rsplit(')').next().unwrap_or_default();
-            rest.split_whitespace().nth(1) == Some(&parent.to_string())
+fn start_one(keepers: &Keepers, step: &Step) -> (Running, fs::File) {
+    let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
+    let io = StepIo { stdin: None, stdout: writer.try_clone().unwrap(), stderr: writer };
+    (keepers.spawn(&step.spec, io).unwrap(), reader.into())
+}
+
+fn networks_are_made_ahead(place: &Place) {
+    if !can() {
+        return;
+    }
+    let before = pastas();
+    let keepers = Keepers::for_many();
+    keepers.expect_network(Gateway::Hidden);
+    keepers.expect_network(Gateway::Hidden);
+    let look = "ip -o route; ip rule | wc -l; ls /sys/class/net; readlink /proc/self/ns/net; \
+        ip route add 203.0.113.0/24 dev lo; ip link set lo mtu 1000";
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        let (running, mut reader) =
+            start_one(&keepers, &private(place, look).with(|spec| spec.confinement = Confinement::Insecure));
+        let mut said = String::new();
+        reader.read_to_string(&mut said).unwrap();
+        assert_eq!(running.wait().unwrap(), Exit::Code(0), "{said}");
+        assert!(said.contains("default via "), "{said}");
+        seen.push(said);
+    }
+    let (names, looks): (Vec<String>, Vec<Vec<String>>) = seen
+        .iter()
+        .map(|said| {
+            let (names, others): (Vec<&str>, Vec<&str>) =
+                said.lines().partition(|line| line.starts_with("net:"));
+            (names.concat(), others.into_iter().map(str::to_owned).collect::<Vec<_>>())
         })
+        .unzip();
+    assert!(looks.windows(2).all(|pair| pair[0] == pair[1]), "{looks:?}");
+    assert!(names[0] != names[1] && names[1] != names[2] && names[0] != names[2], "{names:?}");
+    assert!(pastas() > before, "one waits for the next step");
+    drop(keepers);
+    assert_eq!(pastas(), before);
+}
+
+fn networks_end_with_their_keeper(place: &Place) {
+    if !can() {
+        return;
+    }
+    let before = pastas();
+    let keepers = Keepers::for_many();
+    let (running, reader) =
+        start_one(&keepers, &private(place, "readlink /proc/self/ns/net; exec sleep 1000"));
+    assert!(pastas() > before);
+    let mut line = String::new();
+    std::io::BufReader::new(reader).read_line(&mut line).unwrap();
+    let network = line.trim().to_owned();
+    assert!(held(&network));
+    let keeper = running.process().and_then(|pid| i32::try_from(pid).ok());
+    let keeper = keeper.and_then(rustix::process::Pid::from_raw).unwrap();
+    rustix::process::kill_process(keeper, rustix::process::Signal::KILL).unwrap();
+    assert!(running.wait().is_err());
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while held(&network) && std::time::Instant::now() < deadline {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    assert!(!held(&network), "nothing holds the network of the step");
+}
+
+/// Whether a process is in a network, or holds it open.
+fn held(network: &str) -> bool {
+    let leads = |path: std::path::PathBuf| fs::read_link(path).is_ok_and(|to| to.as_os_str() == network);
+    fs::read_dir("/proc").unwrap().any(|entry| {
+        let process = entry.unwrap().path();
+        let fds = fs::read_dir(process.join("fd")).into_iter().flatten().flatten();
+        leads(process.join("ns/net")) || fds.map(|fd| fd.path()).any(leads)
+    })
+}
+
+/// The `pasta` processes of this mode.
+fn pastas() -> usize {
+    let parent = |pid: &str| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        stat.rsplit(')').next()?.split_whitespace().nth(1).map(str::to_owned)
     };
-    let pids: Vec<String> = fs::read_dir("/proc")
+    let own = std::process::id().to_string();
+    let is_ours = |pid: &str| {
+        std::iter::successors(Some(pid.to_owned()), |pid| parent(pid)).any(|ancestor| ancestor == own)
+    };
+    fs::read_dir("/proc")
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| name.parse::<u32>().is_ok())
-        .collect();
-    let keepers: Vec<u32> =
-        pids.iter().filter(|pid| child_of(pid, own)).map(|pid| pid.parse().unwrap()).collect();
-    pids.iter()
-        .filter(|pid| keepers.iter().any(|keeper| child_of(pid, *keeper)))
+        .filter(|name| name.parse::<u32>().is_ok() && is_ours(name))
         .filter(|pid| {
             fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.starts_with("pas"))
         })
