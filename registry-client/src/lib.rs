@@ -20,6 +20,7 @@ mod http;
 mod options;
 
 pub use api::access::{Access, AccessReport, LogInMethod};
+pub use api::allowance::PullAllowance;
 pub use api::blob::{BlobReader, HadBytes};
 pub use api::image::ResolvedImage;
 pub use api::source::{BlobSource, BoxedRead};
@@ -101,6 +102,7 @@ mod tests {
             is_send(client.tags(repository));
             is_send(client.delete_manifest(image));
             is_send(client.catalog("a.example"));
+            is_send(client.pull_allowance(image));
             is_send(client.check_access(image, Access::Push));
             is_send(client.referrers(repository, &descriptor.digest, None));
             is_send(client.blob_range(repository, descriptor, 0..1));

@@ -76,3 +76,36 @@ async fn a_mirror_with_a_limit_is_passed_over_at_once() {
     assert_eq!(client.resolve(&name).await.expect("there"), *one.manifest.descriptor());
     assert_eq!(mirror.seen().len(), 1, "{:?}", mirror.seen());
 }
+
+#[tokio::test]
+async fn how_many_pulls_are_left_is_asked_by_a_head() {
+    let some = [("RateLimit-Limit", "100;w=21600"), ("RateLimit-Remaining", "76;w=21600")];
+    let whom = [some[0], some[1], ("Docker-RateLimit-Source", "192.0.2.7")];
+    for (status, headers, expected) in [
+        (200, &some[..], Ok("100 in 6 h are allowed, 76 are left")),
+        (200, &whom, Ok("100 in 6 h are allowed, 76 are left; 192.0.2.7")),
+        (200, &[], Ok("")),
+        (429, &some, Ok("100 in 6 h are allowed, 76 are left")),
+        (429, &[("Retry-After", "3600")], Err("again in 3600 s")),
+        (404, &[], Err("not found")),
+        (403, &some, Err("403")),
+    ] {
+        let headers: Vec<_> = headers.to_vec();
+        let server = Server::start(move |_| {
+            headers.iter().fold(reply(status), |reply, (name, value)| reply.header(name, *value))
+        })
+        .await;
+        let name = reference(&format!("{}/a", server.address));
+        let found = support::client().pull_allowance(&name).await;
+        assert_eq!((server.seen().len(), server.count("HEAD")), (1, 1), "{status}");
+        match (found, expected) {
+            (Ok(found), Ok(expected)) => {
+                assert_eq!(found.host, server.address.to_string());
+                let told = found.limit.map(|limit| limit.to_string()).into_iter().chain(found.counted);
+                assert_eq!(told.collect::<Vec<_>>().join("; "), expected, "{status}");
+            }
+            (Err(error), Err(expected)) => assert!(error.to_string().contains(expected), "{status}: {error}"),
+            (found, _) => panic!("{status}: {found:?}"),
+        }
+    }
+}

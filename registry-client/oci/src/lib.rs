@@ -16,6 +16,7 @@ mod platform;
 mod platform_choice;
 mod reference;
 mod reference_grammar;
+mod short_names;
 
 pub use config::{Healthcheck, History, ImageConfig, RootFs, RunConfig};
 pub use descriptor::Descriptor;
@@ -26,3 +27,4 @@ pub use manifest::{Index, Manifest};
 pub use media_type::{Compression, MediaType};
 pub use platform::{Platform, PlatformError};
 pub use reference::{Reference, ReferenceError, Repository};
+pub use short_names::{ShortNameError, ShortNames};

@@ -143,6 +143,18 @@ fn names_a_host(first: &str) -> bool {
     first == "localhost" || first.contains(['.', ':']) || first.bytes().any(|b| b.is_ascii_uppercase())
 }
 
+/// Whether a name does not say at which registry it is.
+pub(crate) fn is_short(text: &str) -> bool {
+    !text.split_once('/').is_some_and(|(first, _)| names_a_host(first))
+}
+
+/// A name, and its tag and digest with their signs.
+pub(crate) fn split(text: &str) -> (&str, &str) {
+    let end = text.find('@').unwrap_or(text.len());
+    let (name, _) = split_tag(&text[..end]);
+    text.split_at(name.len())
+}
+
 /// Cuts the tag off: a colon after the last slash.
 fn split_tag(text: &str) -> (&str, Option<&str>) {
     match text.rfind(':') {

@@ -15,7 +15,7 @@ use crate::http::call::Call;
 use crate::{Client, RegistryError};
 
 pub(super) const LARGEST_DOCUMENT: u64 = 4 << 20;
-const ACCEPTED: HeaderValue = HeaderValue::from_static(
+pub(super) const ACCEPTED: HeaderValue = HeaderValue::from_static(
     "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
      application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json",
 );
@@ -182,7 +182,7 @@ impl Client {
     }
 }
 
-fn path(reference: &Reference) -> String {
+pub(super) fn path(reference: &Reference) -> String {
     let name = match (reference.digest(), reference.tag()) {
         (Some(digest), _) => digest.to_string(),
         (None, Some(tag)) => tag.to_owned(),

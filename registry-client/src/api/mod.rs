@@ -1,6 +1,7 @@
 //! The operations of the distribution-spec.
 
 pub(crate) mod access;
+pub(crate) mod allowance;
 pub(crate) mod blob;
 pub(crate) mod image;
 pub(crate) mod lanes;

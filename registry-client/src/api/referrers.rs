@@ -38,7 +38,10 @@ impl Client {
         let at = |endpoint: Endpoint| async move {
             let mut found = match self.referrers_by_api(&endpoint, subject, artifact_type).await? {
                 Some(found) => found,
-                None => self.referrers_by_tag(&endpoint, repository, subject).await?.manifests,
+                None => {
+                    let listed = self.referrers_by_tag(&endpoint, repository, subject).await?;
+                    listed.map(|index| index.manifests).unwrap_or_default()
+                }
             };
             if let Some(wanted) = artifact_type {
                 found.retain(|entry| entry.artifact_type() == Some(wanted));
@@ -86,16 +89,18 @@ impl Client {
         }
     }
 
-    /// The index under the referrers tag; an empty one where there is none.
+    /// The index under the referrers tag, empty where nothing is there; `None` where something else stands
+    /// there.
     async fn referrers_by_tag(
         &self,
         endpoint: &Endpoint,
         repository: &Repository,
         subject: &Digest,
-    ) -> Result<Index, RegistryError> {
+    ) -> Result<Option<Index>, RegistryError> {
         match self.document_at(endpoint, &referrers_tag(repository, subject)?).await {
-            Ok(ImageDocument::Index(index)) => Ok(index.into_parsed()),
-            Ok(ImageDocument::Manifest(_)) | Err(RegistryError::NotFound(_)) => Ok(Index::of(Vec::new())),
+            Ok(ImageDocument::Index(index)) => Ok(Some(index.into_parsed())),
+            Err(RegistryError::NotFound(_)) => Ok(Some(Index::of(Vec::new()))),
+            Ok(ImageDocument::Manifest(_)) | Err(RegistryError::Document { .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -148,9 +153,13 @@ impl Client {
         change: Change<'_>,
     ) -> Result<(), RegistryError> {
         let tag = referrers_tag(repository, subject)?;
+        let taken = || {
+            let reason = "something else stands where the list of referrers belongs; it is left as it is";
+            RegistryError::protocol(&endpoint.host, &tag.to_string(), reason)
+        };
         let _turn = self.0.changing_index.lock().await;
         for _ in 0..MOST_ROUNDS {
-            let mut index = self.referrers_by_tag(endpoint, repository, subject).await?;
+            let mut index = self.referrers_by_tag(endpoint, repository, subject).await?.ok_or_else(taken)?;
             let there = |digest: &Digest| index.manifests.iter().any(|entry| entry.digest == *digest);
             match change {
                 Change::Add(entry) if there(&entry.digest) => return Ok(()),
@@ -163,7 +172,7 @@ impl Client {
                 .await?;
         }
         // the last round's write is looked at, too
-        let index = self.referrers_by_tag(endpoint, repository, subject).await?;
+        let index = self.referrers_by_tag(endpoint, repository, subject).await?.ok_or_else(taken)?;
         let there = |digest: &Digest| index.manifests.iter().any(|entry| entry.digest == *digest);
         let done = match change {
             Change::Add(entry) => there(&entry.digest),

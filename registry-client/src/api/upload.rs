@@ -1,6 +1,6 @@
 //! Writing blobs: asked for first, mounted where another repository has them, else sent.
 
-use oci::{Descriptor, Repository};
+use oci::{Algorithm, Descriptor, Repository};
 use reqwest::header::{CONTENT_LENGTH, HeaderName, HeaderValue, LOCATION};
 use reqwest::{Method, Response, StatusCode, Url};
 
@@ -88,7 +88,11 @@ impl Client {
 
     /// Opens an upload session.
     pub(super) async fn start(&self, upload: &Upload<'_>) -> Result<Session, RegistryError> {
-        let path = "blobs/uploads/".to_owned();
+        let path = match upload.descriptor.digest.algorithm() {
+            Algorithm::Sha256 => "blobs/uploads/".to_owned(),
+            // The registry hashes while it takes the bytes, and must know how.
+            other => format!("blobs/uploads/?digest-algorithm={}", other.name()),
+        };
         let call = Call::new(&upload.endpoint, &upload.scopes, Method::POST, path, &upload.subject)
             .header(CONTENT_LENGTH, ZERO);
         let response = self.0.demand(&call).await?;

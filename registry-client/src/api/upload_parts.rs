@@ -38,7 +38,7 @@ struct Sending<'a> {
     failures: u32,
     /// Sessions that were begun.
     sessions: u32,
-    /// Whether the bytes of this session were sent in one go.
+    /// Whether the bytes of this session came in several pieces.
     mended: bool,
 }
 
@@ -251,11 +251,25 @@ impl Sending<'_> {
                     }
                 }
             };
-            if let Err(error) = step
-                && self.recover(error).await? == After::There
-            {
-                return self.finish();
+            let Err(error) = step else { continue };
+            match self.recover(error).await {
+                Ok(After::GoOn) => {}
+                Ok(After::There) => return self.finish(),
+                Err(error) => {
+                    self.abort(&error).await;
+                    return Err(error);
+                }
             }
+        }
+    }
+
+    /// Cancels what nobody will go on with: bytes that are not the blob's. Other sessions stay for the
+    /// process that takes them up.
+    async fn abort(self, why: &RegistryError) {
+        if matches!(why, RegistryError::Source { .. }) || status(why) == Some(400) {
+            self.note.remove();
+            let Upload { endpoint, scopes, subject, .. } = self.upload;
+            self.client.close_upload(endpoint, scopes, subject, self.session).await;
         }
     }
 
@@ -283,7 +297,7 @@ impl Sending<'_> {
         if offset > self.offset {
             self.failures = 0;
         }
-        self.mended |= offset != self.offset && offset > 0;
+        self.mended |= offset > 0 && offset < self.upload.descriptor.size;
         self.offset = offset.min(self.upload.descriptor.size);
     }
 
@@ -350,7 +364,11 @@ impl Sending<'_> {
         }
         self.sessions += 1;
         let (client, upload) = (self.client, self.upload);
-        self.session = client.0.patience.retry(|| client.start(upload)).await?;
+        let fresh = client.0.patience.retry(|| client.start(upload)).await?;
+        let old = std::mem::replace(&mut self.session, fresh);
+        if status(&lost) == Some(400) {
+            client.close_upload(&upload.endpoint, &upload.scopes, &upload.subject, old).await;
+        }
         self.note.write(&self.session);
         (self.offset, self.mended) = (0, false);
         Ok(After::GoOn)

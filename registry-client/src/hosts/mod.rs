@@ -10,18 +10,19 @@ mod registries_conf;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use oci::{Reference, Repository};
+use oci::{Reference, Repository, ShortNames};
 
 use crate::RegistryError;
 use certificates::Certificates;
 use endpoint::{Endpoint, Extra, Trust};
 use hosts_toml::{Place, Places};
-use registries_conf::{MirrorUse, Rule};
+use registries_conf::{MirrorUse, Names, Rule, Settings};
 
 /// What the registry configuration says of hosts. Empty by default.
 #[derive(Clone, Debug, Default)]
 pub struct Hosts {
     rules: Vec<Rule>,
+    names: Names,
     verify: Verify,
     /// Words on single hosts; the last one counts.
     by_host: Vec<(String, Verify)>,
@@ -96,9 +97,9 @@ impl Hosts {
 
     /// Reads a `registries.conf`; the path is for messages.
     pub fn parse(path: &Path, text: &str) -> Result<Self, RegistryError> {
-        let rules = registries_conf::parse(text)
+        let Settings { rules, names } = registries_conf::parse(text)
             .map_err(|reason| RegistryError::Setting { path: path.to_owned(), reason })?;
-        Ok(Self { rules, ..Self::default() })
+        Ok(Self { rules, names, ..Self::default() })
     }
 
     /// These, overruled by later ones of the same prefix.
@@ -106,6 +107,7 @@ impl Hosts {
     pub fn and(mut self, later: Self) -> Self {
         self.rules.retain(|rule| later.rules.iter().all(|other| other.prefix != rule.prefix));
         self.rules.extend(later.rules);
+        self.names = self.names.and(later.names);
         self.verify = later.verify;
         self.by_host.extend(later.by_host);
         self.directories.extend(later.directories);
@@ -115,6 +117,15 @@ impl Hosts {
             self.extent = later.extent;
         }
         self
+    }
+
+    /// What these settings make of names without a registry.
+    pub fn short_names(&self) -> ShortNames {
+        let known = |(name, whole): (&String, &Option<Repository>)| Some((name.clone(), whole.clone()?));
+        ShortNames::Settings {
+            aliases: self.names.aliases.iter().filter_map(known).collect(),
+            search: self.names.search.clone().unwrap_or_default(),
+        }
     }
 
     /// Looks for certificates and `hosts.toml` in a directory that has one folder per host (`certs.d`), too.

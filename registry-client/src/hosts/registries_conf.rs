@@ -1,5 +1,7 @@
 //! The `registries.conf` format, version 2.
 
+use std::collections::BTreeMap;
+
 use oci::Repository;
 use serde::Deserialize;
 
@@ -40,6 +42,35 @@ struct RawFile {
     #[serde(default)]
     registry: Vec<RawRule>,
     registries: Option<toml::Table>,
+    #[serde(rename = "unqualified-search-registries")]
+    search: Option<Vec<String>>,
+    #[serde(default)]
+    aliases: BTreeMap<String, String>,
+}
+
+/// What a file says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Settings {
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) names: Names,
+}
+
+/// What a file says of names without a registry.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Names {
+    /// `unqualified-search-registries`, where it is there.
+    pub(crate) search: Option<Vec<String>>,
+    /// `[aliases]`; `None` takes an earlier one away.
+    pub(crate) aliases: BTreeMap<String, Option<Repository>>,
+}
+
+impl Names {
+    /// These, overruled by a later file.
+    pub(crate) fn and(mut self, later: Self) -> Self {
+        self.search = later.search.or(self.search);
+        self.aliases.extend(later.aliases);
+        self
+    }
 }
 
 #[derive(Deserialize)]
@@ -67,13 +98,35 @@ struct RawMirror {
     pull_from_mirror: Option<MirrorUse>,
 }
 
-/// The tables of a file. Short-name settings are not ours and are passed over.
-pub(crate) fn parse(text: &str) -> Result<Vec<Rule>, String> {
+/// What a file says; it is known by `short-name-mode` how several registries to search are told apart, and
+/// here they never are.
+pub(crate) fn parse(text: &str) -> Result<Settings, String> {
     let file: RawFile = toml::from_str(text).map_err(|error| error.to_string())?;
     if file.registries.is_some() {
         return Err("version 1 of the format ([registries.…]) is not supported".to_owned());
     }
-    file.registry.into_iter().map(rule).collect()
+    let rules = file.registry.into_iter().map(rule).collect::<Result<_, _>>()?;
+    let aliases = file.aliases.into_iter().map(alias).collect::<Result<_, _>>()?;
+    for registry in file.search.iter().flatten() {
+        format!("{registry}/x")
+            .parse::<Repository>()
+            .map_err(|error| format!("unqualified-search-registries: {registry:?}: {}", error.reason))?;
+    }
+    Ok(Settings { rules, names: Names { search: file.search, aliases } })
+}
+
+/// One line of `[aliases]`.
+fn alias((name, whole): (String, String)) -> Result<(String, Option<Repository>), String> {
+    if whole.is_empty() {
+        return Ok((name, None));
+    }
+    let first = whole.split_once('/').map_or("", |(first, _)| first);
+    if first != "localhost" && !first.contains(['.', ':']) {
+        return Err(format!("alias {name:?}: {whole:?} does not name its registry"));
+    }
+    let repository =
+        whole.parse().map_err(|error: oci::ReferenceError| format!("alias {name:?}: {error}"))?;
+    Ok((name, Some(repository)))
 }
 
 fn rule(raw: RawRule) -> Result<Rule, String> {

@@ -204,3 +204,24 @@ fn nowhere_is_no_registry_at_all() {
     assert!(matches!(hosts.for_push(&repository), Err(RegistryError::Blocked { .. })));
     assert!(matches!(hosts.for_registry("localhost:5000"), Err(RegistryError::BlockedRegistry { .. })));
 }
+
+#[test]
+fn later_files_say_what_short_names_mean() {
+    let first = Hosts::parse(
+        Path::new("a"),
+        "unqualified-search-registries = [\"a.example\"]\n[aliases]\n\"x\" = \"a.example/x\"\n\"y\" = \"a.example/y\"",
+    );
+    let second = Hosts::parse(Path::new("b"), "[aliases]\n\"x\" = \"\"\n\"y\" = \"b.example/y\"");
+    let names = first.expect("good").and(second.expect("good")).short_names();
+    let is = |text: &str| names.complete(text).map(|name| name.to_string()).expect("a name");
+    assert_eq!(is("x:1"), "a.example/x:1", "searched for");
+    assert_eq!(is("y:1"), "b.example/y:1");
+    for bad in [
+        "[aliases]\n\"x\" = \"y\"",
+        "[aliases]\n\"x\" = \"A.example/X\"",
+        "unqualified-search-registries = [\"a b\"]",
+        "[aliases]\n\"x\" = 1",
+    ] {
+        Hosts::parse(Path::new("bad"), bad).expect_err(bad);
+    }
+}

@@ -37,6 +37,17 @@ impl RateLimit {
         (found != Self::default()).then_some(found)
     }
 
+    /// `100 in 6 h`, where a limit is told.
+    pub fn allowed(&self) -> Option<String> {
+        let limit = self.limit?;
+        Some(self.window.map_or_else(|| limit.to_string(), |window| format!("{limit} in {}", span(window))))
+    }
+
+    /// When there are more again, as HTTP writes times, where that is told.
+    pub fn reset_date(&self) -> Option<String> {
+        self.resets.map(httpdate::fmt_http_date)
+    }
+
     /// How long it is until there are more again, where that is told.
     pub(crate) fn wait(&self, now: SystemTime) -> Option<Duration> {
         self.resets.map(|at| at.duration_since(now).unwrap_or_default())
@@ -62,13 +73,9 @@ fn moment(seconds: u64, now: SystemTime) -> Option<SystemTime> {
 impl fmt::Display for RateLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut parts = Vec::new();
-        match (self.limit, self.window) {
-            (Some(limit), Some(window)) => parts.push(format!("{limit} in {} are allowed", span(window))),
-            (Some(limit), None) => parts.push(format!("{limit} are allowed")),
-            (None, _) => {}
-        }
+        parts.extend(self.allowed().map(|allowed| format!("{allowed} are allowed")));
         parts.extend(self.remaining.map(|left| format!("{left} are left")));
-        parts.extend(self.resets.map(|at| format!("until {}", httpdate::fmt_http_date(at))));
+        parts.extend(self.reset_date().map(|date| format!("until {date}")));
         f.write_str(&parts.join(", "))
     }
 }
