@@ -20,7 +20,9 @@ pub mod survey;
 pub mod syntax;
 
 pub use expand::{ExpandError, Expanded, expand, expand_heredoc, expand_words};
-pub use instruction::{File, Instruction, InstructionKind, parse, parse_instruction, parse_leniently};
+pub use instruction::{
+    File, Instruction, InstructionKind, Reading, Refused, parse, parse_instruction, parse_leniently,
+};
 pub use lint::rules::{Origin, RULES, Rule, Status, rule};
 pub use lower::git_remote::{GitRemote, parse as parse_git_remote};
 pub use lower::{Coverage, Deny, NamedContext, Naming, NoCache, Options, lower, lower_with_survey, targets};

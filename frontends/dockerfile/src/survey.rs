@@ -119,7 +119,7 @@ pub struct TargetInfo {
 /// The stage that an instruction may mean where it names an image that cannot be had: one before it with
 /// a similar name.
 pub fn stage_meant(text: &str, span: Span) -> Option<String> {
-    let (file, _) = crate::parse_leniently(text.as_bytes());
+    let file = crate::parse(text.as_bytes()).ok()?;
     let at = file.instructions.iter().position(|instruction| instruction.span == span)?;
     let stages: Vec<&str> = file.instructions[..at].iter().filter_map(stage_name).collect();
     let names = images(&file.instructions[at]);
@@ -151,7 +151,7 @@ mod tests {
     #[test]
     fn stages_that_may_be_meant() {
         let text = "FROM a AS builder\nFROM biulder\nCOPY --from=bulder x y\nRUN --mount=from=buidler,target=/x z\nCOPY --from=other x y\n";
-        let (file, _) = crate::parse_leniently(text.as_bytes());
+        let file = crate::parse(text.as_bytes()).unwrap();
         let found: Vec<Option<String>> =
             file.instructions.iter().map(|instruction| stage_meant(text, instruction.span)).collect();
         let builder = Some("builder".to_owned());

@@ -92,4 +92,15 @@ pub struct Target {
     /// the time of the image and of its own history, and the latest time of anything in its layers
     /// where timestamps are rewritten.
     pub epoch: Option<i64>,
+    /// Further trees whose software a list of software names, too. They are not part of the image.
+    pub scans: Vec<Scan>,
+}
+
+/// A tree that was used for an image, to be looked through.
+#[derive(Clone, Debug)]
+pub struct Scan {
+    /// What it is: `context`, or a stage.
+    pub name: String,
+    /// The tree; `None` is the empty one.
+    pub root: Option<Edge>,
 }

@@ -36,7 +36,7 @@ pub use exec::{
     SecretEnv, Security, Ulimit,
 };
 pub use file::{ChmodSpec, Copy, FileAction, MkDir, MkFile, OwnerSpec, Unpack};
-pub use frontend::{ImageFacts, Known, Lowered, Need, Step, Target};
+pub use frontend::{ImageFacts, Known, Lowered, Need, Scan, Step, Target};
 pub use glob::{BadGlob, Glob, glob};
 pub use graph::{Edge, Graph, Input, Meta, Vertex, VertexId};
 pub use op::Op;

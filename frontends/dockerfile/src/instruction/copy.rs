@@ -62,18 +62,6 @@ pub(super) fn add(statement: &Statement) -> Result<Add, Diagnostic> {
     })
 }
 
-/// Refuses a variable in `--from`: the name of a stage must be known before any value is.
-pub(super) fn check_from(copy: &Copy) -> Result<(), Diagnostic> {
-    match &copy.from {
-        Some(from) if from.value.contains('$') => {
-            let message = "variable expansion is not supported for --from, define a new stage with FROM \
-                           using ARG from global scope as a workaround";
-            Err(Diagnostic::error(message, from.span))
-        }
-        Some(_) | None => Ok(()),
-    }
-}
-
 fn non_empty(word: Option<Word>) -> Option<Word> {
     word.filter(|word| !word.value.is_empty())
 }

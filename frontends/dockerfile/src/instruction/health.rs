@@ -16,7 +16,7 @@ pub(super) fn parse(statement: &Statement) -> Result<Healthcheck, Diagnostic> {
         return Err(simple::at_least_one(statement, Keyword::Healthcheck));
     };
     match kind.value.to_uppercase().as_str() {
-        "NONE" if matches!(rest.as_ref(), Operands::Absent) => Ok(Healthcheck::None),
+        "NONE" if is_empty(rest) => Ok(Healthcheck::None),
         "NONE" => Err(Diagnostic::error("HEALTHCHECK NONE takes no arguments", statement.rest.span)),
         "CMD" => command(statement, rest),
         _ => {
@@ -25,6 +25,19 @@ pub(super) fn parse(statement: &Statement) -> Result<Healthcheck, Diagnostic> {
             let message = format!("Unknown type {:?} in HEALTHCHECK (try CMD)", kind.value.to_uppercase());
             Err(Diagnostic::error(message, kind.span))
         }
+    }
+}
+
+/// Nothing, or an array without members, which BuildKit takes for nothing.
+fn is_empty(rest: &Operands) -> bool {
+    match rest {
+        Operands::Absent => true,
+        Operands::Json(members) => members.is_empty(),
+        Operands::Text(_)
+        | Operands::Words(_)
+        | Operands::Pairs(_)
+        | Operands::Typed(..)
+        | Operands::Inner(_) => false,
     }
 }
 

@@ -25,15 +25,15 @@ mod simple;
 mod tests;
 
 pub use keyword::Keyword;
-pub use parse::{parse, parse_instruction, parse_leniently};
+pub use parse::{Reading, Refused, parse, parse_instruction, parse_leniently};
 
 /// A whole Dockerfile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct File {
     /// What the first lines say about the file itself.
     pub directives: Directives,
-    /// In the order of the file. Before the first `FROM` there are only `ARG`s, and there is at
-    /// least one `FROM`.
+    /// In the order of the file. Before the first `FROM` there are only `ARG`s, and, unless an error was
+    /// found, there is at least one `FROM`.
     pub instructions: Vec<Instruction>,
     /// Remarks about the text (`NoEmptyContinuation`).
     pub warnings: Vec<Diagnostic>,
@@ -310,6 +310,6 @@ pub enum Healthcheck {
 pub struct OnBuild {
     /// Text for the image configuration: the inner instruction and its heredocs.
     pub trigger: String,
-    /// The same, parsed.
-    pub inner: Box<Instruction>,
+    /// The same, parsed. What is wrong with it ends no build but those upon the image.
+    pub inner: Result<Box<Instruction>, Diagnostic>,
 }

@@ -18,7 +18,7 @@ pub(super) fn parse(statement: &Statement) -> Result<OnBuild, Diagnostic> {
         trigger.push_str(&heredoc.content);
         trigger.push_str(&heredoc.name);
     }
-    Ok(OnBuild { trigger, inner: Box::new(typed(inner)?) })
+    Ok(OnBuild { trigger, inner: typed(inner).map(Box::new) })
 }
 
 /// Refuses what cannot be a trigger.

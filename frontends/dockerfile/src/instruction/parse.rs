@@ -6,20 +6,60 @@ use super::{
     File, Instruction, InstructionKind, Keyword, copy, from, health, key_value, onbuild, run, simple,
 };
 use crate::suggest::with_guess;
-use crate::syntax::{EscapeChar, Statement, parted_name, read_file, read_one};
+use crate::syntax::{EscapeChar, Statement, Word, parted_name, read_file, read_one};
 
 /// Reads a Dockerfile. On failure, every error that could be found.
 pub fn parse(text: &[u8]) -> Result<File, Vec<Diagnostic>> {
-    let (file, errors) = parse_leniently(text);
+    let Reading { file, errors, .. } = parse_leniently(text);
     if errors.is_empty() { Ok(file) } else { Err(errors) }
 }
 
-/// Reads a Dockerfile as far as it can be read: what is right in it, and every error. With errors,
-/// the file is good for remarks about it and nothing else.
-pub fn parse_leniently(text: &[u8]) -> (File, Vec<Diagnostic>) {
+/// What could be read of a Dockerfile.
+#[derive(Debug)]
+pub struct Reading {
+    /// All of it, if there is no error; else what stands before the first, and nothing where an error is one
+    /// of the text itself (a heredoc without an end): so much can be remarked upon.
+    pub file: File,
+    /// The first instruction that cannot stand where it does.
+    pub refused: Option<Refused>,
+    /// Every error that was found.
+    pub errors: Vec<Diagnostic>,
+}
+
+/// An instruction of which no more is known than its words.
+#[derive(Debug)]
+pub struct Refused {
+    /// All of it.
+    pub span: Span,
+    /// The keyword as written.
+    pub keyword: String,
+    /// The instruction, if there is one of that name.
+    pub instruction: Option<Keyword>,
+    /// The comment lines right above.
+    pub comments: Vec<String>,
+    /// Its words, where it has any.
+    pub words: Vec<Word>,
+}
+
+impl Refused {
+    fn new(statement: &Statement) -> Self {
+        Self {
+            span: statement.span,
+            keyword: statement.keyword.value.clone(),
+            instruction: statement.instruction,
+            comments: statement.comments.clone(),
+            words: statement.operands.words().to_vec(),
+        }
+    }
+}
+
+/// Reads a Dockerfile as far as it can be read: what is right in it, and every error.
+pub fn parse_leniently(text: &[u8]) -> Reading {
     let parsed = read_file(text);
+    let mut file =
+        File { directives: parsed.directives, instructions: Vec::new(), warnings: parsed.warnings };
+    let mut refused = None;
     let mut errors = Vec::new();
-    let mut instructions = Vec::with_capacity(parsed.statements.len());
     let mut in_stage = false;
     let mut parted = None;
     for statement in &parsed.statements {
@@ -28,21 +68,31 @@ pub fn parse_leniently(text: &[u8]) -> (File, Vec<Diagnostic>) {
             Some(_) => parted = None,
             None => {}
         }
-        match in_order(statement, &mut in_stage).and_then(|()| complete(statement)) {
-            Ok(instruction) => instructions.push(instruction),
-            // What should have been the body of a heredoc begins with one such error.
-            Err(error) if statement.instruction.is_none() => errors.push(match parted.take() {
-                Some(name) => error.with_help(format!("a heredoc has no blank before its name: <<-{name}")),
-                None => error,
-            }),
-            Err(error) => errors.push(error),
-        }
+        let error = match in_order(statement, &mut in_stage).and_then(|()| typed(statement)) {
+            Ok(instruction) if errors.is_empty() => {
+                file.instructions.push(instruction);
+                continue;
+            }
+            Ok(_) => continue,
+            Err(error) => error,
+        };
+        refused.get_or_insert_with(|| Refused::new(statement));
+        // What should have been the body of a heredoc begins with one such error.
+        errors.push(match parted.take_if(|_| statement.instruction.is_none()) {
+            Some(name) => error.with_help(format!("a heredoc has no blank before its name: <<-{name}")),
+            None => error,
+        });
     }
-    errors.extend(parsed.failure);
+    if let Some(failure) = parsed.failure {
+        errors.push(failure);
+        refused = None;
+        file.instructions.clear();
+        file.warnings.clear();
+    }
     if errors.is_empty() && !in_stage {
-        errors.push(nothing_to_build(text, instructions.last()));
+        errors.push(nothing_to_build(text, file.instructions.last()));
     }
-    (File { directives: parsed.directives, instructions, warnings: parsed.warnings }, errors)
+    Reading { file, refused, errors }
 }
 
 /// Reads one instruction, with its heredocs, that is not in a file: a trigger that an image
@@ -50,15 +100,7 @@ pub fn parse_leniently(text: &[u8]) -> (File, Vec<Diagnostic>) {
 pub fn parse_instruction(text: &str, escape: EscapeChar) -> Result<Instruction, Diagnostic> {
     let statement = read_one(text, escape)?;
     onbuild::refuse(&statement)?;
-    complete(&statement)
-}
-
-fn complete(statement: &Statement) -> Result<Instruction, Diagnostic> {
-    let instruction = typed(statement)?;
-    if let InstructionKind::Copy(copy) = &instruction.kind {
-        copy::check_from(copy)?;
-    }
-    Ok(instruction)
+    typed(&statement)
 }
 
 /// Gives a statement its meaning.

@@ -93,6 +93,7 @@ fn messages_and_places() {
         ("FROM a\nSHELL sh -c", "SHELL requires the arguments to be in JSON form", "sh -c"),
         ("FROM a\nVOLUME [\" \"]", "VOLUME specified can not be an empty string", "\" \""),
         ("FROM a\nRUN --network=hos x", "invalid network mode \"hos\" (did you mean host?)", "--network=hos"),
+        ("FROM a\nHEALTHCHECK NONE [\"x\"]", "HEALTHCHECK NONE takes no arguments", "NONE [\"x\"]"),
         ("FROM a\nHEALTHCHECK NONE x", "HEALTHCHECK NONE takes no arguments", "NONE x"),
         ("FROM a\nHEALTHCHECK TCP x", "Unknown type \"TCP\" in HEALTHCHECK (try CMD)", "TCP"),
         ("FROM a\nHEALTHCHECK CMD", "Missing command after HEALTHCHECK CMD", "HEALTHCHECK CMD"),
@@ -229,7 +230,7 @@ fn triggers() {
     };
     assert_eq!(onbuild.trigger, "RUN <<EOF\nx\nEOF");
     let alone = parse_instruction(&onbuild.trigger, EscapeChar::Backslash).unwrap();
-    assert_eq!(alone.kind, onbuild.inner.kind.clone().without_places(&alone.kind));
+    assert_eq!(alone.kind, onbuild.inner.unwrap().kind.without_places(&alone.kind));
     // What is kept for others is kept to the last blank.
     for (text, trigger) in [
         ("ONBUILD RUN a  b \t\r", "RUN a  b \t"),

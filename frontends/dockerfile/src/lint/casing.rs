@@ -23,30 +23,34 @@ impl Case {
     }
 }
 
-fn stage(instruction: &Instruction) -> Option<&StageName> {
-    let InstructionKind::From(from) = &instruction.kind else {
-        return None;
+/// `StageNameCasing` and `FromAsCasing`
+pub(super) fn from(instruction: &Instruction) -> Vec<Remark<'_>> {
+    let InstructionKind::From(from) = &instruction.kind else { return Vec::new() };
+    let Some(StageName { written, keyword, .. }) = &from.name else { return Vec::new() };
+    let words = [from.image.value.as_str(), &keyword.value, &written.value];
+    let found = of_from(&instruction.keyword.value, &words).into_iter();
+    found.map(|(rule, message)| Remark::new(rule, message, instruction)).collect()
+}
+
+/// The same, of a `FROM` of which no more is known than its words: rules and messages.
+pub(super) fn of_from(from: &str, words: &[&str]) -> Vec<(&'static str, String)> {
+    let mut found = Vec::new();
+    let [_, keyword, rest @ ..] = words else { return found };
+    if let [written] = rest
+        && Case::of(written) != Case::Lower
+    {
+        found.push(("StageNameCasing", format!("Stage name '{written}' should be lowercase")));
+    }
+    let agree = match Case::of(from) {
+        Case::Lower => keyword.to_lowercase() == *keyword,
+        Case::Upper => keyword.to_uppercase() == *keyword,
+        // A keyword in mixed case is the business of another rule.
+        Case::Mixed => true,
     };
-    from.name.as_ref()
-}
-
-/// `StageNameCasing`
-pub(super) fn stage_name(instruction: &Instruction) -> Option<Remark<'_>> {
-    let written = &stage(instruction)?.written.value;
-    let message = || format!("Stage name '{written}' should be lowercase");
-    (Case::of(written) != Case::Lower).then(|| Remark::new("StageNameCasing", message(), instruction))
-}
-
-/// `FromAsCasing`
-pub(super) fn from_and_as(instruction: &Instruction) -> Option<Remark<'_>> {
-    let word = &stage(instruction)?.keyword.value;
-    let from = &instruction.keyword.value;
-    let case = Case::of(from);
-    // A keyword in mixed case is the business of another rule.
-    (case != Case::Mixed && Case::of(word) != case).then(|| {
-        let message = format!("'{word}' and '{from}' keywords' casing do not match");
-        Remark::new("FromAsCasing", message, instruction)
-    })
+    if !rest.is_empty() && !agree {
+        found.push(("FromAsCasing", format!("'{keyword}' and '{from}' keywords' casing do not match")));
+    }
+    found
 }
 
 /// `ConsistentInstructionCasing`; the global `ARG`s have no say in it.

@@ -15,7 +15,7 @@ mod shape;
 #[cfg(test)]
 mod tests;
 
-use crate::instruction::{Instruction, InstructionKind};
+use crate::instruction::{Instruction, InstructionKind, Keyword, Refused};
 
 /// A remark of a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,11 +35,31 @@ impl<'a> Remark<'a> {
     }
 }
 
-/// What the rules say about instructions, in the order of the file for each kind of rule.
-pub fn remarks(instructions: &[Instruction]) -> Vec<Remark<'_>> {
-    let mut remarks: Vec<Remark<'_>> = instructions.iter().flat_map(about_one).collect();
-    remarks.extend(casing::keywords(instructions));
-    remarks
+/// What the rules say about each instruction for itself, in the order of the file.
+pub fn of_each(instructions: &[Instruction]) -> Vec<Remark<'_>> {
+    instructions.iter().flat_map(about_one).collect()
+}
+
+/// What they say about an instruction that is refused: as much as its words show.
+pub fn of_refused(refused: &Refused) -> Vec<Remark<'_>> {
+    let remark = |(rule, message)| Remark {
+        diagnostic: Diagnostic::warning(rule, message, refused.span),
+        comments: &refused.comments,
+        experimental: false,
+    };
+    match refused.instruction {
+        Some(Keyword::Maintainer) => vec![remark(maintainer_remark())],
+        Some(Keyword::From) => {
+            let words: Vec<&str> = refused.words.iter().map(|word| word.value.as_str()).collect();
+            casing::of_from(&refused.keyword, &words).into_iter().map(remark).collect()
+        }
+        Some(_) | None => Vec::new(),
+    }
+}
+
+/// What they say about a file as a whole.
+pub fn of_all(instructions: &[Instruction]) -> Vec<Remark<'_>> {
+    casing::keywords(instructions).collect()
 }
 
 /// What rules of our own say. All of them are experimental, and they read the whole file: to be asked
@@ -50,11 +70,14 @@ pub fn own_remarks(instructions: &[Instruction]) -> Vec<Remark<'_>> {
 
 fn about_one(instruction: &Instruction) -> Vec<Remark<'_>> {
     let mut remarks = Vec::new();
-    remarks.extend(casing::stage_name(instruction));
-    remarks.extend(casing::from_and_as(instruction));
+    remarks.extend(casing::from(instruction));
     remarks.extend(maintainer(instruction));
     remarks.extend(description::of_definition(instruction));
     remarks
+}
+
+fn maintainer_remark() -> (&'static str, String) {
+    ("MaintainerDeprecated", "Maintainer instruction is deprecated in favor of using label".to_owned())
 }
 
 /// `MaintainerDeprecated`
@@ -62,8 +85,8 @@ fn maintainer(instruction: &Instruction) -> Option<Remark<'_>> {
     let InstructionKind::Maintainer(name) = &instruction.kind else {
         return None;
     };
-    let message = "Maintainer instruction is deprecated in favor of using label".to_owned();
-    let mut remark = Remark::new("MaintainerDeprecated", message, instruction);
+    let (rule, message) = maintainer_remark();
+    let mut remark = Remark::new(rule, message, instruction);
     let help = format!("write LABEL org.opencontainers.image.authors={name:?}");
     remark.diagnostic = remark.diagnostic.with_help(help);
     Some(remark)

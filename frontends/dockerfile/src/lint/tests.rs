@@ -5,7 +5,8 @@ use crate::instruction::parse;
 /// Rule, message and marked text of each remark.
 fn found(text: &str) -> Vec<(&'static str, String, String)> {
     let file = parse(text.as_bytes()).unwrap();
-    let remarks = super::remarks(&file.instructions).into_iter().map(|remark| remark.diagnostic);
+    let remarks = super::of_each(&file.instructions).into_iter().chain(super::of_all(&file.instructions));
+    let remarks = remarks.map(|remark| remark.diagnostic);
     let row = |d: graph::Diagnostic| {
         let span = d.span.unwrap();
         (d.rule.unwrap(), d.message, text[span.start..span.end].to_owned())

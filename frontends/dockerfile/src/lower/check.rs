@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use graph::{Diagnostic, Span};
 
 use crate::instruction::Instruction;
+use crate::lint::rules::{Origin, Status, rule};
 use crate::mount::go_bool;
 
 use super::options::Deny;
@@ -121,7 +122,8 @@ impl Lint {
 
     /// A remark made elsewhere.
     pub(crate) fn take(&mut self, remark: Diagnostic) {
-        if !self.muted && !remark.rule.is_some_and(|rule| self.here.skip.contain(rule)) {
+        let skipped = |rule| self.here.skip.contain(rule) && !is_never_skipped(rule);
+        if !self.muted && !remark.rule.is_some_and(skipped) {
             self.found.push(remark);
         }
     }
@@ -144,11 +146,21 @@ impl Lint {
         self.found
     }
 
+    /// Whether `error=true` is about a rule. `experimental=all` alone does not make a file fail here that BuildKit
+    /// builds: a rule of ours has to be named.
+    fn ends_builds(&self, name: &str) -> bool {
+        rule(name).is_none_or(|rule| match rule.origin {
+            Origin::Documented | Origin::BuildKit => true,
+            Origin::Own => self.options.experimental.names.contains(name),
+        })
+    }
+
     /// All remarks; an error when `error=true` or `--deny` makes some of them fatal.
     pub(crate) fn finish(self) -> Result<Vec<Diagnostic>, Vec<Diagnostic>> {
         let CheckOptions { error, deny, .. } = &self.options;
         let rules = self.found.iter().filter_map(|remark| remark.rule);
-        let fatal: BTreeSet<&str> = rules.filter(|rule| *error || deny.contain(rule)).collect();
+        let fatal = |rule: &&str| *error && self.ends_builds(rule) || deny.contain(rule);
+        let fatal: BTreeSet<&str> = rules.filter(fatal).collect();
         if fatal.is_empty() {
             return Ok(self.found);
         }
@@ -163,6 +175,14 @@ impl Lint {
             Diagnostic::error(format!("lint violation found for rules: {names}"), None).with_help(help);
         Err(self.found.into_iter().chain([error]).collect())
     }
+}
+
+/// Whoever switches an experimental rule of BuildKit's on cannot skip it: it does not ask there.
+fn is_never_skipped(name: &str) -> bool {
+    rule(name).is_some_and(|rule| match (rule.status, rule.origin) {
+        (Status::Experimental, Origin::BuildKit | Origin::Documented) => true,
+        (Status::Experimental, Origin::Own) | (Status::On, _) => false,
+    })
 }
 
 #[cfg(test)]
@@ -200,6 +220,17 @@ mod tests {
         assert!(denied(&all(&[]), "skip=B"));
         assert!(denied(&all(&["B"]), "skip=A"));
         assert!(!denied(&all(&[]), "skip=all"));
+    }
+
+    #[test]
+    fn rules_of_our_own_are_fatal_where_they_are_named() {
+        let fatal = |check: &str| {
+            let mut lint = Lint::new(CheckOptions::parse(check).expect("valid"));
+            lint.warn("UnusedArg", None, "one");
+            lint.finish().is_err()
+        };
+        assert!(!fatal("experimental=all;error=true"));
+        assert!(fatal("experimental=UnusedArg;error=true"));
     }
 
     #[test]

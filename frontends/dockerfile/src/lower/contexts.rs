@@ -4,7 +4,7 @@ use graph::{
     ContextName, Diagnostic, Edge, GitSource, HttpSource, ImageFacts, ImageSource, LocalSource, Meta, Need,
     Op, Span,
 };
-use oci::{Descriptor, ImageConfig, Platform, Reference};
+use oci::{Descriptor, ImageConfig, Platform, Reference, ShortNameError};
 
 use super::git_remote;
 use super::options::{NamedContext, Options};
@@ -37,7 +37,7 @@ pub(crate) fn find<'o>(
 }
 
 /// Image names in their shortest form, without `:latest`; other names as they are.
-fn short_name(name: &str) -> String {
+pub(crate) fn short_name(name: &str) -> String {
     match name.parse::<Reference>() {
         Ok(reference) => {
             let familiar = reference.familiar();
@@ -76,15 +76,25 @@ pub(crate) fn look(
     if let Some((key, context)) = find(options, name, platform) {
         return look_at_context(key, context, platform, span, world);
     }
-    let reference = reference(name, span, stages)?;
+    let reference = reference(name, span, stages, options)?;
     Ok(image(reference, platform, span, None, world))
 }
 
 /// An image name as the file has it.
-pub(crate) fn reference(name: &str, span: Span, stages: &[&str]) -> Result<Reference, Diagnostic> {
-    name.parse().map_err(|error: oci::ReferenceError| {
-        let message =
-            format!("failed to parse stage name {name:?}: invalid reference format: {}", error.reason);
+pub(crate) fn reference(
+    name: &str,
+    span: Span,
+    stages: &[&str],
+    options: &Options,
+) -> Result<Reference, Diagnostic> {
+    options.short_names.complete(name).map_err(|error| {
+        let reason = match error {
+            ShortNameError::NoName(error) => error.reason,
+            ShortNameError::Nowhere { .. } | ShortNameError::Ambiguous { .. } => {
+                return Diagnostic::error(error.to_string(), span);
+            }
+        };
+        let message = format!("failed to parse stage name {name:?}: invalid reference format: {reason}");
         let error = Diagnostic::error(message, span);
         match nearest(name, stages.iter().copied().chain(COMMON_IMAGES.iter().copied())) {
             Some(guess) => error.with_help(format!("did you mean {guess}?")),
@@ -116,6 +126,9 @@ pub(crate) fn look_at_context(
             Err(fault) => refuse(format!("named context {key}: {fault}")),
         },
         NamedContext::Http(url) => Ok(Some(Found::Http(http(url, "context", None)))),
+        NamedContext::Target(stage) => {
+            refuse(format!("named context {key}: target:{stage} is for another platform"))
+        }
         NamedContext::OciLayout(layout) => {
             refuse(format!("named context {key}: oci-layout contexts are not supported yet ({layout})"))
         }

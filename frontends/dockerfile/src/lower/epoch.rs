@@ -96,9 +96,11 @@ fn named_context(
     world: &mut World<'_>,
 ) -> Result<Epoch, Diagnostic> {
     match context {
-        NamedContext::Local | NamedContext::Image(_) | NamedContext::Scratch | NamedContext::OciLayout(_) => {
-            return Ok(Epoch::Known(None));
-        }
+        NamedContext::Local
+        | NamedContext::Image(_)
+        | NamedContext::Scratch
+        | NamedContext::OciLayout(_)
+        | NamedContext::Target(_) => return Ok(Epoch::Known(None)),
         NamedContext::Git(_) | NamedContext::Http(_) => {}
     }
     Ok(match contexts::look_at_context(key, context, &options.build_platform, span, world)? {

@@ -1,6 +1,6 @@
 //! All needed stages in file order, and the image that is made from the last one.
 
-use graph::{Diagnostic, Target};
+use graph::{ContextName, Diagnostic, Edge, Meta, Op, Scan, Target};
 use oci::{ImageConfig, Platform, RootFs};
 
 use super::contexts::Tree;
@@ -9,7 +9,7 @@ use super::env::{Env, Listed};
 use super::made::Made;
 use super::pass::{Pass, World};
 use super::resolve::{self, Needed};
-use super::stage::{Once, StageBuilder, State, rfc3339};
+use super::stage::{Once, Scans, StageBuilder, State, rfc3339};
 use super::stages::{Origin, Stage, Stages};
 use super::title::Progress;
 use crate::instruction::{Instruction, InstructionKind};
@@ -28,7 +28,43 @@ pub(crate) fn target(
     for &index in &needed.stages {
         done[index] = one(index, &done, stages, needed, pass, world)?;
     }
-    Ok(done[target].take().filter(|_| world.needs.is_empty()).map(|state| finish(state, pass)))
+    let Some(state) = done[target].take().filter(|_| world.needs.is_empty()) else { return Ok(None) };
+    let scans = scans(target, &state, &done, stages, needed, pass, world);
+    Ok(Some(Target { scans, ..finish(state, pass) }))
+}
+
+/// The trees beside the target's own that are to be looked through for software.
+fn scans(
+    target: usize,
+    state: &State,
+    done: &[Option<State>],
+    stages: &Stages<'_>,
+    needed: &Needed,
+    pass: &Pass<'_>,
+    world: &mut World<'_>,
+) -> Vec<Scan> {
+    let name =
+        |index: usize| if is_alone(stages, needed) { String::new() } else { stages.0[index].label(index) };
+    let mut found = Vec::new();
+    if state.scans.wants_context(&name(target), &pass.globals) {
+        let local = pass.ignore.source(ContextName::Main);
+        let meta = Meta { title: "[internal] load build context".to_owned(), span: None, no_cache: false };
+        let root = Some(Edge::first(world.graph.add(Op::Local(local), Vec::new(), meta)));
+        found.push(Scan { name: "context".to_owned(), root });
+    }
+    for &index in needed.stages.iter().filter(|&&index| index != target && stages.0[index].replaced.is_none())
+    {
+        let Some(other) = &done[index] else { continue };
+        if other.scans.wants_stage(&name(index), &pass.globals) {
+            found.push(Scan { name: name(index), root: other.root });
+        }
+    }
+    found
+}
+
+/// Whether there is one stage and nothing else that is copied from.
+fn is_alone(stages: &Stages<'_>, needed: &Needed) -> bool {
+    stages.0.len() == 1 && !needed.foreign
 }
 
 fn one(
@@ -48,9 +84,8 @@ fn one(
         return Ok(Some(replaced(tree, platform)));
     }
     let triggers = needed.triggers.get(&index).map(Vec::as_slice).unwrap_or_default();
-    let alone = stages.0.len() == 1 && !needed.foreign;
     let mut progress = Progress {
-        stage: if alone { String::new() } else { stage.label(index) },
+        stage: if is_alone(stages, needed) { String::new() } else { stage.label(index) },
         total: steps(stage) + triggers.len(),
         shown: 0,
         platforms: pass.show_platforms,
@@ -167,6 +202,7 @@ fn new_state(root: Option<graph::Edge>, image: ImageConfig, platform: Platform) 
         arguments: DeclaredArguments::default(),
         workdir_set: false,
         base: None,
+        scans: Scans::default(),
     }
 }
 
@@ -223,6 +259,7 @@ fn finish(state: State, pass: &Pass<'_>) -> Target {
         base_history: state.base_history,
         base: state.base,
         epoch: pass.epoch,
+        scans: Vec::new(),
     }
 }
 

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use graph::Diagnostic;
+use graph::{Diagnostic, Severity};
 use serde_json::{Map, Value};
 
 use super::go_format::{duration, list, quoted_list};
 use super::secret_names::looks_secret;
 use super::stage::StageBuilder;
-use super::{args, ports, signal};
-use crate::instruction::{ArgDecl, CommandForm, Healthcheck, Instruction, KeyValue};
+use super::{Coverage, ports, signal};
+use crate::instruction::{ArgDecl, CommandForm, Healthcheck, Instruction, KeyValue, OnBuild};
 use crate::survey::VariableOrigin;
 use crate::syntax::Word;
 
@@ -86,7 +86,9 @@ impl StageBuilder<'_, '_, '_> {
             };
             self.world.variables.set(name, value.as_deref(), origin, Some(self.here));
             self.world.notes.declare(instruction, name, value.as_deref(), uses);
-            if let Some(value) = value.as_deref().filter(|_| !args::NOT_IN_ENVIRONMENT.contains(&name)) {
+            if !self.state.scans.take(name, value.as_deref())
+                && let Some(value) = &value
+            {
                 self.state.env.set(name, value);
             }
             texts.push(match &value {
@@ -275,8 +277,16 @@ impl StageBuilder<'_, '_, '_> {
         Ok(())
     }
 
-    pub(crate) fn remember_trigger(&mut self, trigger: &str) -> Result<(), Diagnostic> {
-        self.state.image.config.on_build.get_or_insert_default().push(trigger.to_owned());
+    pub(crate) fn remember_trigger(&mut self, onbuild: &OnBuild) -> Result<(), Diagnostic> {
+        self.state.image.config.on_build.get_or_insert_default().push(onbuild.trigger.clone());
+        match (&onbuild.inner, self.pass.options.coverage) {
+            // The image can be made. A check has remarks of rules alone.
+            (Err(error), Coverage::Target) => {
+                let message = format!("builds upon this image will fail: {}", error.message);
+                self.world.lint.take(Diagnostic { severity: Severity::Warning, message, ..error.clone() });
+            }
+            (Err(_), Coverage::Check) | (Ok(_), _) => {}
+        }
         Ok(())
     }
 }

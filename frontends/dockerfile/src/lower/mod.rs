@@ -55,7 +55,8 @@ use variables::Variables;
 pub(crate) use mounts::source_name as mount_source;
 pub use options::{Coverage, Deny, NamedContext, Naming, NoCache, Options};
 
-use crate::instruction::{File, Instruction, InstructionKind};
+use crate::instruction::{File, Instruction, InstructionKind, Reading};
+use crate::lint::Remark;
 use crate::survey::{Survey, TargetInfo};
 
 /// Facts to ask for, and the text that asks.
@@ -87,10 +88,11 @@ fn survey(options: &Options, known: &Known, variables: Variables) -> Result<(Ste
     let (Some(found), Some(ignore)) = (found, ignore) else {
         return Ok((Step::Need(needs), Survey::default()));
     };
-    let (file, errors) = crate::parse_leniently(found.text);
-    source::our_syntax(options, &file.directives).map_err(one)?;
-    let mut lint = Lint::new(check_options(options, &file).map_err(one)?.denying(&options.deny));
-    remark_on_text(&file, &mut lint);
+    let reading = crate::parse_leniently(found.text);
+    source::our_syntax(options, &reading.file.directives).map_err(one)?;
+    let mut lint = Lint::new(check_options(options, &reading.file).map_err(one)?.denying(&options.deny));
+    remark_on_text(&reading, &mut lint);
+    let Reading { file, errors, .. } = reading;
     if !errors.is_empty() {
         return Err(lint.into_found().into_iter().chain(errors).collect());
     }
@@ -125,16 +127,13 @@ fn survey(options: &Options, known: &Known, variables: Variables) -> Result<(Ste
 /// The stages of a file, as targets, in its order. They are complete when nothing is asked for.
 ///
 /// # Errors
-/// All errors of grammar.
+/// All errors of grammar, without remarks, as BuildKit gives them.
 pub fn targets(options: &Options, known: &Known) -> Result<(Step, Vec<TargetInfo>), Vec<Diagnostic>> {
     let mut needs = Needs::new();
     let Some(found) = source::dockerfile(options, known, &mut needs).map_err(|error| vec![error])? else {
         return Ok((Step::Need(needs), Vec::new()));
     };
-    let (file, errors) = crate::parse_leniently(found.text);
-    if !errors.is_empty() {
-        return Err(errors);
-    }
+    let file = crate::parse(found.text)?;
     let mut found: Vec<TargetInfo> = file.instructions.iter().filter_map(target_info).collect();
     if let Some(last) = found.last_mut() {
         last.is_default = true;
@@ -157,20 +156,35 @@ fn target_info(instruction: &Instruction) -> Option<TargetInfo> {
     })
 }
 
-/// Remarks that need nothing but the text of the file.
-fn remark_on_text(file: &File, lint: &mut Lint) {
+/// Remarks that need nothing but the text of the file: up to the first error, and about all of it where
+/// there is none.
+fn remark_on_text(reading: &Reading, lint: &mut Lint) {
+    let Reading { file, refused, errors } = reading;
     file.warnings.iter().for_each(|warning| lint.take(warning.clone()));
-    let wanted = lint.may_want_experiments(&file.instructions);
-    let own = if wanted { crate::lint::own_remarks(&file.instructions) } else { Vec::new() };
-    for remark in crate::lint::remarks(&file.instructions).into_iter().chain(own) {
+    remark(crate::lint::of_each(&file.instructions), lint);
+    if let Some(refused) = refused {
+        remark(crate::lint::of_refused(refused), lint);
+    }
+    if !errors.is_empty() {
+        return;
+    }
+    lint.at(&[]);
+    from_lints::names(&file.instructions, lint);
+    remark(crate::lint::of_all(&file.instructions), lint);
+    if lint.may_want_experiments(&file.instructions) {
+        remark(crate::lint::own_remarks(&file.instructions), lint);
+    }
+    lint.at(&[]);
+}
+
+fn remark(remarks: Vec<Remark<'_>>, lint: &mut Lint) {
+    for remark in remarks {
         lint.at(remark.comments);
         let wanted = remark.diagnostic.rule.is_some_and(|rule| lint.experimental(rule));
         if wanted || !remark.experimental {
             lint.take(remark.diagnostic);
         }
     }
-    lint.at(&[]);
-    from_lints::names(&file.instructions, lint);
 }
 
 fn check_options(options: &Options, file: &File) -> Result<CheckOptions, Diagnostic> {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use graph::{ExtraHost, Remote, Ulimit};
-use oci::{Platform, Reference};
+use oci::{Platform, Reference, ShortNames};
 
 /// Everything besides the Dockerfile that a build depends on.
 #[derive(Clone, Debug)]
@@ -28,6 +28,8 @@ pub struct Options {
     pub labels: BTreeMap<String, String>,
     /// What the main context was fetched from, if it is no directory.
     pub context_source: Option<Remote>,
+    /// What names of images without a registry mean.
+    pub short_names: ShortNames,
     /// `--build-context`, by name.
     pub named_contexts: BTreeMap<String, NamedContext>,
     /// Which stages are built without cached results.
@@ -64,6 +66,7 @@ impl Default for Options {
             build_args: BTreeMap::new(),
             labels: BTreeMap::new(),
             context_source: None,
+            short_names: ShortNames::DockerHub,
             named_contexts: BTreeMap::new(),
             no_cache: NoCache::None,
             add_hosts: Vec::new(),
@@ -157,4 +160,6 @@ pub enum NamedContext {
     Git(String),
     /// A file behind a URL.
     Http(String),
+    /// A stage of the same file, by its name.
+    Target(String),
 }

@@ -142,19 +142,23 @@ impl StageBuilder<'_, '_, '_> {
 
     fn mount_specs(&mut self, run: &Run) -> Result<Vec<MountSpec>, Diagnostic> {
         let (mut matched, mut unmatched) = (Vec::new(), Vec::new());
-        let mut specs = Vec::with_capacity(run.mounts.len());
+        let mut specs = Ok(Vec::with_capacity(run.mounts.len()));
         for word in &run.mounts {
+            let Ok(found) = &mut specs else { break };
             let mut expand = |text: &str| {
                 let expanded = crate::expand(text, &self.values(), self.pass.escape())?;
                 matched.extend(expanded.matched);
                 unmatched.extend(expanded.unmatched);
                 Ok(expanded.text)
             };
-            specs.push(crate::parse_mount(word, &mut expand)?);
+            match crate::parse_mount(word, &mut expand) {
+                Ok(spec) => found.push(spec),
+                Err(error) => specs = Err(error),
+            }
         }
         self.world.notes.used(&matched);
         self.undefined(unmatched);
-        Ok(specs)
+        specs
     }
 }
 

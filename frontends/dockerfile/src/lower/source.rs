@@ -40,8 +40,19 @@ pub(crate) fn dockerfile<'k>(
             Some(Some(text)) => return Ok(Some(BuildFile { name, text })),
         }
     }
-    Err(Diagnostic::error(format!("there is no build file {given}"), None)
-        .with_help("name another with -f, or - to read it from the standard input"))
+    let error = Diagnostic::error(format!("there is no build file {given}"), None);
+    let raw = format!("{CONTAINERFILE}.in");
+    let is_raw = match options.naming {
+        Naming::Given => false,
+        Naming::Usual => match file(known, needs, ContextName::BuildFile, &raw) {
+            None => return Ok(None),
+            Some(found) => found.is_some(),
+        },
+    };
+    Err(error.with_help(match is_raw {
+        true => format!("{raw} has to be preprocessed: cpp -E -P {raw} | rbuild build -f - CONTEXT"),
+        false => "name another with -f, or - to read it from the standard input".to_owned(),
+    }))
 }
 
 /// The ignore rules of the main context: of the file that the caller names, else of the one beside the

@@ -39,6 +39,46 @@ pub(crate) struct State {
     pub(crate) workdir_set: bool,
     pub(crate) base: Option<(Reference, Descriptor)>,
     pub(crate) base_history: usize,
+    pub(crate) scans: Scans,
+}
+
+/// What the arguments say about trees to be looked through for software; stages built upon this one inherit it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Scans {
+    context: Option<String>,
+    stage: Option<String>,
+}
+
+impl Scans {
+    /// Takes the value of an argument that is one of these, and says whether it is.
+    pub(crate) fn take(&mut self, name: &str, value: Option<&str>) -> bool {
+        let place = match name {
+            "BUILDKIT_SBOM_SCAN_CONTEXT" => &mut self.context,
+            "BUILDKIT_SBOM_SCAN_STAGE" => &mut self.stage,
+            _ => return false,
+        };
+        if let Some(value) = value {
+            *place = Some(value.to_owned());
+        }
+        true
+    }
+
+    /// Whether the context is to be looked through, as the stage of this name says it, else `globals`.
+    pub(crate) fn wants_context(&self, stage: &str, globals: &Env) -> bool {
+        says(self.context.as_deref().or(globals.get("BUILDKIT_SBOM_SCAN_CONTEXT")), stage)
+    }
+
+    /// The same for the stage itself.
+    pub(crate) fn wants_stage(&self, stage: &str, globals: &Env) -> bool {
+        says(self.stage.as_deref().or(globals.get("BUILDKIT_SBOM_SCAN_STAGE")), stage)
+    }
+}
+
+/// A truth value, or the names of stages.
+fn says(value: Option<&str>, stage: &str) -> bool {
+    value.is_some_and(|value| {
+        crate::mount::go_bool(value).unwrap_or_else(|| value.split(',').any(|name| name == stage))
+    })
 }
 
 /// A stage while its instructions are taken.
@@ -135,7 +175,7 @@ impl StageBuilder<'_, '_, '_> {
             InstructionKind::Healthcheck(check) => self.healthcheck(check),
             InstructionKind::Label(pairs) => self.label(pairs),
             InstructionKind::Maintainer(who) => self.maintainer(who),
-            InstructionKind::OnBuild(onbuild) => self.remember_trigger(&onbuild.trigger),
+            InstructionKind::OnBuild(onbuild) => self.remember_trigger(onbuild),
             InstructionKind::Run(run) => self.run(run, &instruction.original),
             InstructionKind::Shell(shell) => self.shell(shell),
             InstructionKind::StopSignal(signal) => self.stop_signal(signal),

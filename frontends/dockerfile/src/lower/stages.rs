@@ -1,7 +1,7 @@
 //! The stages of a file: their names, what they are built upon, and what their instructions copy
 //! and mount from.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use graph::{Diagnostic, Span};
 use oci::Platform;
@@ -10,7 +10,7 @@ use super::contexts;
 use super::env::Env;
 use super::from_lints;
 use super::mounts;
-use super::options::Options;
+use super::options::{NamedContext, Options};
 use super::pass::Scope;
 use crate::instruction::{From, Instruction, InstructionKind};
 use crate::suggest::with_guess;
@@ -59,7 +59,10 @@ impl Stage<'_> {
 
 /// All stages in file order.
 #[derive(Debug)]
-pub(crate) struct Stages<'a>(pub(crate) Vec<Stage<'a>>);
+pub(crate) struct Stages<'a>(pub(crate) Vec<Stage<'a>>, Targets);
+
+/// Named contexts that stand for stages (`target:NAME`): the number of each, by the context's name.
+type Targets = BTreeMap<String, usize>;
 
 impl<'a> Stages<'a> {
     /// Reads the stages; words of `FROM` are expanded with the global arguments.
@@ -67,7 +70,7 @@ impl<'a> Stages<'a> {
         instructions: &'a [Instruction],
         scope: &mut Scope<'_, '_>,
     ) -> Result<Self, Diagnostic> {
-        let mut stages = Self(Vec::new());
+        let mut stages = Self(Vec::new(), Targets::new());
         let starts: Vec<usize> = instructions
             .iter()
             .enumerate()
@@ -83,7 +86,22 @@ impl<'a> Stages<'a> {
             stages.0.push(stage);
         }
         scope.lint.at(&[]);
+        for key in scope.options.named_contexts.keys() {
+            let name = key.split_once("::").map_or(key.as_str(), |(name, _)| name);
+            let found = contexts::find(scope.options, name, &scope.target_platform);
+            if let Some((key, NamedContext::Target(target))) = found {
+                stages.1.insert(contexts::short_name(name), stages.context_target(key, target)?);
+            }
+        }
         Ok(stages)
+    }
+
+    /// The stage that a named context stands for.
+    fn context_target(&self, key: &str, target: &str) -> Result<usize, Diagnostic> {
+        self.by_name(target).ok_or_else(|| {
+            let message = format!("named context {key}: target:{target} is no stage above");
+            Diagnostic::error(with_guess(message, target, self.names()), None)
+        })
     }
 
     fn one(
@@ -103,12 +121,32 @@ impl<'a> Stages<'a> {
         let platform = platform(from, instruction.span, &mut uses, scope)?;
         let name = from.name.as_ref().map(|name| name.name.as_str());
         let wanted = platform.as_ref().unwrap_or(&scope.target_platform);
-        let replaced =
-            name.and_then(|name| contexts::find(scope.options, name, wanted)).map(|(key, _)| key.to_owned());
-        let base = match self.by_name(&base_name) {
-            Some(index) => Origin::Stage(index),
-            None if base_name == SCRATCH => Origin::Scratch,
-            None => Origin::Named(base_name.clone()),
+        let replaced = name.and_then(|name| contexts::find(scope.options, name, wanted));
+        if let Some((key, NamedContext::Target(target))) = replaced {
+            // As if it were FROM that stage and nothing more.
+            let base = Origin::Stage(self.context_target(key, target)?);
+            let (replaced, instructions) = (None, &[][..]);
+            return Ok(Stage {
+                name,
+                base_name,
+                base,
+                replaced,
+                platform,
+                uses,
+                from: instruction,
+                instructions,
+            });
+        }
+        let replaced = replaced.map(|(key, _)| key.to_owned());
+        // Unlike elsewhere capital letters count.
+        let own = self.by_name(&base_name).filter(|_| base_name == base_name.to_lowercase());
+        let base = match (own, contexts::find(scope.options, &base_name, wanted)) {
+            (Some(index), _) => Origin::Stage(index),
+            (None, _) if base_name == SCRATCH => Origin::Scratch,
+            (None, Some((key, NamedContext::Target(target)))) if replaced.is_none() => {
+                Origin::Stage(self.context_target(key, target)?)
+            }
+            (None, _) => Origin::Named(base_name.clone()),
         };
         Ok(Stage { name, base_name, base, replaced, platform, uses, from: instruction, instructions })
     }
@@ -154,6 +192,12 @@ impl<'a> Stages<'a> {
 
     /// What `COPY --from` means.
     pub(crate) fn copy_origin(&self, from: &str, span: Span) -> Result<Origin, Diagnostic> {
+        // The name of a stage must be known before any value is.
+        if from.contains('$') {
+            let message = "variable expansion is not supported for --from, define a new stage with FROM using \
+                           ARG from global scope as a workaround";
+            return Err(Diagnostic::error(message, span));
+        }
         match from.parse::<i64>() {
             Err(_) => Ok(self.named_origin(from)),
             Ok(number) => match usize::try_from(number) {
@@ -164,9 +208,15 @@ impl<'a> Stages<'a> {
         }
     }
 
+    /// The stage that a named context of that name stands for.
+    fn context_stage(&self, name: &str) -> Option<usize> {
+        // Most builds have none, and looking is not free.
+        if self.1.is_empty() { None } else { self.1.get(&contexts::short_name(name)).copied() }
+    }
+
     /// A stage of that name, else an image or a named context.
     pub(crate) fn named_origin(&self, name: &str) -> Origin {
-        match self.by_name(name) {
+        match self.by_name(name).or_else(|| self.context_stage(name)) {
             Some(index) => Origin::Stage(index),
             None if name == SCRATCH => Origin::Scratch,
             None => Origin::Named(name.to_owned()),
@@ -188,7 +238,7 @@ impl<'a> Stages<'a> {
                     if let Origin::Named(name) = origin
                         && contexts::find(options, &name, platform).is_none()
                     {
-                        contexts::reference(&name, span, &names)?;
+                        contexts::reference(&name, span, &names, options)?;
                     }
                 }
             }

@@ -38,7 +38,7 @@ fn declared_by(instruction: &Instruction) -> &[ArgDecl] {
     if let InstructionKind::Arg(declared) = &instruction.kind {
         declared
     } else if let InstructionKind::OnBuild(onbuild) = &instruction.kind {
-        declared_by(&onbuild.inner)
+        onbuild.inner.as_ref().map_or(&[], |inner| declared_by(inner))
     } else {
         &[]
     }

@@ -187,14 +187,13 @@ fn legacy_pair(keyword: Keyword, part: &Part<'_>) -> Result<Operands, Diagnostic
     }]))
 }
 
-/// The instruction after `ONBUILD`. A chain of them is refused here, so that its length does not
-/// become the depth of a tree.
+/// The instruction after `ONBUILD`. A chain of them ends here, so that its length does not become the depth
+/// of a tree; it is refused where triggers are.
 fn inner(part: &Part<'_>, escape: EscapeChar) -> Result<Operands, Diagnostic> {
     let border = part.text().find(is_blank).unwrap_or(part.text().len());
     let keyword = part.word(0..border);
     if Keyword::parse(&keyword.value) == Some(Keyword::OnBuild) {
-        let message = "Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed";
-        return Err(Diagnostic::error(message, keyword.span));
+        return Ok(Operands::Inner(Box::new(Statement::chained(keyword, part))));
     }
     let inner = statement::from_part(part, escape, Vec::new())?;
     Ok(Operands::Inner(Box::new(inner)))

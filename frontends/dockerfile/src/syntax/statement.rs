@@ -33,6 +33,22 @@ pub(crate) struct Statement {
 }
 
 impl Statement {
+    /// An `ONBUILD` within another one, of which nothing counts but that it is there.
+    pub(super) fn chained(keyword: Word, part: &Part<'_>) -> Self {
+        let span = part.line.span(part.at.start, part.at.end);
+        Self {
+            span,
+            instruction: Some(Keyword::OnBuild),
+            flags: Vec::new(),
+            operands: Operands::Absent,
+            rest: Spanned::new(String::new(), span),
+            heredocs: Vec::new(),
+            comments: Vec::new(),
+            original: part.text().to_owned(),
+            keyword,
+        }
+    }
+
     /// The statement that may have heredocs: this one, or the one inside `ONBUILD`.
     fn heredoc_holder(&self) -> Option<&Self> {
         if let Operands::Inner(inner) = &self.operands {

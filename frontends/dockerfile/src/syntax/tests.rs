@@ -97,6 +97,15 @@ fn json_arrays() {
     for text in table["package"]["invalidJSONArraysOfStrings"].as_array().unwrap() {
         assert!(matches!(json::parse(text.as_str().unwrap()), JsonForm::OtherMembers), "{text}");
     }
+    for (text, wanted) in [
+        ("[\"\\ud800\"]", "\u{fffd}"),
+        ("[\"\\ud83d\\ude00\"]", "\u{1f600}"),
+        ("[\"\\udc00\\ud800\\u0041\"]", "\u{fffd}\u{fffd}A"),
+        ("[\"\\\\ud800é\\ud800\"]", "\\ud800é\u{fffd}"),
+    ] {
+        let JsonForm::Strings(found) = json::parse(text) else { panic!("{text}") };
+        assert_eq!(found[0].value, wanted, "{text}");
+    }
     for text in ["['a']", "[\"a\"] x", "[\"a\",]", "\"a\"", "[\"\\x\"]", ""] {
         assert!(matches!(json::parse(text), JsonForm::Not), "{text}");
     }
