@@ -4,14 +4,17 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use clap::ValueEnum;
+use oci::ShortNames;
 use registry_client::{
     AuthFile, Client, ClientOptions, Credential, Credentials, HelperName, HelperOutput, HelperRunner, Hosts,
     Proxies, RegistryError, Remarks, RetryPolicy, Verify,
 };
 use runtime_exec::{OutsideCommand, OutsideHelper};
 
-use crate::args::Global;
+use crate::args::{Global, ShortNamesArg, ShortNamesArgs};
 use crate::environment::Environment;
+use crate::failure::Failure;
 
 const SYSTEM_CONF: &str = "/etc/containers/registries.conf";
 
@@ -96,6 +99,23 @@ pub fn verify(flag: Option<bool>) -> Verify {
         None => Verify::BySettings,
         Some(true) => Verify::Always,
         Some(false) => Verify::Never,
+    }
+}
+
+/// What names of images without a registry mean.
+pub fn short_names(args: ShortNamesArgs, environment: &Environment) -> Result<ShortNames, Failure> {
+    let chosen = match (args.short_names, environment.non_empty("RBUILD_SHORT_NAMES")) {
+        (Some(given), _) => given,
+        (None, Some(text)) => ShortNamesArg::from_str(text, true).map_err(|_| {
+            Failure::usage(format!("RBUILD_SHORT_NAMES: {text:?} is neither docker nor settings"))
+        })?,
+        (None, None) => ShortNamesArg::Docker,
+    };
+    match chosen {
+        ShortNamesArg::Docker => Ok(ShortNames::DockerHub),
+        ShortNamesArg::Settings => {
+            hosts(environment).map(|hosts| hosts.short_names()).map_err(Failure::usage)
+        }
     }
 }
 

@@ -9,8 +9,10 @@ mod environment;
 mod failure;
 mod host;
 mod jobs;
+mod place;
 mod progress;
 mod proxies;
+mod remark;
 mod report;
 mod template;
 

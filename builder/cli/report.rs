@@ -9,7 +9,7 @@ use builder::BuildError;
 use builder::error::StepFailure;
 use builder::exec::ExecError;
 use graph::{Diagnostic, Severity, Span};
-use runtime_exec::Stage;
+use runtime_exec::{Emulator, Lookup, Stage, registered_emulators};
 use rustix::io::Errno;
 
 use crate::environment::Environment;
@@ -83,6 +83,13 @@ fn build_error(error: &BuildError, file: &BuildFile, colour: Colour) -> String {
                 let _ = writeln!(text, "help: no stage has that name; did you mean {stage}?");
             }
             text.push_str(&hint(cause.error()));
+            text
+        }
+        BuildError::Late { running, .. } => {
+            let mut text = excerpt(Level::ERROR, &error.to_string(), None, file, colour);
+            for title in running {
+                let _ = writeln!(text, "  still ran: {}", crate::progress::printable(title.as_bytes()));
+            }
             text
         }
         BuildError::NoContext { .. }
@@ -219,11 +226,11 @@ fn spawn_hint(error: &ExecError) -> Option<String> {
              build upon an image that has one"
                 .to_owned(),
         ),
-        Errno::NOENT => Some(
+        Errno::NOENT => Some(format!(
             "the program, or a part that it needs (the interpreter in its first line, its dynamic loader), \
-             is not in the image"
-                .to_owned(),
-        ),
+             is not in the image{}",
+            missing_emulators(&registered_emulators().unwrap_or_default())
+        )),
         Errno::NOEXEC => Some(format!(
             "the program is made for another kind of machine than this {}, or is a script without #!; programs \
              for others need an emulator registered with binfmt_misc (package qemu-user-static)",
@@ -232,6 +239,21 @@ fn spawn_hint(error: &ExecError) -> Option<String> {
         Errno::ACCESS => Some("the file is not executable: chmod +x, or COPY --chmod=755".to_owned()),
         _ => None,
     }
+}
+
+/// Emulators that the kernel looks for in the image: without them a program for their machine is not found.
+fn missing_emulators(registered: &[Emulator]) -> String {
+    let looked_for = registered.iter().filter(|emulator| emulator.lookup == Lookup::InTheRoot);
+    let paths: Vec<&str> = looked_for.map(|emulator| emulator.path.as_str()).collect();
+    if paths.is_empty() {
+        return String::new();
+    }
+    format!(
+        "; a program for another kind of machine than this {} is looked for together with its emulator, and \
+         binfmt_misc has {} without the flag F, so that has to be in the image as well, or be registered with F",
+        std::env::consts::ARCH,
+        paths.join(", ")
+    )
 }
 
 fn io_hint(error: &std::io::Error) -> Option<&'static str> {
@@ -248,6 +270,16 @@ fn io_hint(error: &std::io::Error) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn emulators_that_have_to_be_in_the_image_are_named() {
+        let emulator =
+            |lookup| Emulator { name: "qemu".to_owned(), path: "/usr/bin/qemu".to_owned(), lookup };
+        assert_eq!(missing_emulators(&[emulator(Lookup::AtRegistration)]), "");
+        assert!(
+            missing_emulators(&[emulator(Lookup::InTheRoot)]).contains("/usr/bin/qemu without the flag F")
+        );
+    }
 
     fn file() -> BuildFile {
         BuildFile { name: "Dockerfile".to_owned(), text: Some("FROM scratch\nRUNN x\n".to_owned()) }

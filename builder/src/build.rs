@@ -12,7 +12,7 @@ use futures::future::BoxFuture;
 use graph::{Edge, ImageFacts, Lowered, Remote};
 use oci::{Platform, Reference};
 
-use crate::attest::BuildFacts;
+use crate::attest::{BuildFacts, provenance};
 use crate::cache::Shelf;
 use crate::error::{BuildError, Cause};
 use crate::event::{Event, StepId};
@@ -34,7 +34,16 @@ pub async fn build(session: &Session, request: BuildRequest) -> Result<BuildOutc
     session.events.record(Some(recorder.clone()));
     let profile = request.profile.clone();
     let pushed = leave::pushed(&request);
-    let result = leave::unless_refused(session, &pushed, recorded(session, request, &recorder)).await;
+    let deadline = request.deadline;
+    // The state of a build is large: it stands on the heap, and its parts beside it.
+    let recorded = recorded(session, request, &recorder).boxed();
+    let work = leave::unless_refused(session, &pushed, recorded);
+    let result = match deadline {
+        None => work.await,
+        Some(after) => tokio::time::timeout(after, work)
+            .await
+            .unwrap_or_else(|_| Err(BuildError::Late { after, running: recorder.running() })),
+    };
     if result.is_err() {
         // The steps that went well serve the next build, after a power cut too.
         drop(seal(session).await);
@@ -69,27 +78,38 @@ async fn recorded(
     let platforms: Vec<Platform> = lowered.targets.iter().map(|target| target.platform.clone()).collect();
     check(&request, &platforms).map_err(|error| BuildError::Export(error.into()))?;
     squash::squash(&mut lowered, request.squash);
-    let attest = (!request.attest.is_empty()).then(|| {
+    let facts = (!request.attest.is_empty() || request.provenance.is_some()).then(|| {
         let facts = BuildFacts::of(&request, &lowered, planned.build_file.clone());
-        let facts = BuildFacts { invocation: recorder.id(), started: recorder.began(), ..facts };
-        Arc::new(Attest { request: request.attest.clone(), facts })
+        BuildFacts { invocation: recorder.id(), started: recorder.began(), ..facts }
     });
+    let attested = facts.clone().filter(|_| !request.attest.is_empty());
+    let attest = attested.map(|facts| Arc::new(Attest { request: request.attest.clone(), facts }));
+    if let Some(text) = &planned.build_file {
+        let (name, text) = (request.build_file_name.clone(), text.clone());
+        session.events.send(Event::BuildFile { name, text }).await;
+    }
     recorder.build_file(planned.build_file);
     for warning in &lowered.warnings {
         session.events.send(Event::Diagnostic(warning.clone())).await;
     }
-    let edges: Vec<Edge> = lowered.targets.iter().filter_map(|target| target.root).collect();
+    let mut edges: Vec<Edge> = lowered.targets.iter().filter_map(|target| target.root).collect();
+    if request.attest.sbom.is_some() {
+        let scans = lowered.targets.iter().flat_map(|target| &target.scans);
+        edges.extend(scans.filter_map(|scan| scan.root));
+    }
     shelf.know_images(&lowered.graph).await;
     let building =
         Building { session, request: &request, lowered: &lowered, edges: &edges, extra: &extra, attest };
-    let (exported, counts) = building.run(&shelf, recorder).await?;
+    let (exported, counts) = building.run(&shelf, recorder).boxed().await?;
     seal(session).await?;
+    let provenance = request.provenance.zip(facts).map(|(mode, facts)| provenance(mode, &facts, &platforms));
     Ok(BuildOutcome {
         image_id: exported.image_id,
         descriptor: exported.descriptor,
         images: exported.images,
         names: exported.names,
         pushed: exported.pushed,
+        provenance: provenance.unwrap_or_default(),
         steps: counts,
         build: history::Build::default(),
         warnings: lowered.warnings.clone(),

@@ -166,6 +166,14 @@ pub enum BuildError {
         #[source]
         cause: Cause,
     },
+    /// The build took longer than it may.
+    #[error("the build took longer than --deadline allows ({} s)", after.as_secs())]
+    Late {
+        /// How long it may take.
+        after: std::time::Duration,
+        /// Titles of the steps that ran at its end.
+        running: Vec<String>,
+    },
     /// The user asked to stop.
     #[error("cancelled")]
     Cancelled,
@@ -182,6 +190,7 @@ impl BuildError {
                 cause.category()
             }
             BuildError::EndlessNeed { .. } => Category::Usage,
+            BuildError::Late { .. } => Category::Step,
             BuildError::Cancelled => Category::Interrupted,
         }
     }
@@ -197,6 +206,7 @@ impl BuildError {
             | BuildError::Cache(_)
             | BuildError::Store(_)
             | BuildError::Write { .. }
+            | BuildError::Late { .. }
             | BuildError::Cancelled => None,
         }
     }

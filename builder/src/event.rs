@@ -86,6 +86,13 @@ pub enum Event {
         /// The cause, one line.
         why: String,
     },
+    /// The text that is built, which comes before all remarks about it.
+    BuildFile {
+        /// Its name.
+        name: String,
+        /// The text.
+        text: String,
+    },
     /// A remark about the user's text.
     Diagnostic(Diagnostic),
     /// A remark about the world (a mirror that failed, a network that is shared).

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use graph::{Known, Step};
 use layer_store::{Snapshot, StackView};
@@ -67,7 +68,7 @@ pub struct BuildRequest {
     /// Use no recorded results.
     pub no_cache: bool,
     /// Use no results of steps that were made longer ago.
-    pub cache_ttl: Option<std::time::Duration>,
+    pub cache_ttl: Option<Duration>,
     /// Which steps that were found are run again, and their results compared.
     pub verify_cache: Option<CacheSample>,
     /// What a failed step does to the others.
@@ -78,18 +79,29 @@ pub struct BuildRequest {
     pub limits: runtime_exec::Limits,
     /// Devices that every step gets; never part of a key.
     pub devices: StepDevices,
-    /// How long a step may run; never part of a key.
-    pub step_timeout: Option<std::time::Duration>,
+    /// How long a step may run and do nothing; never part of a key.
+    pub timeouts: Timeouts,
+    /// How long the build may take.
+    pub deadline: Option<Duration>,
     /// The index form even for a single platform.
     pub force_index: bool,
     /// `SOURCE_DATE_EPOCH`: seconds since 1970 that `created` times are set to.
     pub source_date_epoch: Option<i64>,
     /// Write the image id here.
     pub iidfile: Option<PathBuf>,
-    /// Write a JSON description of the result here.
-    pub metadata_file: Option<PathBuf>,
+    /// Say in the outcome how the images were built, and how much.
+    pub provenance: Option<ProvenanceMode>,
     /// Write the build as a timeline here, in the trace-event form.
     pub profile: Option<PathBuf>,
+}
+
+/// How long a step may take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timeouts {
+    /// In all.
+    pub whole: Option<Duration>,
+    /// Without writing anything and without using a processor.
+    pub idle: Option<Duration>,
 }
 
 /// What a failed step does to the others.
@@ -214,6 +226,8 @@ pub enum PullPolicy {
     Missing,
     /// Always ask the registry (`--pull`).
     Always,
+    /// Ask the registry, and take the store's image where it does not answer (`--pull=newer`).
+    Newer,
     /// Never ask it (`--pull=never`).
     Never,
 }
@@ -233,6 +247,8 @@ pub struct BuildOutcome {
     pub pushed: Vec<(Reference, Descriptor)>,
     /// Steps that ran, and that were found in the cache.
     pub steps: StepCounts,
+    /// How each platform's image was built, where that was asked for.
+    pub provenance: Vec<(Platform, serde_json::Value)>,
     /// What became of each step.
     pub build: crate::history::Build,
     /// Warnings of the frontend.

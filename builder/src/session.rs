@@ -12,6 +12,7 @@ use tokio::sync::mpsc::error::TrySendError;
 
 use crate::event::{Event, StepId};
 use crate::exec::{Snapshotter, StepIsolation};
+use crate::git::GitAgent;
 use crate::history::Recorder;
 use crate::remote::RemoteSecrets;
 use crate::room::Ceiling;
@@ -31,6 +32,8 @@ pub struct Session {
     pub helper: Option<OutsideHelper>,
     /// What opens repositories and files behind addresses.
     pub remote_secrets: RemoteSecrets,
+    /// The agent that opens repositories by ssh; `None`: whatever the user's own `git` would ask.
+    pub git_agent: Option<GitAgent>,
     /// Where events go.
     pub events: EventSink,
     /// The processes that stand beside steps.

@@ -34,6 +34,7 @@ fn place() -> Place {
         client: registry_client::Client::new(registry_client::ClientOptions::default()).expect("a client"),
         helper: None,
         remote_secrets: builder::remote::RemoteSecrets::default(),
+        git_agent: None,
         events,
         keepers: runtime_exec::Keepers::default(),
         steps: 2,
@@ -112,6 +113,7 @@ async fn run(
             base_history: 0,
             base: None,
             epoch: None,
+            scans: Vec::new(),
         };
         Lowered { graph, targets: vec![target], warnings: Vec::new(), entitlements: BTreeSet::new() }
     };
@@ -142,11 +144,12 @@ async fn run(
         network: builder::request::StepNetwork::default(),
         limits: runtime_exec::Limits::default(),
         devices: builder::request::StepDevices::default(),
-        step_timeout: None,
+        timeouts: Default::default(),
+        deadline: None,
         force_index: false,
         source_date_epoch: Some(0),
         iidfile: None,
-        metadata_file: None,
+        provenance: None,
         profile: None,
     };
     build(&place.session, request).await

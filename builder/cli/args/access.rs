@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use registry_client::Secret;
 
 /// `USER:PASSWORD`. What is wrong is told later and without the text, which holds a password.
@@ -10,6 +10,23 @@ use registry_client::Secret;
 pub enum CredsArg {
     Login { username: String, password: Secret },
     Malformed,
+}
+
+/// What names of images without a registry mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ShortNamesArg {
+    /// Docker Hub's, as Docker has it
+    Docker,
+    /// What the aliases and the search registries of `registries.conf` make of them, as Buildah has it
+    Settings,
+}
+
+/// How names of images without a registry are read.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct ShortNamesArgs {
+    /// What names of images without a registry mean [default: $RBUILD_SHORT_NAMES, docker]
+    #[arg(long = "short-names", value_name = "BY", value_enum)]
+    pub short_names: Option<ShortNamesArg>,
 }
 
 /// What options say of the access to one registry.

@@ -6,6 +6,7 @@ use builder::cache::request::{CacheSource, CacheTarget};
 use clap::{Args, ValueEnum};
 use dockerfile::Deny;
 
+use super::access::ShortNamesArgs;
 use super::annotation::AnnotationArg;
 use super::cache::{parse_source, parse_target};
 use super::call::CallArg;
@@ -28,6 +29,8 @@ pub struct BuildArgs {
     /// Name of the image
     #[arg(short, long = "tag", value_name = "NAME")]
     pub tags: Vec<String>,
+    #[command(flatten)]
+    pub short_names: ShortNamesArgs,
     /// Set a build argument (NAME alone takes it from the environment)
     #[arg(long = "build-arg", value_name = "NAME[=VALUE]")]
     pub build_args: Vec<BuildArg>,
@@ -64,7 +67,7 @@ pub struct BuildArgs {
     /// Take recorded results from there, too: type=registry,ref=NAME|local,src=DIR[,tag=,digest=], or a NAME
     #[arg(long = "cache-from", value_name = "SPEC", value_parser = parse_source)]
     pub cache_from: Vec<CacheSource>,
-    /// Record results there: type=registry,ref=NAME|local,dest=DIR[,tag=]|inline[,mode=min|max,compression=…,ignore-error=]
+    /// Record results there: type=registry,ref=NAME|local,dest=DIR[,tag=,reset=]|inline[,mode=min|max,compression=…,ignore-error=]
     #[arg(long = "cache-to", value_name = "SPEC", value_parser = parse_target)]
     pub cache_to: Vec<CacheTarget>,
     /// Ask the registry for newer base images
@@ -96,6 +99,12 @@ pub struct BuildArgs {
     /// End a step that runs for longer, such as 90s or 1h30m
     #[arg(long, value_name = "DURATION", value_parser = values::duration)]
     pub step_timeout: Option<std::time::Duration>,
+    /// End a step that for so long writes nothing and uses no processor
+    #[arg(long, value_name = "DURATION", value_parser = values::duration)]
+    pub idle_timeout: Option<std::time::Duration>,
+    /// End the build when it takes longer
+    #[arg(long, value_name = "DURATION", value_parser = values::duration)]
+    pub deadline: Option<std::time::Duration>,
     /// Give every step a device of the host, by path or by its CDI name
     #[arg(long = "device", value_name = "HOST[:TARGET]|VENDOR/CLASS=NAME")]
     pub devices: Vec<StepDeviceArg>,
@@ -140,6 +149,9 @@ pub struct BuildArgs {
     /// Write the image's id to FILE
     #[arg(long, value_name = "FILE")]
     pub iidfile: Option<PathBuf>,
+    /// Write the build's name in the history to FILE
+    #[arg(long, value_name = "FILE")]
+    pub ref_file: Option<PathBuf>,
     /// Write a description of the result to FILE as JSON
     #[arg(long, value_name = "FILE")]
     pub metadata_file: Option<PathBuf>,
@@ -187,7 +199,9 @@ pub struct BuildArgs {
 pub enum PullArg {
     #[value(alias = "true")]
     Always,
-    #[value(alias = "false")]
+    #[value(alias = "ifnewer")]
+    Newer,
+    #[value(alias = "false", alias = "ifmissing", alias = "ifnotpresent")]
     Missing,
     Never,
 }

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use builder::cache::request::{CacheDestination, CacheMode, CacheSource, CacheTarget, OnFault, Pick};
+use builder::cache::request::{
+    CacheDestination, CacheMode, CacheSource, CacheTarget, Earlier, OnFault, Pick,
+};
 use oci::Reference;
 
 use super::csv;
@@ -36,6 +38,7 @@ pub fn parse_target(text: &str) -> Result<CacheTarget, String> {
         "local" => CacheDestination::Local {
             directory: path(&mut fields, "dest")?,
             tag: fields.take("tag").filter(|tag| !tag.is_empty()).unwrap_or_else(|| "latest".to_owned()),
+            earlier: if fields.flag("reset", false)? { Earlier::Goes } else { Earlier::Stays },
         },
         "inline" => CacheDestination::Inline,
         other => return Err(unknown(other, "registry, local, inline")),
@@ -155,7 +158,14 @@ mod tests {
         assert_eq!(word.destination, registry.destination);
         assert_eq!((word.mode, word.on_fault), (CacheMode::Min, OnFault::Warn));
         let local = parse_target("type=local,dest=d,tag=x,image-manifest=true,oci-mediatypes=true").unwrap();
-        assert_eq!(local.destination, CacheDestination::Local { directory: "d".into(), tag: "x".to_owned() });
+        let to = |earlier, tag: &str| CacheDestination::Local {
+            directory: "d".into(),
+            tag: tag.to_owned(),
+            earlier,
+        };
+        assert_eq!(local.destination, to(Earlier::Stays, "x"));
+        let reset = parse_target("type=local,dest=d,reset=true").unwrap();
+        assert_eq!(reset.destination, to(Earlier::Goes, "latest"));
         assert_eq!(parse_target("type=inline").unwrap().destination, CacheDestination::Inline);
     }
 
@@ -175,7 +185,8 @@ mod tests {
                 "under a tag",
             ),
             ("type=local", "needs dest="),
-            ("type=local,dest=a,reset=true", "unknown key \"reset\""),
+            ("type=local,dest=a,reset=some", "reset"),
+            ("type=registry,ref=a,reset=true", "unknown key \"reset\""),
             ("type=inline,mode=max", "mode=min"),
             ("type=inline,compression=zstd", "unknown key"),
             ("mode=max", "type= is missing"),

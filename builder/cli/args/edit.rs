@@ -3,9 +3,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
-use super::ListForm;
 use super::registry::PLACES;
 use super::values::LabelArg;
 
@@ -135,9 +134,19 @@ pub struct AttachArgs {
     /// What kind of artifact it is, a media type
     #[arg(long, value_name = "TYPE")]
     pub artifact_type: String,
+    #[command(flatten)]
+    pub annotations: ArtifactAnnotations,
+}
+
+/// Annotations of an artifact, named as oras names them.
+#[derive(Debug, Args)]
+pub struct ArtifactAnnotations {
     /// Add an annotation to the artifact's manifest
     #[arg(short, long = "annotation", value_name = "KEY=VALUE")]
     pub annotations: Vec<LabelArg>,
+    /// Read annotations from a file: {"$manifest": {…}, "$config": {…}, "FILE": {…}}
+    #[arg(long, value_name = "FILE", conflicts_with = "annotations")]
+    pub annotation_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -156,12 +165,15 @@ pub struct ArtifactPushArgs {
     /// The artifact's files
     #[arg(value_name = "FILE[:TYPE]")]
     pub files: Vec<String>,
-    /// What kind of artifact it is, a media type
-    #[arg(long, value_name = "TYPE", default_value = "application/vnd.unknown.artifact.v1")]
-    pub artifact_type: String,
-    /// Add an annotation to the artifact's manifest
-    #[arg(short, long = "annotation", value_name = "KEY=VALUE")]
-    pub annotations: Vec<LabelArg>,
+    /// What kind of artifact it is, a media type [default: the type of its config, else
+    /// application/vnd.unknown.artifact.v1]
+    #[arg(long, value_name = "TYPE")]
+    pub artifact_type: Option<String>,
+    /// Its config; without one it has the empty one
+    #[arg(long, value_name = "FILE[:TYPE]")]
+    pub config: Option<String>,
+    #[command(flatten)]
+    pub annotations: ArtifactAnnotations,
 }
 
 #[derive(Debug, Args)]
@@ -190,7 +202,18 @@ pub struct DiscoverArgs {
     /// Show artifacts of this kind alone
     #[arg(long, value_name = "TYPE")]
     pub artifact_type: Option<String>,
-    /// `table` or `json`
-    #[arg(long, value_enum, default_value_t = ListForm::Table)]
-    pub format: ListForm,
+    /// `table`, `tree` or `json`
+    #[arg(short, long, value_enum, default_value_t = DiscoverForm::Table)]
+    pub format: DiscoverForm,
+}
+
+/// How what refers to an image is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DiscoverForm {
+    /// A line each: digest and kind, indented
+    Table,
+    /// By kind, as oras draws it
+    Tree,
+    /// All that is known
+    Json,
 }

@@ -49,4 +49,7 @@ pub struct LogsArgs {
     pub build: Option<String>,
     /// Number of a step, or a part of its title [default: all steps]
     pub step: Option<String>,
+    /// Print before each line when it began
+    #[arg(short, long)]
+    pub timestamps: bool,
 }

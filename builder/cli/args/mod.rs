@@ -41,15 +41,15 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use access::{AccessArg, CredsArg, RegistryAccess};
+pub use access::{AccessArg, CredsArg, RegistryAccess, ShortNamesArg, ShortNamesArgs};
 pub use annotation::IndexAnnotationArg;
 pub use build::{BuildArgs, ContextMetadataArg, NetworkArg, ProgressArg, PullArg, SquashArg, VerifyArgs};
 pub use call::{AskArgs, CallArg, Format, Method, Status};
 pub use crypt::{DecryptArgs, EncryptArgs};
 pub use debug::DebugArgs;
 pub use edit::{
-    AppendArgs, ArtifactCommand, ArtifactPullArgs, ArtifactPushArgs, AttachArgs, DiscoverArgs, EditTarget,
-    FlattenArgs, MutateArgs, RebaseArgs,
+    AppendArgs, ArtifactAnnotations, ArtifactCommand, ArtifactPullArgs, ArtifactPushArgs, AttachArgs,
+    DiscoverArgs, DiscoverForm, EditTarget, FlattenArgs, MutateArgs, RebaseArgs,
 };
 pub use history::{ExplainArgs, HistoryCommand, HistoryLsArgs, HistoryShowArgs, LogsArgs};
 pub use kept::{KeptArgs, KeptCommand};
@@ -69,7 +69,7 @@ pub use resolvers::ResolverArgs;
 pub use run::{RunArgs, RunNetwork, StepDeviceArg};
 pub use save::{LoadArgs, SaveArgs, SaveForm};
 pub use security::{SecurityArg, Switch};
-pub use serve::{RegistryCommand, ServeArgs};
+pub use serve::{LimitsArgs, RegistryCommand, ServeArgs};
 pub use sign::{SignArgs, SignatureFormArg, VerifySignatureArgs};
 pub use store::{CatArgs, CheckArgs, DiffArgs, DuArgs, LookArgs, PruneArgs, StoreCommand};
 pub use sync::{SyncArgs, SyncFrom, SyncTo};
@@ -206,7 +206,7 @@ pub enum Command {
     /// Look at credentials
     #[command(subcommand)]
     Auth(AuthCommand),
-    /// Be a registry
+    /// Be a registry, or ask one for its limits
     #[command(subcommand)]
     Registry(RegistryCommand),
     /// Look whether an image is whole: documents, blobs, layers
@@ -258,6 +258,8 @@ pub enum Command {
 pub struct PullArgs {
     /// Name of the image
     pub image: String,
+    #[command(flatten)]
+    pub short_names: ShortNamesArgs,
     #[command(flatten)]
     pub access: RegistryAccess,
     #[command(flatten)]

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use clap::{Args, ValueEnum};
 use runtime_exec::ReadOnly;
 
+use super::access::ShortNamesArgs;
 use super::limits::LimitArgs;
 use super::resolvers::ResolverArgs;
 use super::security::SecurityArg;
@@ -17,6 +18,8 @@ use super::volume::{MountArg, PortArg, TmpfsArg};
 pub struct RunArgs {
     /// Name of the image: the store's first, else it is pulled
     pub image: String,
+    #[command(flatten)]
+    pub short_names: ShortNamesArgs,
     /// Command and arguments instead of the image's
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     pub command: Vec<OsString>,

@@ -1,14 +1,31 @@
-//! The options of `registry serve`.
+//! The options of `registry serve` and `registry limits`.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::ListForm;
+use super::access::RegistryAccess;
+
 #[derive(Debug, Subcommand)]
 pub enum RegistryCommand {
     /// Serve the store as a registry, so that other tools pull from it and push into it
     Serve(ServeArgs),
+    /// Show how many pulls a registry allows, and how many are left
+    Limits(LimitsArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct LimitsArgs {
+    /// An image of the registry; it is asked about and not pulled
+    #[arg(value_name = "[docker://]NAME")]
+    pub image: String,
+    #[command(flatten)]
+    pub access: RegistryAccess,
+    /// `table` or `json`
+    #[arg(long, value_enum, default_value_t = ListForm::Table)]
+    pub format: ListForm,
 }
 
 #[derive(Debug, Args)]

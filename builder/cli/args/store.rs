@@ -15,8 +15,14 @@ pub struct PruneArgs {
     #[arg(long = "filter", value_name = "FILTER", value_parser = filter)]
     pub filters: Vec<i64>,
     /// Remove results until the store takes no more (`10GB`); large, cheap and long unused ones go first
-    #[arg(long, value_name = "BYTES", value_parser = bytes, visible_alias = "keep-storage")]
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
     pub max_used_space: Option<u64>,
+    /// Remove results until the file system of the store has so much left
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    pub min_free_space: Option<u64>,
+    /// Leave the store so much, whatever the two above ask for; alone it is what the store may take
+    #[arg(long, value_name = "BYTES", value_parser = bytes, visible_alias = "keep-storage")]
+    pub reserved_space: Option<u64>,
     /// Keep results that were used within that time (`24h`), whatever the store takes
     #[arg(long, value_name = "DURATION", value_parser = age_seconds, visible_alias = "keep-duration")]
     pub keep: Option<i64>,

@@ -14,12 +14,13 @@ fn layer(position: usize, text: &str) -> LayerReport {
         blob: None,
         size: files.iter().map(|file| file.size).sum(),
         wasted: 0,
+        hidden_count: 0,
         hidden: Vec::new(),
         history: Some(oci::History {
             created_by: Some(format!("RUN step {position}")),
             ..oci::History::default()
         }),
-        files,
+        files: files.into(),
     }
 }
 

@@ -54,7 +54,7 @@ impl Tree {
     pub fn at(layers: &[LayerReport], top: usize) -> Self {
         let mut tree = Self { nodes: vec![Node::directory(OsString::new(), None, Change::Same)] };
         for (position, layer) in layers.iter().enumerate().take(top + 1) {
-            tree.apply(&layer.files, if position == top { Part::Top } else { Part::Below });
+            tree.apply(layer.files.loaded(), if position == top { Part::Top } else { Part::Below });
         }
         tree.sum();
         tree

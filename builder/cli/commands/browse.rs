@@ -30,7 +30,11 @@ pub fn run(args: &BrowseArgs, global: &Global, environment: &Environment) -> Res
     let read = open.runtime.block_on(async {
         let read = async {
             let image = toolchain::open_image(&session, &place, &platform, StepId(0)).await?;
-            toolchain::layers(&session, &image).await
+            let mut layers = toolchain::layers(&session, &image).await?;
+            for layer in &mut layers {
+                layer.files = layer.files.load()?;
+            }
+            Ok(layers)
         };
         tokio::select! {
             read = read => Some(read),

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use builder::Session;
 use builder::event::Event;
 use builder::request::{
-    BuildOutcome, BuildRequest, Frontend, LocalContext, OnFailure, PullPolicy, Squash, StepNetwork,
+    BuildOutcome, BuildRequest, Frontend, LocalContext, OnFailure, PullPolicy, Squash, StepNetwork, Timeouts,
 };
 use dockerfile::{NamedContext, Naming, NoCache, Options};
 use graph::ContextName;
@@ -18,6 +18,7 @@ use super::arguments::{self, is_true};
 use super::asked;
 use super::call;
 use super::given;
+use super::metadata::SmallFiles;
 use super::outputs;
 use super::places::{self, Places, Sources};
 use super::reproduce;
@@ -26,6 +27,7 @@ use crate::args::{
     AskArgs, BuildArgs, CallArg, Format, Global, HostAddress, Method, NetworkArg, OutputArg, PullArg,
     SquashArg, Status,
 };
+use crate::client;
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::host;
@@ -66,6 +68,7 @@ fn ask(call: CallArg, args: &BuildArgs, global: &Global, environment: &Environme
     let mut outputs = outputs::parse(args, environment)?;
     let mut open = host::open(global, environment, Form::Quiet, None)?;
     open.session.remote_secrets = given::remote_secrets(&args.secrets, environment)?;
+    open.session.git_agent = given::git_agent(&args.ssh, environment)?;
     let (build_file, answers) = (Arc::new(Mutex::new(BuildFile::default())), Arc::default());
     let result = open.runtime.block_on(async {
         let places = sources.fetch(&open.session, keep_git_dir(&options)).await?;
@@ -121,10 +124,12 @@ pub fn perform<T>(
     environment: &Environment,
     then: impl AsyncFnOnce(&Session, &BuildOutcome) -> Result<T, Failure>,
 ) -> Result<Built<T>, Failure> {
+    let small_files = SmallFiles::of(args, environment)?;
     let sources = Sources::find(args)?;
     let mut options = options(args, environment)?;
     let mut open = host::open(global, environment, form, args.jobs.map(usize::from))?;
     open.session.remote_secrets = given::remote_secrets(&args.secrets, environment)?;
+    open.session.git_agent = given::git_agent(&args.ssh, environment)?;
     open.session.ceiling = args.max_used_space.map(|most| Arc::new(builder::Ceiling::new(most)));
     outputs::trust(&outputs, args, &mut open, global, environment)?;
     let build_file = Arc::new(Mutex::new(BuildFile::default()));
@@ -158,6 +163,7 @@ pub fn perform<T>(
         Stop::Before(failure) => failure,
         Stop::Build(error) => report::build_failure(&error, &build_file, report::colour(environment)),
     })?;
+    small_files.write(&outcome, &build_file)?;
     Ok(Built { outcome, build_file, after })
 }
 
@@ -189,7 +195,7 @@ impl From<Failure> for Stop {
 
 /// Shows warnings and, when that is all there is to show, the image's id.
 fn finish(outcome: &BuildOutcome, form: Form, build_file: &BuildFile, colour: Colour) {
-    if matches!(form, Form::Plain | Form::Terminal | Form::Grouped(_)) {
+    if matches!(form, Form::Plain | Form::Terminal(_) | Form::Grouped(_)) {
         for warning in &outcome.warnings {
             super::say(&report::diagnostic(warning, build_file, colour));
         }
@@ -249,6 +255,7 @@ fn options(args: &BuildArgs, environment: &Environment) -> Result<Options, Failu
         build_args,
         labels: args.labels.iter().map(|label| (label.key.clone(), label.value.clone())).collect(),
         context_source: None,
+        short_names: client::short_names(args.short_names, environment)?,
         named_contexts: places::named_contexts(args)?,
         no_cache: no_cache(args),
         add_hosts: given::hosts(&args.add_hosts, step_network(args).default)?.0,
@@ -345,6 +352,7 @@ fn request(
         tags: outputs::tags(args)?,
         pull: match args.pull {
             PullArg::Always => PullPolicy::Always,
+            PullArg::Newer => PullPolicy::Newer,
             PullArg::Missing => PullPolicy::Missing,
             PullArg::Never => PullPolicy::Never,
         },
@@ -356,11 +364,12 @@ fn request(
         network: step_network(args),
         limits: super::limits::limits(&args.limits)?,
         devices: given::devices(&args.devices)?,
-        step_timeout: args.step_timeout,
+        timeouts: Timeouts { whole: args.step_timeout, idle: args.idle_timeout },
+        deadline: args.deadline,
         force_index: options.multi_platform,
         source_date_epoch: times.epoch,
         iidfile: args.iidfile.clone(),
-        metadata_file: args.metadata_file.clone(),
+        provenance: SmallFiles::of(args, environment)?.provenance,
         profile: args.profile.clone(),
         frontend,
     })

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use builder::error::Category;
+use builder::git::GitAgent;
 use builder::remote::RemoteSecrets;
 use builder::request::{Resolvers, Secret, SecretSource, StepDevices};
 use builder::ssh::{AgentSource, KeyFile, Keyring};
@@ -104,6 +105,13 @@ pub fn ssh(given: &[String], environment: &Environment) -> Result<BTreeMap<Strin
     Ok(all)
 }
 
+/// The one of them that opens repositories: `default`, as BuildKit has it.
+pub fn git_agent(given: &[String], environment: &Environment) -> Result<Option<GitAgent>, Failure> {
+    let known_hosts = || all_known_hosts(environment).into();
+    let source = ssh(given, environment)?.remove("default");
+    Ok(source.map(|source| GitAgent { source, known_hosts: known_hosts() }))
+}
+
 /// A file whose name has a colon is that file.
 fn key_file(text: &str) -> Result<KeyFile, Failure> {
     match Path::new(text) {
@@ -117,6 +125,10 @@ fn known_hosts(files: &[KeyFile], environment: &Environment) -> String {
     if files.iter().all(|file| file.destination.is_none()) {
         return String::new();
     }
+    all_known_hosts(environment)
+}
+
+fn all_known_hosts(environment: &Environment) -> String {
     let home = environment.path("HOME").map(|home| home.join(".ssh/known_hosts"));
     let read = |path: PathBuf| std::fs::read_to_string(path).unwrap_or_default();
     home.into_iter().chain(["/etc/ssh/ssh_known_hosts".into()]).map(read).collect::<Vec<_>>().join("\n")

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use builder::error::Category;
 use builder::history::{self, Build, Step};
-use layer_store::{BuildId, Store, StoreError};
+use layer_store::{BuildId, LogPiece, StepLog, Store, StoreError};
 use serde_json::{Value, json};
 
 use crate::args::{ExplainArgs, Global, HistoryCommand, HistoryLsArgs, HistoryShowArgs, ListForm, LogsArgs};
@@ -175,13 +175,43 @@ pub fn logs(args: &LogsArgs, global: &Global, environment: &Environment) -> Resu
         if args.step.is_none() {
             super::print(&format!("# {} {}\n", one.id, title(one)));
         }
-        let log = store.step_log(&id, one.id).map_err(failed)?.unwrap_or_default();
-        for line in log.split_inclusive(|byte| *byte == b'\n') {
-            let line = line.strip_suffix(b"\n").unwrap_or(line);
-            super::print(&format!("{}\n", progress::printable(line)));
+        if let Some(log) = store.step_log(&id, one.id).map_err(failed)? {
+            print_log(log, args.timestamps)?;
         }
     }
     Ok(())
+}
+
+/// Prints a log line by line. A line has the time at which it began.
+fn print_log(mut log: StepLog, times: bool) -> Result<(), Failure> {
+    let (mut open, mut began) = (Vec::new(), None);
+    let print = |line: &[u8], began: u64| {
+        let time = if times { format!("{} ", line_time(began)) } else { String::new() };
+        super::print(&format!("{time}{}\n", progress::printable(line)));
+    };
+    while let Some(LogPiece { millis, bytes }) = log.next_piece().map_err(failed)? {
+        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let time = *began.get_or_insert(millis);
+            match part.strip_suffix(b"\n") {
+                Some(end) => {
+                    open.extend_from_slice(end);
+                    print(&open, time);
+                    (open, began) = (Vec::new(), None);
+                }
+                None => open.extend_from_slice(part),
+            }
+        }
+    }
+    if let Some(time) = began {
+        print(&open, time);
+    }
+    Ok(())
+}
+
+/// A time as `docker logs --timestamps` has it, in milliseconds.
+fn line_time(millis: u64) -> String {
+    let millis = i64::try_from(millis).unwrap_or(i64::MAX);
+    format!("{:.3}", jiff::Timestamp::from_millisecond(millis).unwrap_or_default())
 }
 
 /// Runs `explain`.

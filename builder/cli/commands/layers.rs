@@ -1,10 +1,12 @@
 //! `rbuild layers`.
 
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::{BufWriter, Write};
 
 use builder::error::Category;
 use builder::event::StepId;
 use builder::toolchain::{self, FileReport, HiddenFile, LayerReport};
+use layer_store::StoreError;
 use serde_json::{Value, json};
 
 use crate::args::{Global, LayersArgs, ListForm};
@@ -23,14 +25,18 @@ pub fn run(args: &LayersArgs, global: &Global, environment: &Environment) -> Res
         let image = toolchain::open_image(&session, &place, &platform, StepId(0)).await?;
         toolchain::layers(&session, &image).await
     })?;
-    super::print(&match (args.format, args.no_files) {
-        (ListForm::Table, true) => summary(&layers),
-        (ListForm::Table, false) => layers.iter().map(table).collect(),
-        (ListForm::Json, no_files) => {
-            let rows = layers.iter().map(|layer| row(layer, no_files)).collect();
-            format!("{:#}\n", Value::Array(rows))
+    // A layer may have more files than fit into memory. A reader that went away is no failure.
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    let told = match (args.format, args.no_files) {
+        (ListForm::Table, true) => {
+            drop(out.write_all(summary(&layers).as_bytes()));
+            Ok(())
         }
-    });
+        (ListForm::Table, false) => layers.iter().try_for_each(|layer| table(layer, &mut out)),
+        (ListForm::Json, no_files) => rows(&layers, no_files, &mut out),
+    };
+    drop(out.flush());
+    told.map_err(super::images::local_failure)?;
     within(args, &layers)
 }
 
@@ -91,26 +97,48 @@ fn instruction(layer: &LayerReport) -> &str {
     layer.history.as_ref().and_then(|history| history.created_by.as_deref()).unwrap_or("<unknown>")
 }
 
-fn table(layer: &LayerReport) -> String {
+fn table(layer: &LayerReport, out: &mut impl Write) -> Result<(), StoreError> {
     let wasted = match layer.wasted {
         0 => String::new(),
         wasted => format!(" ({} wasted)", progress::bytes(wasted)),
     };
     let (size, instruction) = (progress::bytes(layer.size), instruction(layer));
-    let mut text = format!("{}  {size}{wasted}  {instruction}\n", layer.diff_id);
-    for file in &layer.files {
+    drop(writeln!(out, "{}  {size}{wasted}  {instruction}", layer.diff_id));
+    layer.files.each(&mut |file| {
         let link = file.target.as_ref().map(|target| format!(" -> {}", target.display())).unwrap_or_default();
         let path = progress::printable(file.path.as_os_str().as_encoded_bytes());
-        let _ = writeln!(
-            text,
+        drop(writeln!(
+            out,
             "  {}{:04o} {:>5}:{:<5} {:>12} {path}{link}",
             file.kind, file.mode, file.uid, file.gid, file.size
-        );
-    }
-    text
+        ));
+        Ok(())
+    })
 }
 
-fn row(layer: &LayerReport, no_files: bool) -> Value {
+/// All layers as JSON, a line for each file.
+fn rows(layers: &[LayerReport], no_files: bool, out: &mut impl Write) -> Result<(), StoreError> {
+    let mut separator = "[\n";
+    for layer in layers {
+        let row = row(layer).to_string();
+        // Its last member are the files.
+        drop(write!(out, "{separator}{},\"files\":[", row.strip_suffix('}').unwrap_or(&row)));
+        let mut before = "\n";
+        if !no_files {
+            layer.files.each(&mut |one| {
+                drop(write!(out, "{before}{}", file(&one)));
+                before = ",\n";
+                Ok::<_, StoreError>(())
+            })?;
+        }
+        drop(out.write_all(b"]}"));
+        separator = ",\n";
+    }
+    drop(writeln!(out, "{}]", if layers.is_empty() { "[" } else { "\n" }));
+    Ok(())
+}
+
+fn row(layer: &LayerReport) -> Value {
     json!({
         "diffId": layer.diff_id,
         "blob": layer.blob.as_ref().map(|blob| json!({"digest": blob.digest, "size": blob.size, "mediaType": blob.media_type})),
@@ -119,10 +147,10 @@ fn row(layer: &LayerReport, no_files: bool) -> Value {
         "createdBy": instruction(layer),
         "fileCount": layer.files.len(),
         "wasted": layer.wasted,
+        "hiddenCount": layer.hidden_count,
         "hidden": layer.hidden.iter().map(|file| json!({
             "path": file.path.to_string_lossy(), "size": file.size, "by": file.by,
         })).collect::<Vec<_>>(),
-        "files": if no_files { Vec::new() } else { layer.files.iter().map(file).collect::<Vec<_>>() },
     })
 }
 

@@ -1,6 +1,7 @@
 //! One file for each command.
 
 mod access;
+mod allowance;
 mod arguments;
 mod artifact;
 mod asked;
@@ -23,6 +24,7 @@ mod limits;
 mod login;
 mod look;
 mod manifest;
+mod metadata;
 mod mount;
 mod outputs;
 mod places;
@@ -112,7 +114,7 @@ fn print(text: &str) {
 }
 
 /// Says something about the work.
-fn say(text: &str) {
+pub(crate) fn say(text: &str) {
     drop(std::io::stderr().lock().write_all(text.as_bytes()));
 }
 

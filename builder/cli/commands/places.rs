@@ -281,6 +281,9 @@ pub fn named_contexts(args: &BuildArgs) -> Result<BTreeMap<String, NamedContext>
         if let Some(path) = value.strip_prefix("oci-layout://") {
             return Ok(NamedContext::OciLayout(path.to_owned()));
         }
+        if let Some(stage) = value.strip_prefix("target:") {
+            return Ok(NamedContext::Target(stage.to_owned()));
+        }
         if parse_git_remote(value)
             .map_err(|fault| Failure::usage(format!("--build-context {option}: {fault}")))?
             .is_some()
@@ -289,6 +292,9 @@ pub fn named_contexts(args: &BuildArgs) -> Result<BTreeMap<String, NamedContext>
         }
         if is_url(value) {
             return Ok(NamedContext::Http(value.to_owned()));
+        }
+        if let Some(refused) = unsupported(value) {
+            return Err(Failure::usage(format!("--build-context {option}: {refused}")));
         }
         context_directory(value).map(|_| NamedContext::Local).map_err(|failure| Failure {
             text: failure.text.replacen("error: ", &format!("error: --build-context {option}: "), 1),
@@ -300,6 +306,25 @@ pub fn named_contexts(args: &BuildArgs) -> Result<BTreeMap<String, NamedContext>
         .iter()
         .map(|context| Ok((context.name.clone(), one(&context.value, &context.name)?)));
     named.collect()
+}
+
+/// What is wrong with a source that is no directory, be it the source of another program or of none.
+fn unsupported(value: &str) -> Option<String> {
+    let (scheme, rest) = value.split_once(':').filter(|_| !Path::new(value).exists())?;
+    let archive = |form: &str| {
+        let file = rest.trim_start_matches("//");
+        format!("; rbuild copy {form}:{file} oci:DIR makes a layout of it, for oci-layout://DIR")
+    };
+    let way = match scheme {
+        "docker-archive" | "oci-archive" => archive(scheme),
+        "oci" | "oci-dir" => format!("; write oci-layout://{rest}"),
+        "docker" | "containers-storage" | "store" => {
+            format!("; write docker-image://{}", rest.trim_start_matches("//"))
+        }
+        "input" => "; inputs come from frontends, not from a command line".to_owned(),
+        _ => String::new(),
+    };
+    Some(format!("unsupported context source {scheme} ({value}){way}"))
 }
 
 /// Takes the images of layouts into the store; from there on they are images like any.

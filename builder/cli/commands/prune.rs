@@ -23,7 +23,15 @@ pub fn run(args: &PruneArgs, global: &Global, environment: &Environment) -> Resu
     toolchain::mounted(&store, &local.helper)
         .map_err(|error| Failure::from_error(error.category(), &error))?;
     let now = now();
-    let plan = store.plan_eviction(quota(args, now), now).map_err(local_failure)?;
+    let space = Space { most: args.max_used_space, free: args.min_free_space, reserved: args.reserved_space };
+    let most = match space {
+        Space { most, free: None, reserved: None } => most,
+        _ => {
+            let (taken, free) = (store.usage().map_err(local_failure)?.total, store.free_bytes());
+            space.limit(taken, free.map_err(local_failure)?)
+        }
+    };
+    let plan = store.plan_eviction(quota(args, most, now), now).map_err(local_failure)?;
     if args.explain || args.dry_run {
         let steps = history::known_steps(&store).map_err(local_failure)?;
         super::print(&explained(&plan, &steps, now));
@@ -36,11 +44,34 @@ pub fn run(args: &PruneArgs, global: &Global, environment: &Environment) -> Resu
     Ok(())
 }
 
-fn quota(args: &PruneArgs, now: i64) -> Quota {
+/// How much room the store may take, as BuildKit's rules say it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Space {
+    /// Bytes at most.
+    most: Option<u64>,
+    /// Bytes that the file system is to have left.
+    free: Option<u64>,
+    /// Bytes that are left to the store in any case.
+    reserved: Option<u64>,
+}
+
+impl Space {
+    /// What a store that takes so much, on a file system with so much left, may take. `None`: all it has.
+    fn limit(self, taken: u64, free: u64) -> Option<u64> {
+        let short = self.free.map(|wanted| taken.saturating_sub(wanted.saturating_sub(free)));
+        let most = self.most.into_iter().chain(short).min();
+        match (most, self.reserved) {
+            (Some(most), reserved) => Some(most.max(reserved.unwrap_or_default())),
+            (None, reserved) => reserved,
+        }
+    }
+}
+
+fn quota(args: &PruneArgs, most: Option<u64>, now: i64) -> Quota {
     let age = args.filters.iter().max();
-    let all = args.all && age.is_none() && args.max_used_space.is_none();
+    let all = args.all && age.is_none() && most.is_none();
     Quota {
-        most: args.max_used_space,
+        most,
         unused_since: if all { Some(i64::MAX) } else { age.map(|age| now.saturating_sub(*age)) },
         keep_since: args.keep.map(|age| now.saturating_sub(age)),
     }
@@ -127,4 +158,32 @@ pub fn age(seconds: i64) -> String {
 
 fn now() -> i64 {
     jiff::Timestamp::now().as_second()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_for_the_store() {
+        for (most, free, reserved, expected) in [
+            (None, None, None, None),
+            (Some(50), None, None, Some(50)),
+            // 100 are taken and 20 are left.
+            (None, Some(20), None, Some(100)),
+            (None, Some(30), None, Some(90)),
+            (None, Some(500), None, Some(0)),
+            (Some(95), Some(30), None, Some(90)),
+            (Some(80), Some(30), None, Some(80)),
+            (None, Some(500), Some(40), Some(40)),
+            (Some(10), None, Some(40), Some(40)),
+            (None, None, Some(40), Some(40)),
+        ] {
+            assert_eq!(
+                Space { most, free, reserved }.limit(100, 20),
+                expected,
+                "{most:?} {free:?} {reserved:?}"
+            );
+        }
+    }
 }

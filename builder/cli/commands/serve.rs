@@ -1,17 +1,19 @@
-//! `rbuild registry serve`.
+//! `rbuild registry serve`, and the way to `registry limits`.
 
 use builder::serve::{Htpasswd, RegistryServer, ServeError, ServeOptions, TlsFiles, Writing};
 
+use super::allowance;
 use crate::args::{Global, RegistryCommand, ServeArgs};
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::host;
 use crate::progress::Form;
 
-/// Runs the command.
+/// Runs one of the commands of `registry`.
 pub fn run(command: &RegistryCommand, global: &Global, environment: &Environment) -> Result<(), Failure> {
     match command {
         RegistryCommand::Serve(args) => serve(args, global, environment),
+        RegistryCommand::Limits(args) => allowance::run(args, global, environment),
     }
 }
 

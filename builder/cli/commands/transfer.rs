@@ -6,6 +6,7 @@ use builder::toolchain::{self, CopyOptions, LayerCrypt, Types};
 use oci::Compression;
 
 use crate::args::{FamilyArg, Global, PackForm, PullArgs, PushArgs, TypesArgs};
+use crate::client;
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::host;
@@ -13,7 +14,8 @@ use crate::progress;
 
 /// Pulls an image into the store and prints its id.
 pub fn pull(args: &PullArgs, global: &Global, environment: &Environment) -> Result<(), Failure> {
-    let name = super::name(&args.image)?;
+    let name = client::short_names(args.short_names, environment)?.complete(&args.image);
+    let name = name.map_err(Failure::usage)?;
     let platform = super::chosen(&args.platform)?.unwrap_or_else(oci::Platform::host);
     let crypt = super::crypt::decrypting(&args.decrypt)?;
     let form = progress::choose(args.quiet, None, environment).map_err(Failure::usage)?;

@@ -73,7 +73,7 @@ fn tell(image: &str, compared: &Comparison) -> Result<(), Failure> {
         }
         Sameness::Different => {
             super::print(&described(compared));
-            let count = compared.deviations.len();
+            let count = compared.deviations.len() + compared.more;
             return Err(Failure::new(
                 Category::Step,
                 format!("{image}: the rebuilt image differs ({count})"),
@@ -98,7 +98,7 @@ fn described(compared: &Comparison) -> String {
         }
         text.push('\n');
     }
-    let more = compared.deviations.len().saturating_sub(MOST);
+    let more = compared.deviations.len().saturating_sub(MOST) + compared.more;
     if more > 0 {
         let _ = writeln!(text, "and {more} more");
     }

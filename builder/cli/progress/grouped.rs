@@ -90,7 +90,7 @@ impl<W: Write> Grouped<W> {
                 writeln!(self.out, "warning: {rule}{}", diagnostic.message)
             }
             // Errors end the build and are rendered once, at the end.
-            Event::Diagnostic(_) => Ok(()),
+            Event::BuildFile { .. } | Event::Diagnostic(_) => Ok(()),
             Event::Warning(text) => writeln!(self.out, "warning: {text}"),
         }
     }

@@ -1,6 +1,8 @@
 //! Drawing of progress: one thread, one channel, one drawer.
 
+mod frame;
 mod grouped;
+mod look;
 mod plain;
 mod rawjson;
 mod terminal;
@@ -10,6 +12,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 pub use grouped::Marks;
+use look::Look;
 pub use plain::bytes;
 
 use builder::EventStream;
@@ -26,7 +29,7 @@ const SILENCE: Duration = Duration::from_secs(30);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// Redrawn in place.
-    Terminal,
+    Terminal(Look),
     /// Lines that CI systems understand.
     Plain,
     /// Groups in the log of a CI job.
@@ -55,12 +58,22 @@ pub fn choose(quiet: bool, asked: Option<ProgressArg>, environment: &Environment
             Form::Grouped(Marks::GitHub)
         }
         ProgressArg::Auto if environment.get("GITLAB_CI") == Some("true") => Form::Grouped(Marks::GitLab),
-        ProgressArg::Auto if std::io::stderr().is_terminal() => Form::Terminal,
+        ProgressArg::Auto if std::io::stderr().is_terminal() && environment.get("TERM") != Some("dumb") => {
+            terminal(environment)
+        }
         ProgressArg::Auto | ProgressArg::Plain => Form::Plain,
-        ProgressArg::Tty => Form::Terminal,
+        ProgressArg::Tty => terminal(environment),
         ProgressArg::Quiet | ProgressArg::None => Form::Quiet,
         ProgressArg::Rawjson => Form::RawJson,
     })
+}
+
+fn terminal(environment: &Environment) -> Form {
+    let (look, wrong) = look::look(environment);
+    for remark in wrong {
+        crate::commands::say(&format!("warning: {remark}\n"));
+    }
+    Form::Terminal(look)
 }
 
 /// Starts the drawing thread. It ends when every sender of the channel is gone.
@@ -85,7 +98,7 @@ enum Drawer {
 impl Drawer {
     fn new(form: Form) -> Self {
         match form {
-            Form::Terminal => Self::Terminal(terminal::Terminal::new()),
+            Form::Terminal(look) => Self::Terminal(terminal::Terminal::new(look)),
             Form::Plain => Self::Plain(plain::Plain::new(std::io::stderr())),
             Form::Grouped(marks) => Self::Grouped(grouped::Grouped::new(std::io::stderr(), marks)),
             Form::RawJson => Self::RawJson(rawjson::RawJson::new(std::io::stderr())),
@@ -154,6 +167,13 @@ impl Lines {
             self.0 = rest;
         }
         whole
+    }
+
+    /// The line that is yet to end, if there is any.
+    fn open(&self) -> Option<String> {
+        // Nobody sees more of it on one line.
+        let line = printable(&self.0[self.0.len().saturating_sub(4096)..]);
+        (!line.is_empty()).then_some(line)
     }
 
     /// The line that no newline ended, if any.

@@ -64,7 +64,7 @@ impl<W: Write> Plain<W> {
                 writeln!(self.out, "#{number} not in the cache: {}", printable(why.as_bytes()))
             }
             // Errors end the build and are rendered once, at the end.
-            Event::Diagnostic(_) => Ok(()),
+            Event::BuildFile { .. } | Event::Diagnostic(_) => Ok(()),
             Event::Warning(text) => writeln!(self.out, "warning: {text}"),
             Event::Beat => self.beat(),
         }

@@ -8,14 +8,17 @@ use std::io::{self, Write};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use builder::event::{Ending, Event, StepId, Stream};
-use oci::Digest;
 use serde_json::{Value, json};
+
+use crate::remark::{self, vertex as name};
+use crate::report::BuildFile;
 
 /// The drawer.
 pub struct RawJson<W> {
     out: W,
     steps: HashMap<StepId, Step>,
     first: Option<StepId>,
+    file: BuildFile,
 }
 
 #[derive(Default)]
@@ -29,7 +32,7 @@ struct Step {
 
 impl<W: Write> RawJson<W> {
     pub fn new(out: W) -> Self {
-        Self { out, steps: HashMap::new(), first: None }
+        Self { out, steps: HashMap::new(), first: None, file: BuildFile::default() }
     }
 
     pub fn draw(&mut self, event: &Event) -> io::Result<()> {
@@ -97,28 +100,19 @@ impl<W: Write> RawJson<W> {
                 "current": 0, "timestamp": now, "started": now, "completed": now,
             }]}),
             Event::Beat => return None,
-            Event::Diagnostic(diagnostic) => {
-                let rule = diagnostic.rule.map(|rule| format!("{rule}: ")).unwrap_or_default();
-                self.warning(&format!("{rule}{}", diagnostic.message), diagnostic.help.as_deref())
+            Event::BuildFile { name, text } => {
+                self.file = BuildFile { name: name.clone(), text: Some(text.clone()) };
+                return None;
             }
-            Event::Warning(text) => self.warning(text, None),
+            Event::Diagnostic(diagnostic) => {
+                json!({"warnings": [remark::about_text(self.first, diagnostic, &self.file)]})
+            }
+            Event::Warning(text) => json!({"warnings": [remark::about_world(self.first, text)]}),
         })
     }
 
     fn begun(&mut self, step: StepId, now: &str) {
         self.steps.entry(step).or_default().started.get_or_insert_with(|| now.to_owned());
-    }
-
-    /// A remark has a vertex in BuildKit: the first, which reads the build file.
-    fn warning(&self, text: &str, detail: Option<&str>) -> Value {
-        let mut warning = json!({"level": 1, "short": STANDARD.encode(text)});
-        if let Some(step) = self.first {
-            warning["vertex"] = name(step).into();
-        }
-        if let Some(detail) = detail {
-            warning["detail"] = json!([STANDARD.encode(detail)]);
-        }
-        json!({"warnings": [warning]})
     }
 
     fn vertex(&self, step: StepId) -> Value {
@@ -134,11 +128,6 @@ impl<W: Write> RawJson<W> {
         }
         vertex
     }
-}
-
-/// BuildKit names a vertex by a digest. Ours says which step of this build it is, and nothing else.
-fn name(step: StepId) -> String {
-    Digest::sha256(format!("step {}", step.0)).to_string()
 }
 
 #[cfg(test)]
@@ -175,6 +164,7 @@ mod tests {
             transfer(1),
             transfer(2),
             Event::Beat,
+            Event::BuildFile { name: "Dockerfile".to_owned(), text: "FROM a\n".to_owned() },
             finished(3, Ending::Done),
             Event::Warning("w".to_owned()),
         ]);

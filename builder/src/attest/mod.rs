@@ -14,4 +14,5 @@ mod statement;
 
 pub use facts::BuildFacts;
 pub(crate) use manifest::{AttestationManifest, attestation_manifest};
+pub(crate) use provenance::of_platforms as provenance;
 pub(crate) use statement::{Named, Subjects, statements};

@@ -1,5 +1,6 @@
 //! Provenance as SLSA has it, with the fields that BuildKit fills. Pure.
 
+use oci::Platform;
 use serde_json::{Map, Value, json};
 
 use super::facts::{BuildFacts, Dependency};
@@ -35,6 +36,33 @@ pub(super) fn predicate(
     };
     redact(&mut value);
     value
+}
+
+/// What describes a build to scripts, for each platform: the older form, which they know. `Min` leaves out when
+/// it was built.
+pub(crate) fn of_platforms(
+    mode: ProvenanceMode,
+    facts: &BuildFacts,
+    platforms: &[Platform],
+) -> Vec<(Platform, Value)> {
+    let request = ProvenanceRequest {
+        mode,
+        version: ProvenanceVersion::V02,
+        builder_id: String::new(),
+        reproducible: false,
+        filename: String::new(),
+        inline_only: false,
+    };
+    let time = |seconds| jiff::Timestamp::from_second(seconds).map(|time| time.to_string()).ok();
+    let span = time(facts.started).zip(time(jiff::Timestamp::now().as_second()));
+    let one = |platform: &Platform| {
+        let mut value = predicate(&request, facts, &platform.to_string(), &span);
+        if let (ProvenanceMode::Min, Some(all)) = (mode, value.as_object_mut()) {
+            all.remove("metadata");
+        }
+        (platform.clone(), value)
+    };
+    platforms.iter().map(one).collect()
 }
 
 fn builder(request: &ProvenanceRequest) -> Value {
@@ -186,6 +214,18 @@ mod tests {
                 assert_eq!(text.contains("TOKEN"), says, "{text}");
                 assert_eq!(text.contains("\"key\""), says, "{text}");
                 assert!(!text.contains("hidden") && text.contains("pkg:docker/alpine@1"), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn scripts_get_times_with_all_the_rest_only() {
+        let platforms = ["linux/amd64".parse().unwrap(), "linux/arm64".parse().unwrap()];
+        for (mode, says) in [(ProvenanceMode::Min, false), (ProvenanceMode::Max, true)] {
+            let all = of_platforms(mode, &facts(), &platforms);
+            assert_eq!(all[1].1["invocation"]["environment"]["platform"], "linux/arm64");
+            for key in ["metadata", "buildConfig"] {
+                assert_eq!(all[0].1.get(key).is_some(), says, "{key}");
             }
         }
     }

@@ -65,13 +65,22 @@ pub(crate) fn statements(
     request: &AttestRequest,
     facts: &BuildFacts,
     named: &Named,
-    view: &StackView,
+    (view, scans): (&StackView, &[(String, StackView)]),
 ) -> Result<Vec<Statement>, layer_store::StoreError> {
     let mut all = Vec::new();
     if let Some(wanted) = &request.sbom {
-        let packages = sbom::scan(view)?;
-        let described = Described { name: &named.name, identity: &named.identity, created: &named.created };
-        all.push(statement(named, SPDX, sbom::document(&described, &packages), &wanted.filename));
+        let Named { name, identity, created, .. } = named;
+        let own = Described { name, identity, created };
+        all.push(statement(named, SPDX, sbom::document(&own, &sbom::scan(view)?), &wanted.filename));
+        for (about, view) in scans {
+            // Names as BuildKit's scanners give them: `sbom-context.spdx.json` beside `sbom.spdx.json`.
+            let (stem, rest) = wanted.filename.split_once('.').unwrap_or((&wanted.filename, ""));
+            let dot = if rest.is_empty() { "" } else { "." };
+            let (name, identity) = (format!("{stem}-{about}"), format!("{identity}:{about}"));
+            let described = Described { name: &name, identity: &identity, created };
+            let document = sbom::document(&described, &sbom::scan(view)?);
+            all.push(statement(named, SPDX, document, &format!("{name}{dot}{rest}")));
+        }
     }
     if let Some(wanted) = &request.provenance {
         let platform = named.platform.to_string();

@@ -4,8 +4,9 @@
 use std::pin::pin;
 use std::sync::Arc;
 
+use futures::FutureExt;
 use futures::future::{Either, select};
-use graph::{Edge, Lowered, Target};
+use graph::{Edge, Lowered, Scan, Target};
 use layer_store::{LayerId, Snapshot};
 
 use super::auto_squash::AutoSquash;
@@ -16,8 +17,8 @@ use crate::error::{BuildError, Category, Cause};
 use crate::event::StepId;
 use crate::exec::StepResources;
 use crate::export::{
-    Attest, EarlyPush, ExportRequest, Exported, FinishedTarget, RemoteLayer, RemoteLayers, SentBlobs, export,
-    takes_remote,
+    Attest, EarlyLayers, ExportRequest, Exported, FinishedTarget, RemoteLayer, RemoteLayers, SentBlobs,
+    export, takes_remote,
 };
 use crate::history::Recorder;
 use crate::plan::Extra;
@@ -78,7 +79,7 @@ impl Building<'_> {
     ) -> Result<(Exported, Solution), BuildError> {
         loop {
             let lost = shelf.lost();
-            match self.once(shelf, feed, recorder).await {
+            match self.once(shelf, feed, recorder).boxed().await {
                 Err(_) if shelf.lost() > lost => {}
                 result => return result,
             }
@@ -93,7 +94,7 @@ impl Building<'_> {
     ) -> Result<(Exported, Solution), BuildError> {
         let (solution, sent) = self.solve_and_send(shelf, feed, recorder).await?;
         let step = self.extra.begin("export".to_owned(), None).await;
-        match self.deliver(shelf, &solution, (step.id, recorder.id()), sent).await {
+        match self.deliver(shelf, &solution, step.id, sent).await {
             Ok(exported) => {
                 self.extra.end(step, &Ok::<_, Cause>(())).await;
                 Ok((exported, solution))
@@ -110,14 +111,14 @@ impl Building<'_> {
         }
     }
 
-    /// Solves, and sends layers of images that are pushed meanwhile.
+    /// Solves, and packs and sends layers of images meanwhile.
     async fn solve_and_send(
         &self,
         shelf: &Shelf,
         feed: &Feed,
         recorder: &Recorder,
     ) -> Result<(Solution, SentBlobs), BuildError> {
-        let mut early = EarlyPush::of(self.session, self.request, self.lowered, self.extra);
+        let mut early = EarlyLayers::of(self.session, self.request, self.lowered, self.extra);
         if early.is_idle() {
             return Ok((self.solve(shelf, feed, recorder).await?, SentBlobs::default()));
         }
@@ -171,17 +172,20 @@ impl Building<'_> {
         &self,
         shelf: &Shelf,
         solution: &Solution,
-        (step, build): (StepId, String),
+        step: StepId,
         sent: SentBlobs,
     ) -> Result<Exported, Cause> {
-        let snapshot = |target: &Target| {
-            target.root.and_then(|root| solution.snapshot(root)).cloned().unwrap_or_default()
-        };
+        let snapshot =
+            |root: Option<Edge>| root.and_then(|root| solution.snapshot(root)).cloned().unwrap_or_default();
         let mut targets: Vec<FinishedTarget> = self
             .lowered
             .targets
             .iter()
-            .map(|target| FinishedTarget { target: target.clone(), snapshot: snapshot(target) })
+            .map(|target| FinishedTarget {
+                snapshot: snapshot(target.root),
+                scans: self.scans(target).map(|scan| (scan.name.clone(), snapshot(scan.root))).collect(),
+                target: target.clone(),
+            })
             .collect();
         if self.request.squash == Squash::Auto {
             for finished in &mut targets {
@@ -192,7 +196,6 @@ impl Building<'_> {
             self.write_inline(shelf, solution, &mut targets).await?;
         }
         let mut asked = ExportRequest::of(self.request, targets, step);
-        asked.build = build;
         asked.attest.clone_from(&self.attest);
         asked.sent = sent;
         asked.beside = self.request.cache_to.iter().filter_map(CacheTarget::repository).collect();
@@ -208,6 +211,12 @@ impl Building<'_> {
         }
         self.bring(shelf, &asked).await?;
         export(self.session, asked).await.map_err(Cause::from)
+    }
+
+    /// The trees beside a target that are looked through for a list of software.
+    fn scans<'t>(&self, target: &'t Target) -> impl Iterator<Item = &'t Scan> {
+        let wanted = self.request.attest.sbom.is_some();
+        target.scans.iter().filter(move |_| wanted)
     }
 
     /// Merges layers of a target where that leaves bytes out.
@@ -251,6 +260,9 @@ impl Building<'_> {
             let needed = |id: &&LayerId| !(asked.remote.contains_key(*id) || handed_on && id.names_content());
             let needed = target.snapshot.0.iter().filter(needed).cloned().collect();
             shelf.bring(&Snapshot(needed), Some(asked.step)).await?;
+            for (_, scanned) in &target.scans {
+                shelf.bring(scanned, Some(asked.step)).await?;
+            }
         }
         Ok(())
     }

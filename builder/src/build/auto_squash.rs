@@ -1,5 +1,6 @@
 //! `--squash=auto`: layers of the build become one where a layer removes or replaces bytes of another.
 
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 use layer_store::{CacheKey, Component, Lease, Record, Snapshot};
@@ -10,7 +11,7 @@ use crate::export::FinishedTarget;
 use crate::file::difference;
 use crate::keys;
 use crate::session::Session;
-use crate::toolchain::{HiddenFile, hidden_files};
+use crate::toolchain::hiding_layers;
 use crate::worker::{Permit, blocking};
 
 /// Name of the component of a record that holds which layers were merged.
@@ -94,8 +95,7 @@ impl Squashed {
 
 fn squash(lease: &Lease, snapshot: &Snapshot, base: usize) -> Result<Squashed, Cause> {
     let local = |error| Cause::new(Category::Local, error);
-    let hidden = hidden_files(lease, snapshot, base).map_err(local)?;
-    let ranges = Ranges::hiding(&hidden);
+    let ranges = Ranges::hiding(hiding_layers(lease, snapshot, base).map_err(local)?);
     let mut made = Snapshot(snapshot.0[..base].to_vec());
     let mut next = base;
     for range in &ranges.0 {
@@ -112,11 +112,8 @@ fn squash(lease: &Lease, snapshot: &Snapshot, base: usize) -> Result<Squashed, C
 }
 
 impl Ranges {
-    /// From each layer with dead bytes to the one that hides them; ranges that share a layer are one.
-    fn hiding(hidden: &[HiddenFile]) -> Self {
-        let dead = hidden.iter().filter(|file| file.size > 0 && file.layer < file.by);
-        let mut pairs: Vec<(usize, usize)> = dead.map(|file| (file.layer, file.by)).collect();
-        pairs.sort_unstable();
+    /// From each layer with dead bytes to one that hides them; ranges that share a layer are one.
+    fn hiding(pairs: BTreeSet<(usize, usize)>) -> Self {
         let mut ranges: Vec<RangeInclusive<usize>> = Vec::new();
         for (first, last) in pairs {
             match ranges.last_mut() {
@@ -152,23 +149,19 @@ impl Ranges {
 mod tests {
     use super::*;
 
-    fn ranges(hidden: &[(usize, usize, u64)]) -> Ranges {
-        let file =
-            |&(layer, by, size): &(usize, usize, u64)| HiddenFile { path: "f".into(), size, layer, by };
-        Ranges::hiding(&hidden.iter().map(file).collect::<Vec<_>>())
+    fn ranges(hidden: &[(usize, usize)]) -> Ranges {
+        Ranges::hiding(hidden.iter().copied().collect())
     }
 
     #[test]
     fn layers_are_merged_from_the_one_with_dead_bytes_to_the_one_that_hides_them() {
         for (hidden, expected) in [
             (&[][..], ""),
-            (&[(0, 1, 5)][..], "0-1"),
-            (&[(0, 1, 0)][..], ""),
-            (&[(2, 2, 9)][..], ""),
-            (&[(0, 2, 5), (4, 6, 1)][..], "0-2,4-6"),
-            (&[(4, 6, 1), (0, 2, 5), (2, 3, 1)][..], "0-3,4-6"),
-            (&[(0, 5, 1), (1, 2, 1)][..], "0-5"),
-            (&[(0, 1, 1), (2, 3, 1)][..], "0-1,2-3"),
+            (&[(0, 1)][..], "0-1"),
+            (&[(0, 2), (4, 6)][..], "0-2,4-6"),
+            (&[(4, 6), (0, 2), (2, 3)][..], "0-3,4-6"),
+            (&[(0, 5), (1, 2)][..], "0-5"),
+            (&[(0, 1), (2, 3)][..], "0-1,2-3"),
         ] {
             let found = ranges(hidden);
             assert_eq!(found.to_text(), expected, "{hidden:?}");
@@ -180,7 +173,7 @@ mod tests {
     fn the_last_entry_of_a_range_stands_for_its_layer() {
         let entry = |empty_layer| History { empty_layer, ..History::default() };
         let mut history = [false, true, false, false, true, false].map(entry);
-        ranges(&[(1, 2, 7)]).mark(&mut history);
+        ranges(&[(1, 2)]).mark(&mut history);
         assert_eq!(history.map(|entry| entry.empty_layer), [false, true, true, false, true, false]);
     }
 }

@@ -23,6 +23,11 @@ pub(super) fn entries(directory: &Path, pick: &Pick) -> Result<Vec<Descriptor>, 
     Ok(all.into_iter().filter(|entry| is_meant(entry, pick)).collect())
 }
 
+/// All entries; none where there is no layout.
+pub(super) fn all_entries(directory: &Path) -> Result<Vec<Descriptor>, CacheError> {
+    Ok(read_index(&directory.join("index.json"))?.unwrap_or_default())
+}
+
 fn is_meant(entry: &Descriptor, pick: &Pick) -> bool {
     match pick {
         Pick::Tag(tag) => entry.annotations.get(REF_NAME) == Some(tag),

@@ -24,6 +24,7 @@ mod read;
 mod registry;
 pub mod request;
 mod shelf;
+mod sweep;
 mod uploads;
 
 pub use error::CacheError;

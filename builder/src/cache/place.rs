@@ -61,7 +61,7 @@ impl Place {
     pub(super) fn of(destination: &CacheDestination) -> Option<Self> {
         match destination {
             CacheDestination::Registry(reference) => Some(Self::Registry(reference.clone())),
-            CacheDestination::Local { directory, tag } => {
+            CacheDestination::Local { directory, tag, earlier: _ } => {
                 Some(Self::Directory(directory.clone(), Pick::Tag(tag.clone())))
             }
             CacheDestination::Inline => None,

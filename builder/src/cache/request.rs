@@ -69,9 +69,22 @@ pub enum CacheDestination {
         directory: PathBuf,
         /// The tag of the entries.
         tag: String,
+        /// What becomes of what earlier builds wrote there.
+        earlier: Earlier,
     },
     /// Inside the image that is exported.
     Inline,
+}
+
+/// What becomes of the results of earlier builds in a layout.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Earlier {
+    /// They stay.
+    #[default]
+    Stays,
+    /// Under the tag there is what this build used, and blobs that no entry of the layout leads to are removed
+    /// (`reset=true`).
+    Goes,
 }
 
 /// Which layers a cache holds. The records are the same.

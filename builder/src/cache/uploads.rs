@@ -16,10 +16,11 @@ use tokio::sync::mpsc;
 use super::document::{Entry, Part, RECORDS_TYPE};
 use super::error::CacheError;
 use super::feed::{Feed, Told, Wanted, chain, new_layers};
-use super::place::Place;
+use super::place::{Place, Top};
 use super::read::{self, Placed};
-use super::request::{CacheMode, CacheTarget, OnFault};
+use super::request::{CacheDestination, CacheMode, CacheTarget, Earlier, OnFault};
 use super::shelf::Shelf;
+use super::sweep::{Swept, Writing};
 use crate::Session;
 use crate::event::{Event, StepId};
 use crate::keys;
@@ -53,6 +54,8 @@ struct Destination {
     /// What was there before, the oldest part first.
     before: Vec<Placed>,
     sent: BTreeMap<LayerId, PackedLayer>,
+    /// Held where it lies in a layout.
+    writing: Option<Writing>,
     fault: Option<CacheError>,
 }
 
@@ -87,6 +90,10 @@ impl Uploads {
             // An absent place is begun, a foreign one is refused when the part is added.
             if let Ok(found) = read::read(&sender.session, &destination.place).await {
                 destination.before = found.parts;
+            }
+            match destination.begin().await {
+                Ok(writing) => destination.writing = writing,
+                Err(fault) => destination.fault = Some(fault),
             }
         }
         let mut known: Vec<HashSet<LayerId>> = destinations.iter().map(Destination::known).collect();
@@ -130,8 +137,23 @@ impl Destination {
             target: target.clone(),
             before: Vec::new(),
             sent: BTreeMap::new(),
+            writing: None,
             fault: None,
         })
+    }
+
+    /// Tells others that blobs are written to a layout.
+    async fn begin(&self) -> Result<Option<Writing>, CacheError> {
+        let Place::Directory(path, _) = &self.place else { return Ok(None) };
+        let path = path.clone();
+        blocking(Permit::free(), move || Writing::begin(&path)).await.map(Some)
+    }
+
+    fn earlier(&self) -> Earlier {
+        match self.target.destination {
+            CacheDestination::Local { earlier, .. } => earlier,
+            CacheDestination::Registry(_) | CacheDestination::Inline => Earlier::Stays,
+        }
     }
 
     fn known(&self) -> HashSet<LayerId> {
@@ -236,10 +258,31 @@ impl Sent {
 }
 
 impl Destination {
-    async fn publish(self, sender: &Sender, entries: &[Entry]) -> Result<(), CacheError> {
-        if let Some(fault) = self.fault {
-            return Err(fault);
+    async fn publish(mut self, sender: &Sender, entries: &[Entry]) -> Result<(), CacheError> {
+        let (place, writing) = (self.place.clone(), self.writing.take());
+        match (self.fault.take(), self.earlier()) {
+            (Some(fault), _) => Err(fault),
+            (None, Earlier::Stays) => self.add(sender, entries).await,
+            (None, Earlier::Goes) => {
+                self.replace(sender, entries).await?;
+                sweep(sender, &place, writing).await
+            }
         }
+    }
+
+    /// Leaves what this build used, and nothing else under the tag.
+    async fn replace(self, sender: &Sender, entries: &[Entry]) -> Result<(), CacheError> {
+        let replaced = match self.place.top(&sender.session).await {
+            Ok(Top::Entries(entries)) => entries.into_iter().map(|entry| entry.digest).collect(),
+            // There is nothing yet.
+            Ok(Top::Manifest(_)) | Err(_) => Vec::new(),
+        };
+        let layers = self.before.into_iter().flat_map(|placed| placed.part.layers).chain(self.sent);
+        let part = Part::merged(vec![Part::new(layers.collect(), entries.to_vec())]);
+        publish(&self.place, sender, &part, &replaced).await
+    }
+
+    async fn add(self, sender: &Sender, entries: &[Entry]) -> Result<(), CacheError> {
         let known: HashSet<(CacheKey, ResultId)> =
             self.before.iter().flat_map(|placed| placed.part.results()).collect();
         let new = |entry: &&Entry| !known.contains(&(entry.key, entry.record.result));
@@ -257,17 +300,34 @@ impl Destination {
                 (Part::merged(all.collect()), replaced)
             }
         };
-        let failed = |error: std::io::Error| CacheError::Part {
-            place: self.place.to_string(),
-            reason: error.to_string(),
-        };
-        let document = part.encode().map_err(failed)?;
-        let config =
-            Descriptor::new(MediaType::from(RECORDS_TYPE), Digest::sha256(&document), document.len() as u64);
-        let session = &sender.session;
-        self.place.put_small(session, &config, document.into()).await?;
-        let manifest = part.manifest(config);
-        self.place.put_manifest(session, manifest.descriptor(), manifest.raw().clone()).await?;
-        self.place.append(session, manifest.descriptor(), &replaced).await
+        publish(&self.place, sender, &part, &replaced).await
     }
+}
+
+/// Puts a part there in place of others.
+async fn publish(place: &Place, sender: &Sender, part: &Part, replaced: &[Digest]) -> Result<(), CacheError> {
+    let failed =
+        |error: std::io::Error| CacheError::Part { place: place.to_string(), reason: error.to_string() };
+    let document = part.encode().map_err(failed)?;
+    let config =
+        Descriptor::new(MediaType::from(RECORDS_TYPE), Digest::sha256(&document), document.len() as u64);
+    let session = &sender.session;
+    place.put_small(session, &config, document.into()).await?;
+    let manifest = part.manifest(config);
+    place.put_manifest(session, manifest.descriptor(), manifest.raw().clone()).await?;
+    place.append(session, manifest.descriptor(), replaced).await
+}
+
+/// Removes what is led to no more.
+async fn sweep(sender: &Sender, place: &Place, writing: Option<Writing>) -> Result<(), CacheError> {
+    let (Place::Directory(path, _), Some(writing)) = (place, writing) else { return Ok(()) };
+    let path = path.clone();
+    match blocking(Permit::free(), move || writing.sweep(&path)).await? {
+        Swept::Clean => {}
+        Swept::InUse => {
+            let text = format!("cache to {place}: another build writes there, so nothing was removed");
+            sender.session.events.send(Event::Warning(text)).await;
+        }
+    }
+    Ok(())
 }

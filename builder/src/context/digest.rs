@@ -14,7 +14,7 @@ use rayon::prelude::*;
 
 use super::node::{Children, Node};
 use super::stamp::Stamp;
-use super::{ContextError, ContextScan, Source, open, xattr};
+use super::{ContextError, ContextFile, ContextScan, Source, open};
 
 /// BLAKE3 of a content; for context files with their extended attributes, if they have any.
 pub(crate) type ContentDigest = [u8; 32];
@@ -80,8 +80,7 @@ impl ContextScan {
     /// by side, and remembered.
     pub(crate) fn digests(&self, paths: &[PathBuf]) -> Result<Vec<ContentDigest>, ContextError> {
         let nodes = self.nodes(paths)?;
-        let mut known: Vec<Option<ContentDigest>> =
-            nodes.iter().map(|node| self.shelf.digest(node)).collect::<Result<_, ContextError>>()?;
+        let mut known = self.shelf.digests(&nodes)?;
         let fd = match &self.source {
             Source::Directory { fd, .. } => fd.as_fd(),
             Source::Memory(contents) => return Ok(of_memory(&nodes, contents)),
@@ -95,8 +94,8 @@ impl ContextScan {
             .map(|&nth| read(fd, &paths[nth], nodes[nth].record.stamp, stop))
             .collect::<Result<_, ContextError>>()?;
         let mut new = Vec::with_capacity(missing.len());
+        self.shelf.set_digests(missing.iter().map(|&nth| &nodes[nth]).zip(&read))?;
         for (&nth, digest) in missing.iter().zip(&read) {
-            self.shelf.set_digest(&nodes[nth], digest)?;
             new.push((nodes[nth].record.stamp.key(), *digest));
             known[nth] = Some(*digest);
         }
@@ -126,12 +125,15 @@ impl ContextScan {
         Ok(nodes)
     }
 
-    /// The content digest of a file, if it was asked for before.
-    pub(crate) fn known_digest(&self, path: &Path) -> Result<Option<ContentDigest>, ContextError> {
-        match (&self.source, self.node(path)?) {
-            (Source::Directory { .. }, Some(node)) => self.shelf.digest(&node),
-            (Source::Directory { .. }, None) | (Source::Memory(_), _) => Ok(None),
-        }
+    /// Files that are to be read, with their digests if those were asked for before.
+    pub(crate) fn files(&self, paths: &[PathBuf]) -> Result<Vec<ContextFile>, ContextError> {
+        let nodes = self.nodes(paths)?;
+        let digests = match &self.source {
+            Source::Directory { .. } => self.shelf.digests(&nodes)?,
+            Source::Memory(_) => vec![None; nodes.len()],
+        };
+        let file = |(node, digest): (Node<'_>, _)| ContextFile { record: node.record, digest };
+        Ok(nodes.into_iter().zip(digests).map(file).collect())
     }
 
     fn fill_from_index(
@@ -145,21 +147,18 @@ impl ContextScan {
         }
         let keys: Vec<StatKey> = wanted.iter().map(|&nth| nodes[nth].record.stamp.key()).collect();
         for (&nth, digest) in wanted.iter().zip(self.index.get_many(&keys)?) {
-            if let Some(digest) = digest {
-                self.shelf.set_digest(&nodes[nth], &digest)?;
-                known[nth] = Some(digest);
-            }
+            known[nth] = digest;
         }
-        Ok(())
+        let found = wanted.iter().filter_map(|&nth| Some((&nodes[nth], known[nth].as_ref()?)));
+        self.shelf.set_digests(found)
     }
 
-    /// The extended attributes of a file or directory.
+    /// The extended attributes of a directory; none if there is no directory.
     pub(crate) fn xattrs(&self, path: &Path) -> Result<BTreeMap<OsString, Vec<u8>>, ContextError> {
-        let Source::Directory { fd, .. } = &self.source else { return Ok(BTreeMap::new()) };
-        let failed =
-            |source: rustix::io::Errno| ContextError::Read { path: path.into(), source: source.into() };
-        let directory = open::directory(fd.as_fd(), path).map_err(failed)?;
-        Ok(xattr::read(directory.as_fd()))
+        match self.directory(path)? {
+            Some(directory) => Ok(self.children(directory, path)?.xattrs.clone()),
+            None => Ok(BTreeMap::new()),
+        }
     }
 }
 

@@ -1,20 +1,21 @@
 //! Listing the directories of a context, ignore rules applied on the way.
 
-use std::ffi::{CStr, OsStr, OsString};
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use graph::WalkState;
+use layer_store::SortedNames;
 use rayon::prelude::*;
-use rustix::fs::{AtFlags, FileType, RawDir, StatxFlags, readlinkat, statx};
+use rustix::fs::{AtFlags, FileType, SeekFrom, StatxFlags, readlinkat, statx};
 use rustix::io::Errno;
 
-use super::node::{Children, Directory};
+use super::node::{Children, Directory, Shelving};
 use super::record::Record;
-use super::{ContextError, ContextScan, Source, open};
-
-const LISTING_BUFFER: usize = 32 * 1024;
+use super::{ContextError, ContextScan, Source, open, xattr};
 
 /// A name that was listed, and the directory that it may be.
 struct Listed {
@@ -32,19 +33,12 @@ impl ContextScan {
         if let Some(children) = directory.children.get() {
             return Ok(children);
         }
-        let listed = match &self.source {
-            Source::Directory { fd, .. } => self.list(fd.as_fd(), path, &directory.state)?,
-            Source::Memory(_) => Vec::new(),
+        let mut shelving = self.shelf.begin();
+        let xattrs = match &self.source {
+            Source::Directory { fd, .. } => self.list(fd.as_fd(), path, &directory.state, &mut shelving)?,
+            Source::Memory(_) => BTreeMap::new(),
         };
-        let (mut records, mut directories) = (Vec::with_capacity(listed.len()), Vec::new());
-        for Listed { mut record, directory } in listed {
-            if let Some(directory) = directory {
-                record.number = directories.len() as u32;
-                directories.push(directory);
-            }
-            records.push(record);
-        }
-        let children = self.shelf.put(&records, directories)?;
+        let children = shelving.finish(xattrs)?;
         Ok(directory.children.get_or_init(|| children))
     }
 
@@ -61,38 +55,44 @@ impl ContextScan {
         if children.directories.is_empty() {
             return Ok(());
         }
-        let listing = self.shelf.listing(children)?;
-        let named: Vec<(OsString, &Directory)> = listing
-            .iter()
-            .filter(Record::is_directory)
-            .filter_map(|record| Some((record.name, children.directories.get(record.number as usize)?)))
-            .collect();
-        drop(listing);
+        let mut named: Vec<(OsString, &Directory)> = Vec::with_capacity(children.directories.len());
+        for page in &children.pages {
+            let listing = self.shelf.listing(page)?;
+            let directories = listing.iter().filter(Record::is_directory);
+            named.extend(
+                directories.filter_map(|record| {
+                    Some((record.name, children.directories.get(record.number as usize)?))
+                }),
+            );
+        }
         named.par_iter().try_for_each(|(name, directory)| self.list_tree(directory, &path.join(name)))
     }
 
+    /// Lists a directory; what it gives back are the extended attributes.
     fn list(
         &self,
         root: BorrowedFd<'_>,
         path: &Path,
         state: &WalkState,
-    ) -> Result<Vec<Listed>, ContextError> {
-        let failed = |source: Errno| ContextError::Read { path: path.into(), source: source.into() };
-        let directory = open::directory(root, path).map_err(failed)?;
-        let mut buffer = Vec::with_capacity(LISTING_BUFFER);
-        let mut entries = RawDir::new(&directory, buffer.spare_capacity_mut());
-        let mut all = Vec::new();
-        while let Some(entry) = entries.next() {
-            let entry = entry.map_err(failed)?;
-            let name = entry.file_name();
-            if name.to_bytes() == b"." || name.to_bytes() == b".." {
-                continue;
+        shelving: &mut Shelving<'_>,
+    ) -> Result<BTreeMap<OsString, Vec<u8>>, ContextError> {
+        let failed = |source: io::Error| ContextError::Read { path: path.into(), source };
+        let directory = open::directory(root, path).map_err(|error| failed(error.into()))?;
+        let names = SortedNames::new(|| {
+            let again = directory.try_clone()?;
+            rustix::fs::seek(&again, SeekFrom::Start(0))?;
+            Ok(again)
+        });
+        for found in names {
+            let (name, hint) = found.map_err(failed)?;
+            let listed = self.consider(directory.as_fd(), path, &name, hint, state)?;
+            if let Some(Listed { record, directory }) = listed
+                && directory.as_ref().is_none_or(|directory| self.is_needed(path, &record, directory))
+            {
+                shelving.add(record, directory)?;
             }
-            all.extend(self.consider(directory.as_fd(), path, name, entry.file_type(), state)?);
         }
-        all.sort_unstable_by(|a, b| a.record.name.cmp(&b.record.name));
-        self.drop_empty(path, &mut all);
-        Ok(all)
+        Ok(xattr::read(directory.as_fd()))
     }
 
     /// One name of a listing; `None` if it does not exist for the build.
@@ -100,11 +100,11 @@ impl ContextScan {
         &self,
         directory: BorrowedFd<'_>,
         parent: &Path,
-        name: &CStr,
+        name: &OsStr,
         hint: FileType,
         state: &WalkState,
     ) -> Result<Option<Listed>, ContextError> {
-        let path = parent.join(OsStr::from_bytes(name.to_bytes()));
+        let path = parent.join(name);
         let visit = self.rules.patterns.visit(state, path.as_os_str().as_bytes());
         let may_be_directory = matches!(hint, FileType::Directory | FileType::Unknown);
         if visit.excluded && !(visit.enter && may_be_directory) {
@@ -129,20 +129,17 @@ impl ContextScan {
             | FileType::BlockDevice
             | FileType::Socket => Vec::new(),
         };
-        let record = Record::of(OsStr::from_bytes(name.to_bytes()).to_owned(), &stat, target);
+        let record = Record::of(name.to_owned(), &stat, target);
         let directory = record.is_directory().then(|| Directory::unlisted(visit.state, visit.excluded));
         Ok((!visit.excluded || directory.is_some()).then_some(Listed { record, directory }))
     }
 
-    /// Drops excluded directories in which no exception brought anything back.
-    fn drop_empty(&self, parent: &Path, all: &mut Vec<Listed>) {
-        all.retain(|one| match &one.directory {
-            // One that cannot be read holds nothing that the build can see.
-            Some(directory) if directory.excluded => self
-                .children(directory, &parent.join(&one.record.name))
-                .and_then(|children| self.shelf.listing(children))
-                .is_ok_and(|listing| listing.len() > 0),
-            Some(_) | None => true,
-        });
+    /// Whether a directory is more than an excluded one in which no exception brought anything back.
+    fn is_needed(&self, parent: &Path, record: &Record, directory: &Directory) -> bool {
+        // One that cannot be read holds nothing that the build can see.
+        !directory.excluded
+            || self
+                .children(directory, &parent.join(&record.name))
+                .is_ok_and(|children| !children.pages.is_empty())
     }
 }

@@ -25,6 +25,7 @@ mod tests;
 mod xattr;
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
@@ -34,7 +35,7 @@ use layer_store::{Attributes, Entry, Kind, StatIndex, Time};
 
 pub(crate) use digest::{ContentDigest, file_digest, nanoseconds};
 pub use error::ContextError;
-pub(crate) use open::OpenFile;
+pub(crate) use open::{ContextFile, OpenFile};
 
 use crate::request::{ContextMetadata, LocalContext};
 use node::{Directory, Node, Shelf};
@@ -177,14 +178,23 @@ impl ContextScan {
         Some(entry)
     }
 
-    /// The entries of a directory, sorted by name; none if it is no directory.
-    pub(crate) fn read_dir(&self, path: &Path) -> Result<Vec<(std::ffi::OsString, Entry)>, ContextError> {
+    /// Hands out the entries of a directory, sorted by name; none if it is no directory.
+    pub(crate) fn each<E: From<ContextError>>(
+        &self,
+        path: &Path,
+        visit: &mut dyn FnMut(OsString, Entry) -> Result<(), E>,
+    ) -> Result<(), E> {
         let stopped = |source| ContextError::Read { path: path.into(), source };
-        self.index.stopping().check().map_err(stopped)?;
-        let Some(directory) = self.directory(path)? else { return Ok(Vec::new()) };
-        let listing = self.shelf.listing(self.children(directory, path)?)?;
-        let named = |record: Record| Some((record.name.clone(), self.entry(&record)?));
-        Ok(listing.iter().filter_map(named).collect())
+        let Some(directory) = self.directory(path)? else { return Ok(()) };
+        for page in &self.children(directory, path)?.pages {
+            self.index.stopping().check().map_err(stopped)?;
+            for record in self.shelf.listing(page)?.iter() {
+                if let Some(entry) = self.entry(&record) {
+                    visit(record.name, entry)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The same, with the places of its rules, for messages.

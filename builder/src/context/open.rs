@@ -11,8 +11,9 @@ use bytes::Bytes;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, StatxFlags, openat, openat2, statx};
 use rustix::io::Errno;
 
+use super::record::Record;
 use super::stamp::Stamp;
-use super::{ContextError, ContextScan, Source, xattr};
+use super::{ContentDigest, ContextError, ContextScan, Source, xattr};
 
 /// The context's own directory; a link that names it is followed.
 pub(super) fn root(path: &Path) -> Result<(OwnedFd, Stamp), ContextError> {
@@ -72,6 +73,13 @@ pub(crate) enum OpenFile {
     Stored(File),
 }
 
+/// A file that was found and is to be read.
+pub(crate) struct ContextFile {
+    pub(super) record: Record,
+    /// The digest of its content, if that was asked for before.
+    pub(crate) digest: Option<ContentDigest>,
+}
+
 /// An open file with what it must look like.
 pub(crate) struct OpenedFile {
     /// For reading from its beginning.
@@ -81,11 +89,19 @@ pub(crate) struct OpenedFile {
 }
 
 impl ContextScan {
-    /// Opens a file for reading. It must be what the scan saw.
+    /// Opens a file for reading.
     pub(crate) fn open(&self, path: &Path) -> Result<OpenFile, ContextError> {
+        let absent = || ContextError::Read { path: path.into(), source: Errno::NOENT.into() };
+        self.open_record(path, &self.node(path)?.ok_or_else(absent)?.record)
+    }
+
+    /// Opens a file that was found by that path. It must be what the scan saw when it is checked.
+    pub(crate) fn open_found(&self, path: &Path, file: &ContextFile) -> Result<OpenFile, ContextError> {
+        self.open_record(path, &file.record)
+    }
+
+    fn open_record(&self, path: &Path, record: &Record) -> Result<OpenFile, ContextError> {
         let failed = |source: io::Error| ContextError::Read { path: path.into(), source };
-        let node = self.node(path)?.ok_or_else(|| failed(Errno::NOENT.into()))?;
-        let record = &node.record;
         match (record.file_type(), &self.source) {
             (FileType::RegularFile, Source::Directory { fd, .. }) => {
                 Ok(OpenFile::File(open_file(fd.as_fd(), path, record.stamp)?))

@@ -47,12 +47,20 @@ impl Fixture {
 
 fn names(scan: &ContextScan) -> Vec<String> {
     fn below(scan: &ContextScan, path: &Path, found: &mut Vec<String>) {
-        for (name, entry) in scan.read_dir(path).expect("listing") {
-            let path = path.join(name);
-            found.push(path.display().to_string());
+        let mut directories = Vec::new();
+        let listed = scan.each::<ContextError>(path, &mut |name, entry| {
             if entry.attributes.kind == Kind::Directory {
-                below(scan, &path, found);
+                directories.push((found.len(), path.join(&name)));
             }
+            found.push(path.join(name).display().to_string());
+            Ok(())
+        });
+        listed.expect("listing");
+        // What is below a directory stands behind it.
+        for (at, directory) in directories.into_iter().rev() {
+            let mut inside = Vec::new();
+            below(scan, &directory, &mut inside);
+            found.splice(at + 1..at + 1, inside);
         }
     }
     let mut found = Vec::new();

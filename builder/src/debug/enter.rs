@@ -2,7 +2,7 @@
 
 use graph::{ExecOp, MountKind, Network, Security};
 use layer_store::Snapshot;
-use runtime_exec::{Exit, Terminal};
+use runtime_exec::{Exit, Keepers, Terminal};
 
 use super::document::{FailedStep, Origin};
 use super::error::DebugError;
@@ -83,7 +83,7 @@ pub async fn enter(
             prepared.spec.terminal = Terminal::New { rows, columns };
             exec::set_default_variable(&mut prepared.spec.env, "TERM", "xterm");
         }
-        let exit = io.attend(&prepared.spec, &wire)?;
+        let exit = io.attend(&prepared.spec, &wire, &Keepers::default())?;
         drop(prepared);
         Ok::<_, DebugError>(exit)
     })

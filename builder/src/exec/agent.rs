@@ -23,7 +23,7 @@ const ALLOWED: [u8; 2] = [11, 13];
 const FAILURE: [u8; 5] = [0, 0, 0, 1, 5];
 
 /// A socket that answers until it is dropped.
-pub(super) struct Agent {
+pub(crate) struct Agent {
     /// The socket.
     pub socket: PathBuf,
     serving: JoinHandle<()>,
@@ -36,7 +36,7 @@ impl Drop for Agent {
 }
 
 /// Makes the socket in an empty directory and serves it. Needs a runtime around it.
-pub(super) fn forward(
+pub(crate) fn forward(
     directory: &Path,
     agent: AgentSource,
     mode: u32,

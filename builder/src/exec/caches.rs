@@ -49,7 +49,7 @@ pub(super) fn open(
         if cache.is_new() || is_empty(&directory) {
             if let Some(snapshot) = &seed {
                 let view = session.store.stack(snapshot)?;
-                write_tree(&view, Path::new("/"), &directory, Ownership::Keep, None)
+                write_tree(&session.store, &view, Path::new("/"), &directory, Ownership::Keep, None)
                     .map_err(|source| ExecError::Seed { id: id.to_owned(), source })?;
             }
             let made = std::fs::File::open(&directory).map_err(|source| failed(id, &directory, source))?;

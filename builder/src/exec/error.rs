@@ -55,6 +55,14 @@ pub enum ExecError {
         /// The last lines it wrote.
         tail: Vec<String>,
     },
+    /// The program did nothing for longer than it may.
+    #[error("killed: it wrote nothing and used no processor for as long as --idle-timeout allows ({} s)", after.as_secs())]
+    Idle {
+        /// How long it may do nothing.
+        after: Duration,
+        /// The last lines it wrote.
+        tail: Vec<String>,
+    },
     /// The program ended without success, and the disk that it wrote to is full.
     #[error("{ended}, and the disk is full: {}", path.display())]
     DiskFull {
@@ -180,7 +188,8 @@ impl ExecError {
             | ExecError::Signal { tail, .. }
             | ExecError::OutOfMemory { tail, .. }
             | ExecError::PerhapsOutOfMemory { tail }
-            | ExecError::TooLong { tail, .. } => tail,
+            | ExecError::TooLong { tail, .. }
+            | ExecError::Idle { tail, .. } => tail,
             ExecError::DiskFull { ended, .. } => ended.tail(),
             ExecError::NotIsolated { .. }
             | ExecError::Spawn(_)
@@ -211,6 +220,7 @@ impl Categorised for ExecError {
             | ExecError::OutOfMemory { .. }
             | ExecError::PerhapsOutOfMemory { .. }
             | ExecError::TooLong { .. }
+            | ExecError::Idle { .. }
             | ExecError::NoSource { .. }
             | ExecError::User(_) => Category::Step,
             ExecError::Spawn(error) if error.stage() == Some(Stage::Exec) => Category::Step,

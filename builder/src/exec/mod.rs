@@ -8,7 +8,7 @@
 //! Invariants: a step that failed leaves no layer; secrets are never written to disk; the upper
 //! directory is not touched before the sandbox is gone.
 
-mod agent;
+pub(crate) mod agent;
 mod caches;
 pub mod cdi;
 mod environment;
@@ -16,6 +16,7 @@ mod error;
 mod etc;
 mod full;
 mod identities;
+mod idle;
 mod isolation;
 mod kill;
 mod mounts;

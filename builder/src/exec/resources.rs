@@ -3,10 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use super::error::ExecError;
-use crate::request::{BuildRequest, SecretSource, StepDevices, StepNetwork};
+use crate::request::{BuildRequest, SecretSource, StepDevices, StepNetwork, Timeouts};
 use crate::ssh::AgentSource;
 
 /// What a build gives to its steps.
@@ -24,8 +23,8 @@ pub struct StepResources {
     pub limits: runtime_exec::Limits,
     /// Devices that every step gets.
     pub devices: StepDevices,
-    /// How long a step may run.
-    pub timeout: Option<Duration>,
+    /// How long a step may run, and do nothing.
+    pub timeouts: Timeouts,
     /// Cache directories are emptied when the build first uses them.
     pub fresh_caches: bool,
     /// Those that were emptied.
@@ -42,7 +41,7 @@ impl StepResources {
             network: request.network.clone(),
             limits: request.limits.clone(),
             devices: request.devices.clone(),
-            timeout: request.step_timeout,
+            timeouts: request.timeouts,
             fresh_caches: request.no_cache,
             emptied: Arc::default(),
         }

@@ -44,11 +44,16 @@ pub async fn run_exec(
             (session.clone(), op.clone(), inputs.to_vec(), resources.clone());
         blocking(Permit::free(), move || prepare::prepare(&session, &op, &inputs, &resources)).await?
     };
-    let ended = sandboxed::run(prepared, session, step, resources.timeout).await;
+    let ended = sandboxed::run(prepared, session, step, resources.timeouts).await;
     let ended = ended.map_err(|error| mounts::explain(error, &op.mounts))?;
     let sandboxed::Ended { exit, tail, late, layer } = ended;
-    if let (sandboxed::Late::Yes, Some(after)) = (late, resources.timeout) {
-        return Err(FailedExec { error: ExecError::TooLong { after, tail }, left: Some(layer), ran: true });
+    let late = match late {
+        sandboxed::Late::No => None,
+        sandboxed::Late::TooLong(after) => Some(ExecError::TooLong { after, tail: tail.clone() }),
+        sandboxed::Late::Idle(after) => Some(ExecError::Idle { after, tail: tail.clone() }),
+    };
+    if let Some(error) = late {
+        return Err(FailedExec { error, left: Some(layer), ran: true });
     }
     if let Err(error) = check(exit, &op.valid_exit_codes, tail) {
         let error = full::explain(error, session.store.root());

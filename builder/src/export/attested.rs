@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use layer_store::{Kind, StackView, Walk};
+use layer_store::{Kind, StackView, Store, Walk};
 use oci::{Algorithm, Hasher, Platform, Reference};
 
 use super::assemble::AssembledImage;
 use super::error::{ExportError, TreeError};
 use super::layers::{Based, free};
+use super::request::FinishedTarget;
 use super::stamp;
 use crate::Session;
 use crate::attest::{AttestationManifest, BuildFacts, Named, Subjects, attestation_manifest, statements};
@@ -48,21 +49,32 @@ pub(super) async fn of_images(
             created: whole_seconds(image.config.parsed().created.as_deref()),
             span: span(&attest.facts, epoch)?,
         };
-        let (store, snapshot) = (session.store.clone(), based.finished.snapshot.clone());
+        let (store, finished) = (session.store.clone(), based.finished.clone());
         let attest = Arc::clone(attest);
         let found = blocking(free(), move || {
-            statements(&attest.request, &attest.facts, &named, &store.stack(&snapshot)?)
+            let scans = scans(&store, &finished)?;
+            let view = store.stack(&finished.snapshot)?;
+            statements(&attest.request, &attest.facts, &named, (&view, &scans))
         });
         all.push(attestation_manifest(&subject, &found.await?, form));
     }
     Ok(all)
 }
 
+/// The trees beside a target's own that are looked through.
+pub(super) fn scans(
+    store: &Store,
+    finished: &FinishedTarget,
+) -> Result<Vec<(String, StackView)>, layer_store::StoreError> {
+    let one = |(name, snapshot): &(String, _)| Ok((name.clone(), store.stack(snapshot)?));
+    finished.scans.iter().map(one).collect()
+}
+
 /// The attestations of a tree, as files with their names. `about` is put into the names where several
 /// trees share a directory.
 pub(super) fn of_tree(
     attest: &Attest,
-    view: &StackView,
+    (view, scans): (&StackView, &[(String, StackView)]),
     platform: &Platform,
     epoch: Option<i64>,
     (prefix, about): (&str, Option<&str>),
@@ -85,7 +97,7 @@ pub(super) fn of_tree(
         created: stamp::text(epoch.unwrap_or_else(stamp::now))?,
         span: span(&attest.facts, epoch)?,
     };
-    let found = statements(&request, &attest.facts, &named, view).map_err(TreeError::from)?;
+    let found = statements(&request, &attest.facts, &named, (view, scans)).map_err(TreeError::from)?;
     let file = |name: &str| match (about, name.split_once('.')) {
         (Some(about), Some((stem, rest))) => PathBuf::from(format!("{prefix}{stem}.{about}.{rest}")),
         (Some(about), None) => PathBuf::from(format!("{prefix}{name}.{about}")),

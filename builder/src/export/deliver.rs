@@ -15,12 +15,12 @@ use super::error::ExportError;
 use super::layers::{Based, ensure_base_blobs_of, free};
 use super::layout::{LayoutFiles, docker_files, oci_files};
 use super::made::{Made, make};
-use super::metadata::{write_iidfile, write_metadata};
 use super::push::{PushPlan, push_image};
 use super::request::{ExportRequest, Exported};
 use super::stored;
 use super::trees::{write_local, write_trees_tar};
 use super::unfinished::UnfinishedFile;
+use super::unfinished::write_whole;
 use crate::Session;
 use crate::request::{
     BuiltImage, CompressionChoice, Destination, ExtraName, ForeignLayers, ImageOutput, Keep, Layout,
@@ -205,13 +205,16 @@ fn shows_in_documents(
         output.rewrite != Rewrite::No
             && targets.iter().any(|based| based.finished.epoch(output, request.source_date_epoch).is_some())
     };
-    image.canonical == ExtraName::Yes
-        || output.compression != CompressionChoice::default()
-        || !output.oci_media_types
-        || !output.annotations.0.is_empty()
-        || request.attest.is_some()
-        || output.foreign_layers != ForeignLayers::Convert
-        || rewritten()
+    !is_plain(output, image) || request.attest.is_some() || rewritten()
+}
+
+/// Whether nothing that an output asks for by itself needs packed layers and a manifest; rewritten times aside.
+pub(super) fn is_plain(output: &Output, image: &ImageOutput) -> bool {
+    image.canonical == ExtraName::No
+        && output.compression == CompressionChoice::default()
+        && output.oci_media_types
+        && output.annotations.0.is_empty()
+        && output.foreign_layers == ForeignLayers::Convert
 }
 
 async fn make_and_note(
@@ -354,11 +357,8 @@ async fn small_files(
         let configs = stored::configs(session, targets, None, request.source_date_epoch).await?;
         note(exported, targets, configs.iter().map(|config| config.descriptor().digest.clone()), &[]);
     }
-    if let Some(path) = &request.iidfile {
-        write_iidfile(path, exported)?;
-    }
-    if let Some(path) = &request.metadata_file {
-        write_metadata(path, exported, &request.build)?;
+    if let (Some(path), Some(id)) = (&request.iidfile, &exported.image_id) {
+        write_whole(path, id.to_string().as_bytes())?;
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
-//! Sending layers of an image while later steps run.
+//! Packing and sending layers of an image while later steps run.
 //!
-//! A layer is sent in the form that the export will give it, to one repository of each registry that the image
+//! A layer that no registry gets is packed for an archive, or its digest is made for an image of the store, so that
+//! the export finds it done. What is pushed is sent in the form that the export will give it, to one repository of each registry that the image
 //! is pushed to; from there the others mount it. Nothing gets a name, so a build that fails leaves none. What
 //! goes wrong here is left to the push itself, which sends what is missing and tells. When the last step is
 //! done, what is on its way is waited for, and the rest is the push's.
@@ -11,18 +12,19 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use graph::{Lowered, VertexId};
-use layer_store::{LayerId, Snapshot};
+use graph::{Lowered, Target, VertexId};
+use layer_store::{LayerId, Lease, Packed, Snapshot};
 use oci::{Descriptor, Digest, Repository};
 use tokio::sync::{OnceCell, mpsc};
 
+use super::deliver::is_plain;
 use super::layers::Form;
 use super::push::layer_source;
 use crate::Session;
 use crate::cache::request::CacheTarget;
 use crate::cache::{Told, Wanted, chain, new_layers};
 use crate::plan::{Extra, ExtraStep};
-use crate::request::{BuildRequest, OutputKind, Push};
+use crate::request::{BuildRequest, Output, OutputKind, Push, Rewrite};
 use crate::worker::{Permits, blocking};
 
 /// Layers on their way at once.
@@ -42,19 +44,32 @@ impl SentBlobs {
     }
 }
 
+/// What was sent, and when.
+type SentBlob = ((Repository, Digest), Instant);
+
 /// Something could not be packed or sent; the push meets it again and says what.
 struct Failed;
 
-/// Where layers of some steps go, and in which form.
+/// What becomes of layers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Purpose {
+    /// Their digests are wanted.
+    Digest,
+    /// They are packed.
+    Pack(Form),
+    /// They are packed and sent.
+    Send(Form, Repository),
+}
+
+/// What becomes of the layers of some steps.
 struct Destination {
     steps: BTreeSet<VertexId>,
-    repositories: Vec<Repository>,
-    form: Form,
+    purposes: Vec<Purpose>,
     known: HashSet<LayerId>,
 }
 
-/// Sends layers while steps run.
-pub(crate) struct EarlyPush<'a> {
+/// Packs and sends layers while steps run.
+pub(crate) struct EarlyLayers<'a> {
     session: &'a Session,
     extra: &'a Extra,
     /// Shown as soon as there is something to send.
@@ -65,7 +80,7 @@ pub(crate) struct EarlyPush<'a> {
     taken: Mutex<HashSet<(Repository, Digest)>>,
 }
 
-impl<'a> EarlyPush<'a> {
+impl<'a> EarlyLayers<'a> {
     /// For a build's image outputs.
     pub(crate) fn of(
         session: &'a Session,
@@ -101,9 +116,9 @@ impl<'a> EarlyPush<'a> {
             while told
                 && !fails
                 && running.len() < AT_ONCE
-                && let Some((form, repository, wanted)) = waiting.pop_front()
+                && let Some((purpose, wanted)) = waiting.pop_front()
             {
-                running.push(this.send(form, repository, wanted));
+                running.push(this.serve(purpose, wanted));
             }
             tokio::select! {
                 message = receiver.recv(), if told => match message {
@@ -121,22 +136,48 @@ impl<'a> EarlyPush<'a> {
         }
     }
 
+    /// Does with a layer what it is wanted for. Gives what was sent where.
+    async fn serve(&self, purpose: Purpose, wanted: Wanted) -> Result<Option<SentBlob>, Failed> {
+        match purpose {
+            Purpose::Digest => {
+                self.with(wanted, |lease, wanted| lease.diff_id(&wanted.id)).await?;
+                Ok(None)
+            }
+            Purpose::Pack(form) => {
+                self.pack(form, wanted).await?;
+                Ok(None)
+            }
+            Purpose::Send(form, repository) => self.send(form, repository, wanted).await,
+        }
+    }
+
+    /// Does something with a layer. `None`: it is not here.
+    async fn with<T: Send + 'static>(
+        &self,
+        wanted: Wanted,
+        work: impl FnOnce(&Lease, &Wanted) -> layer_store::Result<T> + Send + 'static,
+    ) -> Result<Option<T>, Failed> {
+        let lease = self.session.lease.clone();
+        let done = blocking(self.permits.acquire().await, move || match lease.store().layer(&wanted.id)? {
+            Some(_) => work(&lease, &wanted).map(Some),
+            None => Ok(None),
+        });
+        done.await.map_err(|_: layer_store::StoreError| Failed)
+    }
+
+    async fn pack(&self, form: Form, wanted: Wanted) -> Result<Option<Packed>, Failed> {
+        let packing = form.packing_of_steps();
+        self.with(wanted, move |lease, wanted| lease.pack(&wanted.id, &wanted.below, &packing)).await
+    }
+
     /// Packs a layer and sends it. `None`: it is not here, or it is sent already.
     async fn send(
         &self,
         form: Form,
         repository: Repository,
         wanted: Wanted,
-    ) -> Result<Option<((Repository, Digest), Instant)>, Failed> {
-        let lease = self.session.lease.clone();
-        let packed =
-            blocking(self.permits.acquire().await, move || match lease.store().layer(&wanted.id)? {
-                Some(_) => lease.pack(&wanted.id, &wanted.below, &form.packing_of_steps()).map(Some),
-                None => Ok(None),
-            });
-        let Some(packed) = packed.await.map_err(|_: layer_store::StoreError| Failed)? else {
-            return Ok(None);
-        };
+    ) -> Result<Option<SentBlob>, Failed> {
+        let Some(packed) = self.pack(form, wanted).await? else { return Ok(None) };
         let blob = Descriptor::new(form.family.layer(packed.compression), packed.digest, packed.size);
         let key = (repository, blob.digest.clone());
         if !self.taken.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone()) {
@@ -164,47 +205,57 @@ impl<'a> EarlyPush<'a> {
 }
 
 impl Destination {
-    /// What is to be sent of a result.
-    fn hears(&mut self, id: VertexId, outputs: &[Snapshot]) -> Vec<(Form, Repository, Wanted)> {
+    /// What is to be done with a result.
+    fn hears(&mut self, id: VertexId, outputs: &[Snapshot]) -> Vec<(Purpose, Wanted)> {
         if !self.steps.contains(&id) {
             return Vec::new();
         }
         let new = new_layers(outputs, &mut self.known);
-        let each = |wanted: Wanted| {
-            let form = self.form;
-            self.repositories.iter().map(move |repository| (form, repository.clone(), wanted.clone()))
-        };
+        let each =
+            |wanted: Wanted| self.purposes.iter().map(move |purpose| (purpose.clone(), wanted.clone()));
         new.into_iter().flat_map(each).collect()
     }
 }
 
-/// The destinations of all images that are pushed. Steps of several platforms in the same form share one.
+/// What becomes of the layers of all targets. Steps of several platforms with the same purposes share one.
 fn destinations(request: &BuildRequest, lowered: &Lowered) -> Vec<Destination> {
     let mut all: Vec<Destination> = Vec::new();
-    for output in &request.outputs {
-        let OutputKind::Image(image) = &output.kind else { continue };
-        let names = output.names_or(&request.tags);
-        let repositories = one_of_each_registry(names.iter().map(|name| name.repository()), request);
-        if image.push == Push::No || repositories.is_empty() {
-            continue;
+    for target in &lowered.targets {
+        let Some(root) = target.root else { continue };
+        let mut purposes: Vec<Purpose> =
+            request.outputs.iter().flat_map(|output| purposes(request, output, target)).collect();
+        if purposes.len() > 1 {
+            // Whoever packs makes the digest as well.
+            purposes.retain(|purpose| *purpose != Purpose::Digest);
         }
-        for target in &lowered.targets {
-            let epoch = output.source_date_epoch.or(target.epoch).or(request.source_date_epoch);
-            // The export says what is wrong with a form.
-            let (Some(root), Ok(form)) = (target.root, Form::of(output, epoch)) else { continue };
-            let steps = chain(&lowered.graph, &[root]);
-            match all.iter_mut().find(|known| known.form == form && known.repositories == repositories) {
-                Some(known) => known.steps.extend(steps),
-                None => all.push(Destination {
-                    steps,
-                    repositories: repositories.clone(),
-                    form,
-                    known: HashSet::new(),
-                }),
-            }
+        let steps = chain(&lowered.graph, &[root]);
+        match all.iter_mut().find(|known| known.purposes == purposes) {
+            Some(known) => known.steps.extend(steps),
+            None if purposes.is_empty() => {}
+            None => all.push(Destination { steps, purposes, known: HashSet::new() }),
         }
     }
     all
+}
+
+/// What an output wants of a target's layers.
+fn purposes(request: &BuildRequest, output: &Output, target: &Target) -> Vec<Purpose> {
+    let epoch = output.source_date_epoch.or(target.epoch).or(request.source_date_epoch);
+    // The export says what is wrong with a form.
+    let Ok(form) = Form::of(output, epoch) else { return Vec::new() };
+    match &output.kind {
+        OutputKind::Image(image) if image.push == Push::No => {
+            let digests = is_plain(output, image) && output.rewrite == Rewrite::No;
+            if digests { vec![Purpose::Digest] } else { Vec::new() }
+        }
+        OutputKind::Image(_) => {
+            let names = output.names_or(&request.tags);
+            let repositories = one_of_each_registry(names.iter().map(|name| name.repository()), request);
+            repositories.into_iter().map(|repository| Purpose::Send(form, repository)).collect()
+        }
+        OutputKind::Oci(..) | OutputKind::Docker(_) | OutputKind::Load(_) => vec![Purpose::Pack(form)],
+        OutputKind::Local(..) | OutputKind::Tar(..) | OutputKind::CacheOnly => Vec::new(),
+    }
 }
 
 /// The first repository at each registry; none at registries that get the layers for a cache, where the image

@@ -100,9 +100,10 @@ impl Based {
             base_history: config.history.len(),
             base: None,
             epoch: None,
+            scans: Vec::new(),
         };
         Self {
-            finished: FinishedTarget { target, snapshot: variant.snapshot.clone() },
+            finished: FinishedTarget { target, snapshot: variant.snapshot.clone(), scans: Vec::new() },
             base: Some(BaseImage { diff_ids: config.rootfs.diff_ids.clone(), layers: None }),
             remote: RemoteLayers::new(),
         }

@@ -25,7 +25,6 @@ mod error;
 mod layers;
 mod layout;
 mod made;
-mod metadata;
 mod push;
 mod recompress;
 mod request;
@@ -42,13 +41,12 @@ pub use assemble::{AssembledImage, BasePart, Family, LayerEntry, Style, Times, f
 pub use attested::Attest;
 pub(crate) use check::check;
 pub use deliver::export;
-pub(crate) use early::EarlyPush;
+pub(crate) use early::EarlyLayers;
 pub use early::SentBlobs;
 pub use error::{ExportError, TreeError};
 pub(crate) use layout::{
     LAYOUT_VERSION, blob_path, docker_json as docker_manifest_json, index_json, named as named_entry,
 };
-pub(crate) use metadata::write as write_whole;
 pub(crate) use push::layer_source;
 pub(crate) use recompress::recompress;
 pub use request::{ExportRequest, Exported, FinishedTarget, RemoteLayer, RemoteLayers, takes_remote};
@@ -57,3 +55,4 @@ pub use tree::{Ownership, write_tree};
 pub(crate) use tree_tar::write_tar;
 pub(crate) use trees::PlacedTree;
 pub(crate) use unfinished::UnfinishedFile;
+pub use unfinished::write_whole;

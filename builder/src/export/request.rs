@@ -20,6 +20,8 @@ pub struct FinishedTarget {
     pub target: Target,
     /// Its layers; the first ones are those of its base image.
     pub snapshot: Snapshot,
+    /// Trees whose software is listed beside its own, by name.
+    pub scans: Vec<(String, Snapshot)>,
 }
 
 impl FinishedTarget {
@@ -56,12 +58,8 @@ pub struct ExportRequest {
     pub source_date_epoch: Option<i64>,
     /// Write the image id here.
     pub iidfile: Option<PathBuf>,
-    /// Write a JSON description here.
-    pub metadata_file: Option<PathBuf>,
     /// What is attested, where anything is.
     pub attest: Option<Arc<Attest>>,
-    /// The build's name in the journal; empty where there is none.
-    pub build: String,
     /// Which step the events belong to.
     pub step: StepId,
     /// Layers of the targets that are not in the store; only outputs that [`takes_remote`] can be made then.
@@ -82,9 +80,7 @@ impl ExportRequest {
             force_index: request.force_index,
             source_date_epoch: request.source_date_epoch,
             iidfile: request.iidfile.clone(),
-            metadata_file: request.metadata_file.clone(),
             attest: None,
-            build: String::new(),
             step,
             remote: RemoteLayers::new(),
             beside: Vec::new(),

@@ -3,14 +3,13 @@
 //! Nothing in the destination is followed: every step down is by name in an open directory, and a
 //! link that stands in the way is replaced. So no file of the tree can appear outside of it.
 
-use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use defence::Defence;
-use layer_store::{Attributes, Entry, Kind, StackView, give_to};
+use layer_store::{Attributes, Entry, FirstNames, Kind, StackView, Store, give_to};
 use rustix::fs::{
     AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, chownat, fchmod, futimens, linkat,
     mkdirat, mknodat, openat, statat, symlinkat, unlinkat, utimensat,
@@ -32,6 +31,7 @@ pub enum Ownership {
 /// Existing files are overwritten, others stay. `clamp`: the latest modification time, in seconds
 /// since 1970. The paths of special files that could not be made are returned.
 pub fn write_tree(
+    store: &Store,
     view: &StackView,
     from: &Path,
     to: &Path,
@@ -47,19 +47,20 @@ pub fn write_tree(
     if !entry.attributes.is_dir() {
         return Err(TreeError::io(from, std::io::ErrorKind::NotADirectory));
     }
-    let mut writer =
-        Writer { view, ownership, clamp, root: &root, links: HashMap::new(), skipped: Vec::new() };
+    let names = store.first_names();
+    let mut writer = Writer { store, view, ownership, clamp, root: &root, names, skipped: Vec::new() };
     writer.children(&real, &Place { directory: &root, path: PathBuf::new(), shown: to })?;
     Ok(writer.skipped)
 }
 
 struct Writer<'a> {
+    store: &'a Store,
     view: &'a StackView,
     ownership: Ownership,
     clamp: Option<i64>,
     root: &'a OwnedFd,
     /// Where the first name of a file with several names was written.
-    links: HashMap<(usize, u64), PathBuf>,
+    names: FirstNames,
     skipped: Vec<PathBuf>,
 }
 
@@ -81,7 +82,9 @@ impl Place<'_> {
 
 impl Writer<'_> {
     fn children(&mut self, real: &Path, place: &Place<'_>) -> Result<(), TreeError> {
-        for (name, entry) in self.view.read_dir(real)? {
+        let view = self.view;
+        for found in view.entries(real)? {
+            let (name, entry) = found?;
             self.child(&real.join(&name), &name, &entry, place)?;
         }
         Ok(())
@@ -145,17 +148,15 @@ impl Writer<'_> {
     fn file(&mut self, real: &Path, name: &OsStr, entry: &Entry, place: &Place<'_>) -> Result<(), TreeError> {
         let failed = place.failed(name);
         clear(place, name)?;
-        if entry.links > 1 {
-            if let Some(first) = self.links.get(&entry.identity) {
-                return linkat(self.root, first, place.directory, name, AtFlags::empty()).map_err(failed);
-            }
-            self.links.insert(entry.identity, place.path.join(name));
+        if let Some(first) = self.names.of(entry, &place.path.join(name))? {
+            return linkat(self.root, &first, place.directory, name, AtFlags::empty()).map_err(failed);
         }
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let created = openat(place.directory, name, flags, Mode::RUSR | Mode::WUSR).map_err(&failed)?;
-        let mut to = File::from(created);
-        let mut from = self.view.open(real)?;
-        std::io::copy(&mut from, &mut to)
+        let to = File::from(created);
+        let from = self.view.open(real)?;
+        self.store
+            .copy_file(&from, &to)
             .map_err(|source| TreeError::io(&place.shown.join(&place.path).join(name), source))?;
         self.attributes_of(&OwnedFd::from(to), &entry.attributes, &failed)
     }

@@ -1,17 +1,17 @@
 //! The files of a tree as one tar.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use layer_store::tar::TarWriter;
-use layer_store::{Attributes, Entry, Kind, StackView, StoreError, Time, Walk};
+use layer_store::{Attributes, Entry, FirstNames, Kind, StackView, Store, StoreError, Time, Walk};
 
 use super::error::TreeError;
 use super::trees::PlacedTree;
 
 /// Writes trees, each below its directory. Directories that several have are those of the first.
-pub(crate) fn write_tar(trees: &[PlacedTree], sink: &mut dyn Write) -> Result<(), TreeError> {
+pub(crate) fn write_tar(store: &Store, trees: &[PlacedTree], sink: &mut dyn Write) -> Result<(), TreeError> {
     let mut tar = TarWriter::new(sink);
     let mut directories: HashSet<PathBuf> = HashSet::new();
     for PlacedTree { directory: prefix, view, clamp, more } in trees {
@@ -21,7 +21,7 @@ pub(crate) fn write_tar(trees: &[PlacedTree], sink: &mut dyn Write) -> Result<()
         {
             tar.entry(prefix, &clamped(&root.attributes, clamp))?;
         }
-        let mut links: HashMap<(usize, u64), PathBuf> = HashMap::new();
+        let mut names = store.first_names();
         view.walk(Path::new("/"), &mut |path, entry| {
             let relative = path.strip_prefix("/").unwrap_or(path);
             if relative.as_os_str().is_empty() {
@@ -31,7 +31,7 @@ pub(crate) fn write_tar(trees: &[PlacedTree], sink: &mut dyn Write) -> Result<()
             if entry.attributes.is_dir() && trees.len() > 1 && !directories.insert(name.clone()) {
                 return Ok(Walk::Continue);
             }
-            write_entry(&mut tar, view, path, &name, entry, &mut links, clamp)?;
+            write_entry(&mut tar, view, path, &name, entry, &mut names, clamp)?;
             Ok(Walk::Continue)
         })?;
         for (name, content) in more {
@@ -51,17 +51,14 @@ fn write_entry(
     real: &Path,
     name: &Path,
     entry: &Entry,
-    links: &mut HashMap<(usize, u64), PathBuf>,
+    names: &mut FirstNames,
     clamp: Option<i64>,
 ) -> Result<(), StoreError> {
     let attributes = clamped(&entry.attributes, clamp);
     match &attributes.kind {
         Kind::File { .. } => {
-            if entry.links > 1 {
-                if let Some(first) = links.get(&entry.identity) {
-                    return tar.hardlink(name, first, &attributes);
-                }
-                links.insert(entry.identity, name.to_owned());
+            if let Some(first) = names.of(entry, name)? {
+                return tar.hardlink(name, &first, &attributes);
             }
             tar.file_from(name, &attributes, &view.open(real)?)
         }

@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 
 use layer_store::{StackView, Walk};
 
-use super::attested::{Attest, of_tree};
+use super::attested::{Attest, of_tree, scans};
 use super::clear::clear_directory;
 use super::error::{ExportError, TreeError};
 use super::layers::free;
 use super::made::platform_directory;
-use super::metadata::write as write_whole;
 use super::request::{ExportRequest, FinishedTarget};
 use super::tree::{Ownership, write_tree};
 use super::tree_tar::write_tar;
+use super::unfinished::write_whole;
 use crate::Session;
 use crate::event::Event;
 use crate::request::{LocalMode, Output, PlatformSplit, TreeOptions};
@@ -59,7 +59,8 @@ fn place(
         let more = match attest {
             Some(attest) => {
                 let name = (options.attestation_prefix.as_str(), about.as_deref());
-                of_tree(attest, &view, platform, epoch, name)?
+                let scans = scans(&session.store, finished).map_err(TreeError::from)?;
+                of_tree(attest, (&view, &scans), platform, epoch, name)?
             }
             None => Vec::new(),
         };
@@ -107,7 +108,7 @@ pub(super) async fn write_trees_tar<W: Write + Send + 'static>(
     blocking(free(), move || {
         let mut sink = std::io::BufWriter::with_capacity(1 << 20, sink);
         let trees = place(&session, &targets, &options, attest.as_deref(), (&output, epoch))?;
-        write_tar(&trees, &mut sink)?;
+        write_tar(&session.store, &trees, &mut sink)?;
         sink.into_inner().map_err(|error| ExportError::io(Path::new("tar"), error.into_error()))
     })
     .await
@@ -131,7 +132,8 @@ pub(super) async fn write_local(
         }
         for tree in trees {
             let to = path.join(&tree.directory);
-            skipped.extend(write_tree(&tree.view, Path::new("/"), &to, Ownership::Caller, tree.clamp)?);
+            let (store, root) = (&open.store, Path::new("/"));
+            skipped.extend(write_tree(store, &tree.view, root, &to, Ownership::Caller, tree.clamp)?);
             for (name, content) in &tree.more {
                 write_whole(&to.join(name), content)?;
             }

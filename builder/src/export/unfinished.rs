@@ -10,6 +10,13 @@ use layer_store::StagedBlob;
 
 use super::error::ExportError;
 
+/// Writes a whole file; a failure leaves nothing.
+pub fn write_whole(path: &Path, content: &[u8]) -> Result<(), ExportError> {
+    let mut file = UnfinishedFile::create(path)?;
+    file.write_all(content).map_err(|source| ExportError::io(path, source))?;
+    file.finish()
+}
+
 static COUNTER: AtomicU32 = AtomicU32::new(0);
 
 /// Written beside its destination, then renamed. Dropping it removes what was written.

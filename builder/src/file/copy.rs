@@ -1,12 +1,13 @@
 //! Executing a copy.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use graph::{Copy, Unpack};
-use layer_store::{Attributes, Content, Entry, Kind};
+use layer_store::{Attributes, Content, Entry, FirstNames, Kind};
 
+use super::batch::{Batch, Origin, Waiting};
 use super::chmod::Change;
 use super::dest::{Dest, Owner, directory_of, parent};
 use super::digest::below;
@@ -17,7 +18,6 @@ use super::owner::owner;
 use super::plan::{Item, Planned, Role, plan, plan_whole};
 use super::tree::Tree;
 use super::{FileError, archive};
-use crate::context::OpenFile;
 
 /// What is done to everything that is copied.
 struct Look {
@@ -64,13 +64,12 @@ pub(super) fn run(dest: &mut Dest, tree: &Tree, copy: &Copy, earlier: &Earlier) 
             return Err(FileError::NoParent { path: shown(&directory) });
         }
     }
-    for planned in plan(tree, copy)? {
+    plan(tree, copy, &mut |planned| {
         if copy.unpack == Unpack::Detect && unpack(dest, tree, copy, &look, &planned)? {
-            continue;
+            return Ok(());
         }
-        Copying::start(dest, tree, copy, (&look, earlier), &planned)?.all(&planned)?;
-    }
-    Ok(())
+        Copying::start(dest, tree, copy, (&look, earlier), &planned)?.all(&planned)
+    })
 }
 
 /// Copies a real path and everything below it to the same path, as it is.
@@ -79,7 +78,9 @@ pub(super) fn whole(dest: &mut Dest, tree: &Tree, real: &Path) -> Result<(), Fil
     let Some(planned) = plan_whole(tree, real)? else { return Ok(()) };
     let earlier = &Earlier::default();
     let (source, target) = (real.into(), real.into());
-    let copying = Copying { dest, tree, look: &look, earlier, source, target, links: HashMap::new() };
+    let links = dest.first_names();
+    let copying =
+        Copying { dest, tree, look: &look, earlier, source, target, links, batch: Batch::default() };
     copying.all(&planned)
 }
 
@@ -111,8 +112,8 @@ struct Copying<'a> {
     earlier: &'a Earlier,
     source: PathBuf,
     target: PathBuf,
-    /// First names of files that have several.
-    links: HashMap<(usize, u64), PathBuf>,
+    links: FirstNames,
+    batch: Batch,
 }
 
 impl<'a> Copying<'a> {
@@ -142,12 +143,14 @@ impl<'a> Copying<'a> {
         };
         dest.make_all(&made, mode, owner)?;
         let source = planned.source.real.clone();
-        Ok(Self { dest, tree, look, earlier, source, target, links: HashMap::new() })
+        let links = dest.first_names();
+        Ok(Self { dest, tree, look, earlier, source, target, links, batch: Batch::default() })
     }
 
     fn all(mut self, planned: &Planned) -> Result<(), FileError> {
         let tree = self.tree;
-        planned.each(tree, &mut |item| self.item(&item))
+        planned.each(tree, &mut |item| self.item(&item))?;
+        self.batch.write(self.dest, self.tree, self.earlier)
     }
 
     fn item(&mut self, item: &Item) -> Result<(), FileError> {
@@ -219,40 +222,17 @@ impl<'a> Copying<'a> {
 
     fn file(&mut self, item: &Item, source: &Path, target: &Path) -> Result<(), FileError> {
         self.no_directory_at(source, target)?;
-        if item.entry.links > 1 {
-            if let Some(first) = self.links.get(&item.entry.identity).cloned() {
-                return self.dest.hardlink(target, &first);
-            }
-            self.links.insert(item.entry.identity, target.into());
+        if let Some(first) = self.links.of(&item.entry, target)? {
+            self.batch.write(self.dest, self.tree, self.earlier)?;
+            return self.dest.hardlink(target, &first);
         }
-        let mut attributes = self.look.attributes(&item.entry);
-        let scan = match self.tree {
-            Tree::Context(scan) => scan,
-            // A layer's files never change, so one that stays as it is needs no second inode.
-            Tree::Stack(stack) => {
-                let host = stack.host(source, &item.entry);
-                return self.dest.file(target, &attributes, Content::HardLinkOf(&host));
-            }
+        let origin = match self.tree {
+            Tree::Context(_) => Origin::Context,
+            Tree::Stack(stack) => Origin::Layer(stack.host(source, &item.entry)),
         };
-        let known = scan.known_digest(source)?;
-        if let (Some(digest), Some(host)) = (known, self.earlier.file(target, known)) {
-            self.dest.file(target, &attributes, Content::HardLinkOf(&host))?;
-            return self.dest.content_is(target, digest);
-        }
-        match scan.open(source)? {
-            OpenFile::Bytes(bytes) => self.dest.file(target, &attributes, Content::Bytes(&bytes)),
-            OpenFile::Stored(file) => self.dest.file(target, &attributes, Content::File(&file)),
-            OpenFile::File(opened) => {
-                attributes.xattrs = opened.xattrs();
-                self.dest.file(target, &attributes, Content::File(&opened.file))?;
-                opened.check()?;
-                match known {
-                    // A digest covers extended attributes where there are any.
-                    Some(digest) if attributes.xattrs.is_empty() => self.dest.content_is(target, digest),
-                    Some(_) | None => Ok(()),
-                }
-            }
-        }
+        let attributes = self.look.attributes(&item.entry);
+        let waiting = Waiting { source: source.into(), target: target.into(), attributes, origin };
+        self.batch.add(waiting, (&mut *self.dest, self.tree, self.earlier))
     }
 
     fn no_directory_at(&self, source: &Path, target: &Path) -> Result<(), FileError> {

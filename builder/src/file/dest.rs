@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use layer_store::{Attributes, Content, Kind, LayerWriter, StackView, Time};
+use layer_store::{Attributes, Content, FirstNames, Kind, LayerWriter, NewFile, StackView, Time};
 
 use super::FileError;
 use super::base::Base;
@@ -52,6 +52,11 @@ impl Dest {
             unknown,
             remarks: Vec::new(),
         }
+    }
+
+    /// For files of a source that have several names.
+    pub(super) fn first_names(&self) -> FirstNames {
+        self.writer.first_names()
     }
 
     /// The layer, and what there is to say about it.
@@ -239,6 +244,14 @@ impl Dest {
         self.make_way(path)?;
         self.writer.file(path, attributes, content)?;
         self.note_leaf(path, attributes)
+    }
+
+    /// Makes room for a file that another thread may write; from now on it counts as written.
+    pub(super) fn new_file(&mut self, path: &Path, attributes: &Attributes) -> Result<NewFile, FileError> {
+        self.make_way(path)?;
+        let file = self.writer.new_file(path)?;
+        self.note_leaf(path, attributes)?;
+        Ok(file)
     }
 
     /// Says what the digest of a file's content is that was just written.

@@ -1,10 +1,10 @@
 //! What has to be added to one tree to get another, as one layer.
 
-use std::collections::{BTreeMap, HashMap};
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use layer_store::{Content, Entry, Kind, LayerId, LayerWriter, Lease, Snapshot, StackView, Store};
+use layer_store::{
+    Content, Entry, FirstNames, Kind, LayerId, LayerWriter, Lease, Snapshot, StackView, Store,
+};
 
 use super::FileError;
 
@@ -17,7 +17,8 @@ pub fn difference(
     upper: &Snapshot,
 ) -> Result<LayerId, FileError> {
     let (below, above) = (store.stack(lower)?, store.stack(upper)?);
-    let mut work = Work { below, above, writer: lease.write_layer(lower)?, first_names: HashMap::new() };
+    let (writer, first_names) = (lease.write_layer(lower)?, store.first_names());
+    let mut work = Work { below, above, writer, first_names };
     let root = Path::new("");
     if let (Some(new), old) = (work.above.lookup(root)?, work.below.lookup(root)?)
         && old.is_none_or(|old| old.attributes != new.attributes)
@@ -39,23 +40,28 @@ struct Work {
     below: StackView,
     above: StackView,
     writer: LayerWriter,
-    /// Where the first name of a file with several names was written.
-    first_names: HashMap<(usize, u64), PathBuf>,
+    first_names: FirstNames,
 }
 
 impl Work {
-    fn directory(&mut self, dir: &Path, below: Below) -> Result<(), FileError> {
-        let mut old: BTreeMap<OsString, Entry> = match below {
-            Below::Directory => self.below.read_dir(dir)?.into_iter().collect(),
-            Below::Nothing => BTreeMap::new(),
+    fn directory(&mut self, dir: &Path, lower: Below) -> Result<(), FileError> {
+        let (below, above) = (self.below.clone(), self.above.clone());
+        let old = match lower {
+            Below::Directory => Some(below.entries(dir)?),
+            Below::Nothing => None,
         };
-        for (name, entry) in self.above.read_dir(dir)? {
-            let path = dir.join(&name);
-            let before = old.remove(&name);
-            self.entry(&path, &entry, before.as_ref())?;
+        // What failed stays in front, and is told at the end.
+        let mut old = old.into_iter().flatten().peekable();
+        for found in above.entries(dir)? {
+            let (name, entry) = found?;
+            while let Some(gone) = old.next_if(|old| old.as_ref().is_ok_and(|(old, _)| *old < name)) {
+                self.writer.whiteout(&dir.join(gone?.0))?;
+            }
+            let before = old.next_if(|old| old.as_ref().is_ok_and(|(old, _)| *old == name)).transpose()?;
+            self.entry(&dir.join(name), &entry, before.map(|(_, entry)| entry).as_ref())?;
         }
-        for name in old.into_keys() {
-            self.writer.whiteout(&dir.join(name))?;
+        for gone in old {
+            self.writer.whiteout(&dir.join(gone?.0))?;
         }
         Ok(())
     }
@@ -81,11 +87,8 @@ impl Work {
     }
 
     fn write(&mut self, path: &Path, entry: &Entry) -> Result<(), FileError> {
-        if entry.links > 1 {
-            if let Some(first) = self.first_names.get(&entry.identity) {
-                return Ok(self.writer.hardlink(path, first)?);
-            }
-            self.first_names.insert(entry.identity, path.to_owned());
+        if let Some(first) = self.first_names.of(entry, path)? {
+            return Ok(self.writer.hardlink(path, &first)?);
         }
         match &entry.attributes.kind {
             Kind::File { .. } => {

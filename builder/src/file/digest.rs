@@ -22,9 +22,7 @@ pub fn selection_digest(store: &Store, input: &FileInput, copy: &Copy) -> Result
     let tree = Tree::open(store, input)?;
     let view = View::of(copy)?;
     let mut hash = Hash::new("rbuild selection of a copy");
-    for planned in plan(&tree, copy)? {
-        hash.planned(&tree, &planned, &view)?;
-    }
+    plan(&tree, copy, &mut |planned| hash.planned(&tree, &planned, &view))?;
     Ok(hash.finish())
 }
 

@@ -27,7 +27,7 @@ pub(crate) fn selection_listing(
 ) -> Result<(), FileError> {
     let tree = Tree::open(store, input)?;
     let view = View::of(copy)?;
-    plan(&tree, copy)?.iter().try_for_each(|planned| list(&tree, planned, &view, hear))
+    plan(&tree, copy, &mut |planned| list(&tree, &planned, &view, hear))
 }
 
 /// A path of an input with everything below it.

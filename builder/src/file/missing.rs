@@ -56,13 +56,15 @@ fn similar(tree: &Tree, path: &Path) -> Result<Vec<String>, FileError> {
         let next = tree.resolve(&directory.join(name), Last::Follow, |_| {})?;
         if tree.lookup(&next)?.is_none() {
             let wanted = name.to_string_lossy().to_lowercase();
-            let mut close: Vec<(usize, String)> = tree
-                .read_dir(&directory)?
-                .iter()
-                .map(|(name, _)| name.to_string_lossy().into_owned())
-                .map(|name| (edit_distance(&wanted, &name.to_lowercase()), name))
-                .filter(|(distance, _)| *distance <= 1 + wanted.chars().count() / 4)
-                .collect();
+            let mut close: Vec<(usize, String)> = Vec::new();
+            tree.each(&directory, &mut |name, _| {
+                let name = name.to_string_lossy();
+                let distance = edit_distance(&wanted, &name.to_lowercase());
+                if distance <= 1 + wanted.chars().count() / 4 {
+                    close.push((distance, name.into_owned()));
+                }
+                Ok(())
+            })?;
             close.sort();
             close.truncate(MOST_NAMES);
             return Ok(close.into_iter().map(|(_, name)| shown(&directory.join(name))).collect());

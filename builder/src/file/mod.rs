@@ -8,7 +8,7 @@
 //! - `tree` is what is read from, `dest` what is written to (upon `base`, with `leaves`); `links` follows links inside a root, for
 //!   both;
 //! - `earlier` is the layer that the same actions made before, from which unchanged files are linked;
-//! - `copy`, `make` and `archive` are the actions; `owner` and `chmod` what their flags say.
+//! - `copy` (whose files go in a `batch`), `make` and `archive` are the actions; `owner` and `chmod` what their flags say.
 //!
 //! Invariants:
 //! - no path of a tree is ever given to the host with a link in it, on neither side;
@@ -17,6 +17,7 @@
 
 mod archive;
 mod base;
+mod batch;
 mod chmod;
 mod copy;
 mod dest;

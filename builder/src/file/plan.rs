@@ -52,32 +52,30 @@ pub(super) enum Role {
     Parent,
 }
 
-/// The sources of a copy and all that is copied of them.
-pub(super) fn plan(tree: &Tree, copy: &Copy) -> Result<Vec<Planned>, FileError> {
+/// Hands out the sources of a copy with all that is copied of them, one after the other.
+pub(super) fn plan(
+    tree: &Tree,
+    copy: &Copy,
+    visit: &mut dyn FnMut(Planned) -> Result<(), FileError>,
+) -> Result<(), FileError> {
     let filter = Arc::new(Filter::of(copy)?);
-    let planned: Vec<Planned> = sources(tree, copy)?
-        .into_iter()
-        .map(|source| Planned::new(tree, source, filter.clone()))
-        .collect::<Result<_, _>>()?;
-    if let (Some(literal), true) = (filter.literal(), copy.required) {
-        require(tree, &planned, literal)?;
-    }
-    Ok(planned)
+    sources(tree, copy, &mut |source| {
+        let planned = Planned::new(tree, source, filter.clone())?;
+        if let (Some(literal), true) = (filter.literal(), copy.required) {
+            require(tree, &planned, literal)?;
+        }
+        visit(planned)
+    })
 }
 
 /// `--parents` of a literal path: it has to exist.
-fn require(tree: &Tree, planned: &[Planned], literal: &Path) -> Result<(), FileError> {
-    for planned in planned {
-        let mut there = false;
-        planned.each(tree, &mut |item| {
-            there |= item.path.starts_with(literal);
-            Ok(())
-        })?;
-        if !there {
-            return Err(not_found(tree, &shown(&planned.source.real.join(literal))));
-        }
-    }
-    Ok(())
+fn require(tree: &Tree, planned: &Planned, literal: &Path) -> Result<(), FileError> {
+    let mut there = false;
+    planned.each(tree, &mut |item| {
+        there |= item.path.starts_with(literal);
+        Ok(())
+    })?;
+    if there { Ok(()) } else { Err(not_found(tree, &shown(&planned.source.real.join(literal)))) }
 }
 
 /// A real path and everything below it; `None` if there is nothing.
@@ -218,7 +216,8 @@ impl Walk<'_, '_> {
         included: &WalkState,
         excluded: &WalkState,
     ) -> Result<(), FileError> {
-        for (name, entry) in self.tree.read_dir(real)? {
+        let tree = self.tree;
+        tree.each(real, &mut |name, entry| {
             let path = path.join(&name);
             let bytes = path.as_os_str().as_bytes();
             let include = self.filter.include.as_ref().map(|patterns| patterns.visit(included, bytes));
@@ -231,7 +230,7 @@ impl Walk<'_, '_> {
             }
             let enter = exclude.as_ref().is_none_or(|visit| visit.enter) && self.filter.reaches(&path);
             if !is_directory || !enter {
-                continue;
+                return Ok(());
             }
             let depth = self.waiting.len();
             if !chosen {
@@ -240,8 +239,8 @@ impl Walk<'_, '_> {
             let state = |visit: Option<graph::Visit>| visit.map(|visit| visit.state).unwrap_or_default();
             self.directory(&real.join(&name), &path, &state(include), &state(exclude))?;
             self.waiting.truncate(depth);
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     fn choose(&mut self, path: &Path, entry: Entry) -> Result<(), FileError> {

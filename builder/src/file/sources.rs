@@ -40,19 +40,24 @@ pub(super) fn split(copy: &Copy) -> (String, Option<Kept>) {
     (start, Some(Kept { pattern }))
 }
 
-/// The paths that a copy names, sorted.
-pub(super) fn sources(tree: &Tree, copy: &Copy) -> Result<Vec<Source>, FileError> {
+/// Hands out the paths that a copy names, sorted: a pattern may name millions.
+pub(super) fn sources(
+    tree: &Tree,
+    copy: &Copy,
+    visit: &mut dyn FnMut(Source) -> Result<(), FileError>,
+) -> Result<(), FileError> {
     let (start, _) = split(copy);
     let source = graph::path::clean(&format!("/{start}"));
     let last = if copy.follow_symlinks { Last::Follow } else { Last::Keep };
     if !(copy.wildcard && has_wildcards(&source)) {
-        return Ok(vec![source_at(tree, &clean(&source), last)?]);
+        return visit(source_at(tree, &clean(&source), last)?);
     }
-    let matches = expand(tree, &source, last)?;
-    if matches.is_empty() && !copy.allow_empty_wildcard {
-        return Err(not_found(tree, &source));
-    }
-    matches.into_iter().map(|path| source_at(tree, &path, last)).collect()
+    let mut any = false;
+    expand(tree, &source, last, &mut |path| {
+        any = true;
+        visit(source_at(tree, &path, last)?)
+    })?;
+    if any || copy.allow_empty_wildcard { Ok(()) } else { Err(not_found(tree, &source)) }
 }
 
 fn source_at(tree: &Tree, path: &Path, last: Last) -> Result<Source, FileError> {
@@ -71,9 +76,12 @@ pub(super) fn has_wildcards(text: &str) -> bool {
     })
 }
 
-/// The real paths that a pattern matches. Components before the first pattern may be links, those
+/// What is done with a path that a pattern matches.
+type Found<'a> = dyn FnMut(PathBuf) -> Result<(), FileError> + 'a;
+
+/// Hands out the real paths that a pattern matches. Components before the first pattern may be links, those
 /// after it are not followed.
-fn expand(tree: &Tree, source: &str, last: Last) -> Result<Vec<PathBuf>, FileError> {
+fn expand(tree: &Tree, source: &str, last: Last, found: &mut Found<'_>) -> Result<(), FileError> {
     let components: Vec<&str> = source.split('/').filter(|part| !part.is_empty()).collect();
     let plain = components.iter().take_while(|part| !has_wildcards(part)).count();
     let start = clean(components[..plain].join("/"));
@@ -85,14 +93,9 @@ fn expand(tree: &Tree, source: &str, last: Last) -> Result<Vec<PathBuf>, FileErr
     let whole = Glob::new(&components.join("/")).map_err(|_| FileError::Glob(source.to_owned()))?;
     let parts: Result<Vec<Glob>, _> = components.iter().map(|part| Glob::new(part)).collect();
     match (whole.slashes_with_classes(), parts) {
-        (None, Ok(parts)) => parts.iter().try_fold(vec![start], |found, part| matching(tree, &found, part)),
+        (None, Ok(parts)) => matching(tree, start, &parts, found),
         // A class that has a `/` or matches one: the pattern is one, and no list of names.
-        (slashes, _) => {
-            let mut found = Vec::new();
-            let levels = slashes.unwrap_or(components.len());
-            search(tree, (&start, &start), &whole, levels, &mut found)?;
-            Ok(found)
-        }
+        (slashes, _) => search(tree, (&start, &start), &whole, slashes.unwrap_or(components.len()), found),
     }
 }
 
@@ -103,29 +106,29 @@ fn search(
     (start, directory): (&Path, &Path),
     pattern: &Glob,
     levels: usize,
-    found: &mut Vec<PathBuf>,
+    found: &mut Found<'_>,
 ) -> Result<(), FileError> {
-    for (name, entry) in tree.read_dir(directory)? {
+    tree.each(directory, &mut |name, entry| {
         let path = directory.join(name);
         let below = path.strip_prefix(start).unwrap_or(&path);
         if pattern.matches(below.as_os_str().as_bytes()) {
-            found.push(path);
+            found(path)
         } else if levels > 0 && entry.attributes.kind == Kind::Directory {
-            search(tree, (start, &path), pattern, levels - 1, found)?;
+            search(tree, (start, &path), pattern, levels - 1, found)
+        } else {
+            Ok(())
         }
-    }
-    Ok(())
+    })
 }
 
-fn matching(tree: &Tree, directories: &[PathBuf], pattern: &Glob) -> Result<Vec<PathBuf>, FileError> {
-    let mut found = Vec::new();
-    for directory in directories {
-        if !matches!(tree.lookup(directory)?, Some(Entry { attributes, .. }) if attributes.kind == Kind::Directory)
-        {
-            continue;
-        }
-        let names = tree.read_dir(directory)?.into_iter().map(|(name, _)| name);
-        found.extend(names.filter(|name| pattern.matches(name.as_bytes())).map(|name| directory.join(name)));
+/// All paths below one whose names match a pattern each.
+fn matching(tree: &Tree, path: PathBuf, patterns: &[Glob], found: &mut Found<'_>) -> Result<(), FileError> {
+    let Some((pattern, rest)) = patterns.split_first() else { return found(path) };
+    if !tree.lookup(&path)?.is_some_and(|entry| entry.attributes.is_dir()) {
+        return Ok(());
     }
-    Ok(found)
+    tree.each(&path, &mut |name, _| match pattern.matches(name.as_bytes()) {
+        true => matching(tree, path.join(name), rest, found),
+        false => Ok(()),
+    })
 }

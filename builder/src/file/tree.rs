@@ -61,12 +61,19 @@ impl Tree {
         })
     }
 
-    /// Names of a directory with their entries, sorted by bytes.
-    pub(super) fn read_dir(&self, path: &Path) -> Result<Vec<(OsString, Entry)>, FileError> {
-        Ok(match self {
-            Self::Context(scan) => scan.read_dir(path)?,
-            Self::Stack(stack) => stack.view.read_dir(path)?,
-        })
+    /// Hands out the names of a directory with their entries, sorted by bytes.
+    pub(super) fn each(
+        &self,
+        path: &Path,
+        visit: &mut dyn FnMut(OsString, Entry) -> Result<(), FileError>,
+    ) -> Result<(), FileError> {
+        match self {
+            Self::Context(scan) => scan.each(path, visit),
+            Self::Stack(stack) => stack.view.entries(path)?.try_for_each(|found| {
+                let (name, entry) = found?;
+                visit(name, entry)
+            }),
+        }
     }
 
     /// Makes later walks below a directory cheap.
@@ -87,14 +94,14 @@ impl Tree {
         resolve(path, last, |at| Ok(self.lookup(at)?.and_then(|entry| link_target(&entry))), crossed)
     }
 
-    /// The extended attributes that [`Entry`] does not carry for contexts.
+    /// Extended attributes: of the directories of a context, and of anything in layers.
     pub(super) fn xattrs(
         &self,
         path: &Path,
         entry: &Entry,
     ) -> Result<BTreeMap<OsString, Vec<u8>>, FileError> {
         match (self, &entry.attributes.kind) {
-            (Self::Context(scan), Kind::File { .. } | Kind::Directory) => Ok(scan.xattrs(path)?),
+            (Self::Context(scan), Kind::Directory) => Ok(scan.xattrs(path)?),
             (Self::Context(_) | Self::Stack(_), _) => Ok(entry.attributes.xattrs.clone()),
         }
     }

@@ -7,6 +7,7 @@ use runtime_exec::{OutsideCommand, OutsideError, OutsideOutput};
 
 use super::GitError;
 use super::address::{shown, transports};
+use super::ssh::SshClient;
 
 /// Variables of the caller that would lead `git` elsewhere.
 const UNSET: &[&str] = &[
@@ -59,17 +60,24 @@ pub(super) struct Git {
     transports: &'static str,
     /// Value of the `Authorization` header.
     authorisation: Option<String>,
+    /// The agent to ask, in place of the user's own.
+    ssh: Option<SshClient>,
 }
 
 impl Git {
     /// For a repository behind an address.
     pub(super) fn new(runner: Runner, url: &str) -> Result<Self, GitError> {
-        Ok(Self { transports: transports(url)?, runner, url: url.to_owned(), authorisation: None })
+        Ok(Self { transports: transports(url)?, runner, url: url.to_owned(), authorisation: None, ssh: None })
     }
 
     /// Says who asks, to this repository alone (on `github.com`, to all of the host's).
     pub(super) fn authorised(self, header: Option<String>) -> Self {
         Self { authorisation: header, ..self }
+    }
+
+    /// Asks this agent alone for keys.
+    pub(super) fn with_ssh(self, ssh: Option<SshClient>) -> Self {
+        Self { ssh, ..self }
     }
 
     /// Runs it; the answer is what it wrote.
@@ -89,8 +97,8 @@ impl Git {
     }
 
     fn output(&self, dir: Option<&Path>, words: &[&str]) -> Result<OutsideOutput, GitError> {
-        let authorisation = self.authorisation();
-        let ours = |name: &&&str| authorisation.iter().any(|(own, _)| own == *name);
+        let own = self.own_variables();
+        let ours = |name: &&&str| own.iter().any(|(own, _)| own == **name);
         let unset = UNSET.iter().filter(|name| !ours(name));
         let mut args: Vec<OsString> = unset.flat_map(|name| ["-u".into(), (*name).into()]).collect();
         args.push("git".into());
@@ -113,21 +121,32 @@ impl Git {
             ("LC_ALL", "C"),
         ];
         let env = env.iter().map(|(name, value)| (name.into(), value.into()));
-        let env = env.chain(authorisation.iter().map(|(name, value)| (name.into(), value.into()))).collect();
+        let env = env.chain(own.iter().map(|(name, value)| (name.into(), value.into()))).collect();
         let command = OutsideCommand { program: "env".into(), args, env, stdin: Vec::new() };
         Ok((self.runner)(&command)?)
     }
 
-    /// The secret as a setting in the environment, where other users do not see it as they see arguments.
-    fn authorisation(&self) -> Vec<(&'static str, String)> {
-        let Some(header) = &self.authorisation else { return Vec::new() };
-        let whole_host = ["https://github.com/", "https://www.github.com/"];
-        let scope = whole_host.into_iter().find(|host| self.url.starts_with(host)).unwrap_or(&self.url);
-        vec![
-            ("GIT_CONFIG_COUNT", "1".to_owned()),
-            ("GIT_CONFIG_KEY_0", format!("http.{scope}.extraHeader")),
-            ("GIT_CONFIG_VALUE_0", format!("Authorization: {header}")),
-        ]
+    /// Variables for this repository. The secret is a setting in the environment, where other users do not see
+    /// it as they see arguments.
+    fn own_variables(&self) -> Vec<(String, String)> {
+        let mut settings = Vec::new();
+        if let Some(header) = &self.authorisation {
+            let whole_host = ["https://github.com/", "https://www.github.com/"];
+            let scope = whole_host.into_iter().find(|host| self.url.starts_with(host)).unwrap_or(&self.url);
+            settings.push((format!("http.{scope}.extraHeader"), format!("Authorization: {header}")));
+        }
+        settings.extend(self.ssh.iter().flat_map(|ssh| ssh.git.iter().cloned()));
+        let mut variables: Vec<(String, String)> = Vec::new();
+        if !settings.is_empty() {
+            variables.push(("GIT_CONFIG_COUNT".to_owned(), settings.len().to_string()));
+        }
+        for (number, (key, value)) in settings.into_iter().enumerate() {
+            variables.push((format!("GIT_CONFIG_KEY_{number}"), key));
+            variables.push((format!("GIT_CONFIG_VALUE_{number}"), value));
+        }
+        let ssh = self.ssh.iter().flat_map(|ssh| &ssh.env);
+        variables.extend(ssh.map(|(name, value)| ((*name).to_owned(), value.clone())));
+        variables
     }
 
     /// The last lines of a message, with no password in them.

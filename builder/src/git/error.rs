@@ -60,7 +60,7 @@ pub enum GitError {
     #[error(transparent)]
     Outside(#[from] OutsideError),
     /// `git` failed.
-    #[error("{url}: git {doing} failed:\n{said}")]
+    #[error("{url}: git {doing} failed:\n{said}{}", hint(.said))]
     Failed {
         /// The address, without secrets.
         url: String,
@@ -80,6 +80,17 @@ pub enum GitError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// What to do about it, if that is known.
+fn hint(said: &str) -> &'static str {
+    if said.contains("Host key verification failed") {
+        "\nthe host's key is not known: compare it, and add it to ~/.ssh/known_hosts (ssh-keyscan HOST prints it)"
+    } else if said.contains("Permission denied (publickey") {
+        "\nkeys come from the user's own ssh, or, when it is given, from --ssh default[=SOCKET|KEY] alone"
+    } else {
+        ""
+    }
 }
 
 impl Categorised for GitError {

@@ -1,7 +1,7 @@
 //! Git repositories: the commit that a name stands for, and a commit's files as a layer.
 //!
 //! The program `git` does the work, run outside as the real user (so that ssh keys and agents of
-//! that user serve), with nothing of the host's git configuration.
+//! that user serve, unless the build was given an agent), with nothing of the host's git configuration.
 //!
 //! Invariants:
 //! - no address and no name ever reaches `git` as an option; only the transports of
@@ -17,11 +17,13 @@ mod command;
 mod error;
 mod import;
 mod refs;
+mod ssh;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use address::shown;
 pub use error::GitError;
+pub use ssh::GitAgent;
 
 use graph::GitSource;
 use layer_store::Snapshot;
@@ -29,6 +31,7 @@ use layer_store::Snapshot;
 use crate::Session;
 use crate::worker::{Permit, blocking};
 use command::{Git, Runner};
+use ssh::SshClient;
 
 /// The commit that a branch, a tag or a full ref of a repository stands for; the empty name is the
 /// default branch.
@@ -81,9 +84,11 @@ pub async fn directory_time(session: &Session, dir: &std::path::Path) -> Option<
     .await
 }
 
-/// `git` for a repository, with the secret that opens it.
+/// `git` for a repository, with the secret or the agent that opens it. Needs a runtime around it.
 fn open(session: &Session, url: &str) -> Result<Git, GitError> {
-    Ok(Git::new(runner(session)?, url)?.authorised(session.remote_secrets.of_repository(url)))
+    let git = Git::new(runner(session)?, url)?.authorised(session.remote_secrets.of_repository(url));
+    let agent = session.git_agent.as_ref();
+    Ok(git.with_ssh(agent.map(|agent| SshClient::serve(agent, &session.lease)).transpose()?))
 }
 
 fn runner(session: &Session) -> Result<Runner, GitError> {

@@ -91,6 +91,13 @@ impl Recorder {
         self.state().build.step(step.0).map(|one| one.title.clone()).unwrap_or_default()
     }
 
+    /// Titles of the steps that began and did not end.
+    pub(crate) fn running(&self) -> Vec<String> {
+        let state = self.state();
+        let open = |step: &&Step| step.state == State::Waiting && step.began > 0;
+        state.build.steps.iter().filter(open).map(|step| step.title.clone()).collect()
+    }
+
     /// Keeps the state of a failed step. Without a journal there is nothing to keep it in.
     pub(crate) fn keep_state(&self, step: StepId, layers: &[LayerId], document: serde_json::Value) {
         if let Some(journal) = self.journal().as_ref() {
@@ -141,11 +148,11 @@ impl Recorder {
                     }
                 });
                 if let Some(journal) = self.journal().as_ref() {
-                    journal.close(step.0);
+                    drop(journal.close(step.0));
                 }
             }
             Event::Missed { step, why } => self.with(*step, |one| one.why = Some(why.clone())),
-            Event::Diagnostic(_) | Event::Warning(_) | Event::Beat => {}
+            Event::BuildFile { .. } | Event::Diagnostic(_) | Event::Warning(_) | Event::Beat => {}
         }
     }
 

@@ -33,7 +33,26 @@ pub async fn image_facts(
             Err(ImageError::NotStored { reference: reference.clone(), platform: platform.clone() })
         }
         PullPolicy::Missing | PullPolicy::Always => remote_facts(session, reference, platform).await,
+        PullPolicy::Newer => match remote_facts(session, reference, platform).await {
+            Ok(facts) => Ok(facts),
+            Err(unreached) => kept_facts(session, reference, platform, unreached).await,
+        },
     }
+}
+
+/// The store's image under that name, where the registry does not say what it has.
+async fn kept_facts(
+    session: &Session,
+    reference: &Reference,
+    platform: &Platform,
+    unreached: ImageError,
+) -> Result<ImageFacts, ImageError> {
+    let (store, name, asked) = (session.store.clone(), reference.clone(), platform.clone());
+    let kept = blocking(Permit::free(), move || facts_by_name(&store, &name, &asked)).await;
+    let Ok(Some(facts)) = kept else { return Err(unreached) };
+    let text = format!("{}: the image of the store is taken: {unreached}", reference.familiar());
+    session.events.send(Event::Warning(text)).await;
+    Ok(facts)
 }
 
 /// One HEAD tells whether the documents of the last time still count; only others are fetched.
@@ -126,7 +145,7 @@ fn stored_facts(
         return facts_by_digest(store, reference, digest, platform);
     }
     match policy {
-        PullPolicy::Always => Ok(None),
+        PullPolicy::Always | PullPolicy::Newer => Ok(None),
         PullPolicy::Missing | PullPolicy::Never => facts_by_name(store, reference, platform),
     }
 }

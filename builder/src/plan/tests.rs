@@ -75,11 +75,12 @@ fn request(frontend: crate::request::Frontend) -> BuildRequest {
         network: crate::request::StepNetwork::default(),
         limits: runtime_exec::Limits::default(),
         devices: crate::request::StepDevices::default(),
-        step_timeout: None,
+        timeouts: Default::default(),
+        deadline: None,
         force_index: false,
         source_date_epoch: None,
         iidfile: None,
-        metadata_file: None,
+        provenance: None,
         profile: None,
     }
 }

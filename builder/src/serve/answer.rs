@@ -7,13 +7,15 @@ use futures::TryStreamExt;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full, StreamBody};
 use hyper::body::Frame;
-use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, WWW_AUTHENTICATE};
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, WARNING, WWW_AUTHENTICATE};
 use hyper::{Response, StatusCode};
 use serde_json::{Value, json};
 use tokio::io::AsyncRead;
 use tokio_util::io::ReaderStream;
 
 const PIECE: usize = 128 << 10;
+/// In letters, before they are quoted; clients take 4096 bytes of all remarks.
+const LONGEST_REMARK: usize = 1024;
 
 pub(super) type Answer = Response<UnsyncBoxBody<Bytes, io::Error>>;
 
@@ -113,6 +115,14 @@ pub(super) fn without_body(answer: Answer) -> Answer {
 pub(super) fn with_status(mut answer: Answer, status: StatusCode) -> Answer {
     *answer.status_mut() = status;
     answer
+}
+
+/// Adds a remark to a request that was answered, for clients that show such.
+pub(super) fn remark(answer: Answer, text: &str) -> Answer {
+    let shown = |letter: char| if letter == ' ' || letter.is_ascii_graphic() { letter } else { '?' };
+    let text: String = text.chars().take(LONGEST_REMARK).map(shown).collect();
+    let quoted = text.replace('\\', "\\\\").replace('"', "\\\"");
+    with(answer, WARNING, &format!("299 - \"{quoted}\""))
 }
 
 /// Adds a header. What cannot stand in one is left out.

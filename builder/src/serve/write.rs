@@ -8,15 +8,16 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming as Body;
 use hyper::header::{CONTENT_TYPE, HeaderName, LOCATION};
 use hyper::{Request, StatusCode};
-use layer_store::{Lease, Store, StoredImage};
+use layer_store::{Lease, Store, StoreError, StoredImage};
 use oci::{Algorithm, Descriptor, Digest, ImageDocument, MediaType, Reference};
 
 use super::Shared;
-use super::answer::{Answer, Refused, empty, with};
+use super::answer::{Answer, Refused, empty, remark, with};
 use super::documents::{Holders, holders};
 use super::read::CONTENT_DIGEST;
 use super::upload::SILENCE;
 use crate::event::StepId;
+use crate::image::ImageError;
 use crate::toolchain::{Content, MadeSource, PlaceError, Source, stored_image};
 use crate::worker::{Permit, blocking};
 
@@ -26,7 +27,8 @@ const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 
 impl Shared {
     /// Takes a manifest or index whose parts are all here. Under a tag it is an image of the store from
-    /// now on, its layers unpacked.
+    /// now on, its layers unpacked; where they are not what manifest and config say of them, its bytes are
+    /// kept, and a remark says why it will not run.
     pub(super) async fn put_manifest(
         &self,
         name: &Reference,
@@ -40,20 +42,21 @@ impl Shared {
             ImageDocument::parse(announced.as_ref(), raw.clone()).map_err(|error| invalid(&error))?;
         let digest = matching(name, &raw)?;
         let content = self.content(&document).await?;
-        let (lease, kept, own_digest) = (self.session.lease.clone(), raw.clone(), digest.clone());
-        blocking(Permit::free(), move || keep(&lease, &kept, &own_digest)).await.map_err(Refused::own)?;
+        let (lease, own_raw, own_digest) = (self.session.lease.clone(), raw.clone(), digest.clone());
+        blocking(Permit::free(), move || keep(&lease, &own_raw, &own_digest)).await.map_err(Refused::own)?;
+        let mut unfit = None;
         let image = match name.digest() {
             // A part of an index, or an artifact: it is kept, and unpacked when a tag leads to it.
-            Some(digest) => StoredImage {
-                created: jiff::Timestamp::now().as_second(),
-                index: Some(Descriptor { digest: digest.clone(), ..document.descriptor().clone() }),
-                variants: Vec::new(),
+            Some(digest) => kept(Descriptor { digest: digest.clone(), ..document.descriptor().clone() }),
+            None => match stored_image(&self.session, name, &content, StepId(0)).await {
+                Ok(image) => image,
+                // A registry keeps what is no image that could be unpacked, too, and gives it back as it came.
+                Err(error) if is_unfit(&error) => {
+                    unfit = Some(error);
+                    kept(document.descriptor().clone())
+                }
+                Err(error) => return Err(Refused::own(error)),
             },
-            None => stored_image(&self.session, name, &content, StepId(0)).await.map_err(|error| {
-                // The store itself, or something that was sent.
-                let own = matches!(error, PlaceError::Store(_) | PlaceError::Io { .. });
-                if own { Refused::own(error) } else { invalid(&error) }
-            })?,
         };
         let (session, own_name) = (self.session.clone(), name.clone());
         let parts: Vec<Descriptor> = content.below.iter().map(|part| part.descriptor().clone()).collect();
@@ -67,6 +70,10 @@ impl Shared {
         let location = format!("/v2/{}/manifests/{digest}", name.repository().familiar());
         let answer = with(empty(StatusCode::CREATED), LOCATION, &location);
         let answer = with(answer, CONTENT_DIGEST, &digest.to_string());
+        let answer = match unfit {
+            Some(error) => remark(answer, &format!("kept, but not as an image that can run: {error}")),
+            None => answer,
+        };
         Ok(match document.subject() {
             Some(subject) => with(answer, SUBJECT, &subject.digest.to_string()),
             None => answer,
@@ -135,6 +142,32 @@ async fn whole(body: Body) -> Result<Bytes, Refused> {
     }
 }
 
+/// A name for a document alone.
+fn kept(document: Descriptor) -> StoredImage {
+    StoredImage { created: jiff::Timestamp::now().as_second(), index: Some(document), variants: Vec::new() }
+}
+
+/// Whether an image is not unpacked for what was sent, and not for a failure here.
+fn is_unfit(error: &PlaceError) -> bool {
+    let PlaceError::Image(error) = error else { return matches!(error, PlaceError::Document { .. }) };
+    match error {
+        ImageError::Document { .. } | ImageError::Uneven { .. } | ImageError::LayerType { .. } => true,
+        ImageError::Unpack { source, .. } => matches!(
+            source,
+            StoreError::Mismatch { .. }
+                | StoreError::Length { .. }
+                | StoreError::Archive { .. }
+                | StoreError::Stream { .. }
+                | StoreError::Path { .. }
+        ),
+        ImageError::Registry(_)
+        | ImageError::Store(_)
+        | ImageError::NotStored { .. }
+        | ImageError::Gone { .. }
+        | ImageError::Layer { .. } => false,
+    }
+}
+
 /// Keeps a document under its digest, by whatever hash function that is.
 fn keep(lease: &Lease, raw: &Bytes, digest: &Digest) -> layer_store::Result<()> {
     lease.put_blob(raw)?;
@@ -156,8 +189,7 @@ fn matching(name: &Reference, raw: &Bytes) -> Result<Digest, Refused> {
     }
 }
 
-/// Parts that came under their digests need no names of their own any more. What has a subject keeps
-/// its name: nothing else leads to it.
+/// Parts that came under their digests need no names of their own any more.
 fn forget_parts(store: &Store, name: &Reference, parts: &[Descriptor]) -> layer_store::Result<()> {
     for part in parts {
         store.untag(&name.repository().with_digest(part.digest.clone()))?;

@@ -112,6 +112,9 @@ impl Run<'_> {
         let weights = super::weight::weights(self.graph, self.decision, demanded);
         let mut failures: Vec<StepFailure> = Vec::new();
         let mut solution = Solution::default();
+        for id in demanded.iter().filter(|id| !self.decision.usable.contains(id)) {
+            self.solver.worker.expect(&self.graph.vertex(*id).op);
+        }
         let mut running = FuturesUnordered::new();
         loop {
             queue.ready.sort_by_key(|id| std::cmp::Reverse(weights.get(id).copied()));

@@ -1,7 +1,7 @@
 //! Artifacts: pushing and fetching them, attaching them to images, and finding them again.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -20,16 +20,31 @@ use crate::worker::{Permit, blocking};
 pub(super) const TITLE: &str = "org.opencontainers.image.title";
 /// What a file is where nothing is said.
 const BYTES: &str = "application/octet-stream";
+/// What a config is where nothing is said.
+const UNKNOWN_CONFIG: &str = "application/vnd.unknown.config.v1+json";
 /// Referrers of referrers deeper than this are not followed.
 const DEEPEST: usize = 8;
 
-/// An artifact to attach.
+/// A file of an artifact.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArtifactFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its media type, where that is known.
+    pub media_type: Option<String>,
+    /// Annotations of its entry. A title among them counts.
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// An artifact to push or attach.
 #[derive(Clone, Debug)]
 pub struct Artifact {
-    /// What kind it is, a media type.
-    pub artifact_type: String,
-    /// Its files with their media types, where those are known.
-    pub files: Vec<(PathBuf, Option<String>)>,
+    /// What kind it is, a media type; where absent, it is of the kind of its config.
+    pub artifact_type: Option<String>,
+    /// Its config, which has no title; where absent, it has the empty one.
+    pub config: Option<ArtifactFile>,
+    /// Its files.
+    pub files: Vec<ArtifactFile>,
     /// Annotations of its manifest.
     pub annotations: BTreeMap<String, String>,
 }
@@ -42,8 +57,25 @@ pub async fn attach(
     step: StepId,
 ) -> Result<Descriptor, ToolError> {
     let source = Source::open(session, subject, CompressionChoice::default()).await?;
+    keep_subject(session, &source, subject, step).await?;
     let (manifest, new) = manifest(session, artifact, Some(source.top().descriptor())).await?;
     Ok(write_referrer(session, (&source, subject), manifest, new, step).await?)
+}
+
+/// An image of the store that was packed for being read keeps the manifest that something is to refer to.
+pub(super) async fn keep_subject(
+    session: &Session,
+    source: &Source,
+    place: &Place,
+    step: StepId,
+) -> Result<(), PlaceError> {
+    if let Source::Store(stored) = source
+        && stored.is_packed_anew()
+    {
+        let content = Content::of(source, None).await?;
+        write(session, source, &content, place, step).await?;
+    }
+    Ok(())
 }
 
 /// Writes an artifact that refers to nothing to a place, under the name that the place has. Its descriptor is
@@ -74,28 +106,39 @@ async fn manifest(
     artifact: &Artifact,
     subject: Option<&Descriptor>,
 ) -> Result<(Document<Manifest>, BTreeMap<Digest, Bytes>), ToolError> {
-    let (config, empty) = empty_config();
+    let (empty, raw) = empty_config();
+    let config = match &artifact.config {
+        Some(given) => file(session, given, UNKNOWN_CONFIG).await?,
+        None => empty.clone(),
+    };
     let mut layers = Vec::new();
-    for (path, kind) in &artifact.files {
-        layers.push(file(session, path, kind.as_deref()).await?);
+    for given in &artifact.files {
+        let mut layer = file(session, given, BYTES).await?;
+        let title = layer.annotations.entry(TITLE.to_owned()).or_insert_with(|| title(&given.path));
+        if layers.iter().any(|other: &Descriptor| other.annotations.get(TITLE) == Some(title)) {
+            return Err(PlaceError::refused(given.path.display(), "another file has the same title").into());
+        }
+        layers.push(layer);
     }
     if layers.is_empty() {
-        layers.push(config.clone());
+        layers.push(empty.clone());
     }
     let mut other = Map::new();
-    other.insert("artifactType".to_owned(), json!(artifact.artifact_type));
+    if let Some(kind) = &artifact.artifact_type {
+        other.insert("artifactType".to_owned(), json!(kind));
+    }
     if let Some(subject) = subject {
         other.insert("subject".to_owned(), json!(plain(subject)));
     }
     let manifest = Manifest {
         schema_version: 2,
         media_type: Some(MediaType::OciManifest),
-        config: config.clone(),
+        config,
         layers,
         annotations: artifact.annotations.clone(),
         other,
     };
-    Ok((Document::create(MediaType::OciManifest, manifest), BTreeMap::from([(config.digest, empty)])))
+    Ok((Document::create(MediaType::OciManifest, manifest), BTreeMap::from([(empty.digest, raw)])))
 }
 
 /// Writes a manifest that refers to what a place stands for into that place, under its own digest.
@@ -147,24 +190,31 @@ fn plain(descriptor: &Descriptor) -> Descriptor {
     Descriptor::new(descriptor.media_type.clone(), descriptor.digest.clone(), descriptor.size)
 }
 
-async fn file(
-    session: &Session,
-    path: &std::path::Path,
-    kind: Option<&str>,
-) -> Result<Descriptor, ToolError> {
-    let (lease, path, kind) = (session.lease.clone(), path.to_owned(), kind.unwrap_or(BYTES).to_owned());
+/// Takes a file into the store; its entry.
+async fn file(session: &Session, given: &ArtifactFile, kind: &str) -> Result<Descriptor, ToolError> {
+    let (lease, given, kind) = (session.lease.clone(), given.clone(), kind.to_owned());
     blocking(Permit::free(), move || {
-        let failed = |source| PlaceError::Io { path: path.clone(), source };
-        let mut file = std::fs::File::open(&path).map_err(failed)?;
+        let failed = |source| PlaceError::Io { path: given.path.clone(), source };
+        let mut file = std::fs::File::open(&given.path).map_err(failed)?;
         let mut writer = lease.blob()?;
         std::io::copy(&mut file, &mut writer).map_err(failed)?;
         let (digest, size) = writer.commit()?;
-        let mut layer = Descriptor::new(MediaType::from(kind.as_str()), digest, size);
-        let title = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        layer.annotations.insert(TITLE.to_owned(), title);
+        let kind = given.media_type.as_deref().unwrap_or(&kind);
+        let mut layer = Descriptor::new(MediaType::from(kind), digest, size);
+        layer.annotations = given.annotations;
         Ok(layer)
     })
     .await
+}
+
+/// What a file is called: its path, where that leads below the directory we are in, else its name alone.
+fn title(path: &Path) -> String {
+    let below = |part: &Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
+    if path.components().all(|part| below(&part)) {
+        let parts = path.components().filter(|part| *part != Component::CurDir);
+        return parts.collect::<PathBuf>().to_string_lossy().into_owned();
+    }
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// What refers to a manifest, with what refers to that.
@@ -218,4 +268,18 @@ fn below<'a>(
         Ok(found)
     }
     .boxed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn titles_are_paths_below_us_or_names() {
+        for (path, expected) in
+            [("a", "a"), ("./d/a", "d/a"), ("d/./a", "d/a"), ("/d/a", "a"), ("../a", "a"), ("d/../a", "a")]
+        {
+            assert_eq!(title(path.as_ref()), expected, "{path}");
+        }
+    }
 }

@@ -3,14 +3,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use layer_store::tar::TarReader;
-use layer_store::{Attributes, Kind, open_layer_stream};
+use layer_store::{Attributes, Catalogue, Kind, open_layer_stream};
 use oci::{
     Algorithm, Compression, Descriptor, Digest, Document, Hasher, ImageConfig, ImageDocument, Manifest,
     Platform,
 };
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::io::AsyncReadExt;
 
@@ -40,6 +42,8 @@ pub struct Comparison {
     pub sameness: Sameness,
     /// What differs, in the order of layers; empty unless the images are different.
     pub deviations: Vec<Deviation>,
+    /// How many more there are: of each layer only the first [`MOST_OF_LAYER`] files are named.
+    pub more: usize,
 }
 
 /// One thing that differs.
@@ -82,11 +86,11 @@ pub async fn compare(
     } else {
         Sameness::Different
     };
-    let deviations = match sameness {
-        Sameness::Manifest | Sameness::Content => Vec::new(),
-        Sameness::Different => deviations(&one, &other).await?,
+    let (deviations, more) = match sameness {
+        Sameness::Manifest | Sameness::Content => (Vec::new(), 0),
+        Sameness::Different => deviations(session, &one, &other).await?,
     };
-    Ok(Comparison { sameness, deviations })
+    Ok(Comparison { sameness, deviations, more })
 }
 
 struct Side {
@@ -119,17 +123,24 @@ impl Side {
         standing.skip(position).find_map(|entry| entry.created_by.clone())
     }
 
-    async fn files(&self, layer: &Descriptor) -> Result<BTreeMap<PathBuf, Seen>, ToolError> {
+    async fn files(&self, session: &Session, layer: &Descriptor) -> Result<Catalogue, ToolError> {
         let reader = self.source.blob(layer).await?;
         let form = layer.media_type.compression().unwrap_or(Compression::None);
-        let read =
-            into_blocking(reader, move |incoming| entries(open_layer_stream(form, Box::new(incoming))));
+        let aside = session.store.catalogue();
+        let read = into_blocking(reader, move |incoming| {
+            entries(open_layer_stream(form, Box::new(incoming)), aside)
+        });
         Ok(read.await.map_err(|error| PlaceError::blob(&layer.digest, error))?)
     }
 }
 
-async fn deviations(one: &Side, other: &Side) -> Result<Vec<Deviation>, ToolError> {
+async fn deviations(
+    session: &Session,
+    one: &Side,
+    other: &Side,
+) -> Result<(Vec<Deviation>, usize), ToolError> {
     let mut all = of_configs(one, other);
+    let mut more = 0;
     let (mine, theirs) = (&one.manifest.parsed().layers, &other.manifest.parsed().layers);
     if mine.len() != theirs.len() {
         let how = format!("{} and {}", mine.len(), theirs.len());
@@ -140,15 +151,18 @@ async fn deviations(one: &Side, other: &Side) -> Result<Vec<Deviation>, ToolErro
         if mine_id == theirs_id {
             continue;
         }
-        let found = of_layers(position, &one.files(a).await?, &other.files(b).await?);
+        let (found, beyond) = of_layers(one.files(session, a).await?, other.files(session, b).await?)?;
+        more += beyond;
         let step = one.step(position);
-        let found = match found.is_empty() {
+        let found: Vec<_> = match found.is_empty() {
             true => vec![(DifferingPart::Archive(position), format!("{mine_id} and {theirs_id}"))],
-            false => found,
+            false => {
+                found.into_iter().map(|(path, how)| (DifferingPart::File(position, path), how)).collect()
+            }
         };
         all.extend(found.into_iter().map(|(part, how)| Deviation { part, step: step.clone(), how }));
     }
-    Ok(all)
+    Ok((all, more))
 }
 
 /// Fields of the configs; what lies in `config` is told field by field, and the layers are told elsewhere.
@@ -184,47 +198,93 @@ fn flat(config: &Value) -> BTreeMap<String, Value> {
     fields
 }
 
+/// So many files of a layer are named.
+pub const MOST_OF_LAYER: usize = 1000;
+
 /// What an archive says of a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Seen {
-    attributes: Attributes,
-    link: Option<PathBuf>,
-    content: Digest,
+    kind: String,
+    /// Of a file.
+    size: Option<u64>,
+    /// Of a device.
+    device: (u32, u32),
+    mode: u32,
+    owner: (u32, u32),
+    time: (i64, u32),
+    /// Where a link leads, as it is shown.
+    target: String,
+    /// A digest.
+    xattrs: String,
+    /// A digest.
+    content: String,
 }
 
-fn entries(tar: Box<dyn Read + Send>) -> io::Result<BTreeMap<PathBuf, Seen>> {
+impl Seen {
+    fn new(attributes: &Attributes, link: Option<&PathBuf>, content: &Digest) -> Self {
+        let (kind, size, device, target) = match &attributes.kind {
+            Kind::File { size } => ("file", Some(*size), (0, 0), link),
+            Kind::Directory => ("directory", None, (0, 0), link),
+            Kind::Symlink { target } => ("link", None, (0, 0), Some(target)),
+            Kind::Fifo => ("FIFO", None, (0, 0), link),
+            Kind::CharDevice { major, minor } => ("character device", None, (*major, *minor), link),
+            Kind::BlockDevice { major, minor } => ("block device", None, (*major, *minor), link),
+            Kind::Socket => ("socket", None, (0, 0), link),
+        };
+        let mut xattrs = Hasher::new(Algorithm::Sha256);
+        for (name, value) in &attributes.xattrs {
+            for bytes in [name.as_bytes(), value] {
+                xattrs.update(&(bytes.len() as u64).to_le_bytes());
+                xattrs.update(bytes);
+            }
+        }
+        Self {
+            kind: kind.to_owned(),
+            size,
+            device,
+            mode: attributes.mode,
+            owner: (attributes.uid, attributes.gid),
+            time: (attributes.mtime.secs, attributes.mtime.nanos),
+            target: format!("{target:?}"),
+            xattrs: if attributes.xattrs.is_empty() { String::new() } else { xattrs.finish().to_string() },
+            content: content.to_string(),
+        }
+    }
+}
+
+fn entries(tar: Box<dyn Read + Send>, mut aside: Catalogue) -> io::Result<Catalogue> {
     let mut reader = TarReader::new(tar);
-    let mut all = BTreeMap::new();
     while let Some(mut entry) = reader.next_entry().map_err(io::Error::other)? {
         let mut hasher = Hasher::new(Algorithm::Sha256);
         io::copy(&mut entry.body, &mut hasher)?;
         let path: PathBuf = entry.path.components().collect();
-        let link = entry.link.as_ref().map(|link| link.0.clone());
-        let seen = Seen { attributes: entry.attributes.clone(), link, content: hasher.finish() };
-        all.insert(path, seen);
+        let link = entry.link.as_ref().map(|link| &link.0);
+        let seen = Seen::new(&entry.attributes, link, &hasher.finish());
+        aside.insert(&path, &serde_json::to_vec(&seen)?).map_err(io::Error::other)?;
     }
     io::copy(&mut reader.into_inner(), &mut io::sink())?;
-    Ok(all)
+    Ok(aside)
 }
 
-fn of_layers(
-    position: usize,
-    one: &BTreeMap<PathBuf, Seen>,
-    other: &BTreeMap<PathBuf, Seen>,
-) -> Vec<(DifferingPart, String)> {
-    let paths: BTreeSet<&PathBuf> = one.keys().chain(other.keys()).collect();
-    let mut all = Vec::new();
-    for path in paths {
-        let how = match (one.get(path), other.get(path)) {
-            (Some(a), Some(b)) if a == b => continue,
-            (Some(a), Some(b)) => how(a, b),
+/// The first files that differ, sorted by path, and how many more there are.
+fn of_layers(one: Catalogue, other: Catalogue) -> Result<(BTreeMap<PathBuf, String>, usize), ToolError> {
+    let mut found = BTreeMap::new();
+    let mut more = 0;
+    one.compare(other, &mut |path, one, other| {
+        let seen = |side: Option<&[u8]>| side.and_then(|bytes| serde_json::from_slice::<Seen>(bytes).ok());
+        let said = match (seen(one), seen(other)) {
+            (Some(a), Some(b)) => how(&a, &b),
             (Some(_), None) => "only in the first".to_owned(),
-            (None, Some(_)) => "only in the second".to_owned(),
-            (None, None) => continue,
+            (None, _) => "only in the second".to_owned(),
         };
-        all.push((DifferingPart::File(position, path.clone()), how));
-    }
-    all
+        found.insert(path, said);
+        if found.len() > MOST_OF_LAYER {
+            found.pop_last();
+            more += 1;
+        }
+        Ok(())
+    })?;
+    Ok((found, more))
 }
 
 fn how(a: &Seen, b: &Seen) -> String {
@@ -234,25 +294,18 @@ fn how(a: &Seen, b: &Seen) -> String {
             parts.push(format!("{what} {a} and {b}"));
         }
     };
-    let (x, y) = (&a.attributes, &b.attributes);
-    told("type", kind(&x.kind).to_owned(), kind(&y.kind).to_owned());
-    told("mode", format!("{:04o}", x.mode), format!("{:04o}", y.mode));
-    told("owner", format!("{}:{}", x.uid, x.gid), format!("{}:{}", y.uid, y.gid));
-    told("time", x.mtime.secs.to_string(), y.mtime.secs.to_string());
-    told("link", format!("{:?}", target(a)), format!("{:?}", target(b)));
-    if x.xattrs != y.xattrs {
+    let owner = |seen: &Seen| format!("{}:{}", seen.owner.0, seen.owner.1);
+    let device = |seen: &Seen| format!("{}:{}", seen.device.0, seen.device.1);
+    told("type", a.kind.clone(), b.kind.clone());
+    told("device", device(a), device(b));
+    told("mode", format!("{:04o}", a.mode), format!("{:04o}", b.mode));
+    told("owner", owner(a), owner(b));
+    told("time", a.time.0.to_string(), b.time.0.to_string());
+    told("link", a.target.clone(), b.target.clone());
+    if a.xattrs != b.xattrs {
         parts.push("extended attributes".to_owned());
     }
-    let size = |kind: &Kind| match kind {
-        Kind::File { size } => Some(*size),
-        Kind::Directory
-        | Kind::Symlink { .. }
-        | Kind::Fifo
-        | Kind::CharDevice { .. }
-        | Kind::BlockDevice { .. }
-        | Kind::Socket => None,
-    };
-    match (size(&x.kind), size(&y.kind)) {
+    match (a.size, b.size) {
         (Some(m), Some(n)) if m != n => parts.push(format!("size {m} and {n}")),
         _ if a.content != b.content => parts.push("content".to_owned()),
         _ => {}
@@ -261,27 +314,4 @@ fn how(a: &Seen, b: &Seen) -> String {
         parts.push("header".to_owned());
     }
     parts.join(", ")
-}
-
-fn target(seen: &Seen) -> Option<&PathBuf> {
-    match &seen.attributes.kind {
-        Kind::Symlink { target } => Some(target),
-        Kind::File { .. }
-        | Kind::Directory
-        | Kind::Fifo
-        | Kind::CharDevice { .. }
-        | Kind::BlockDevice { .. }
-        | Kind::Socket => seen.link.as_ref(),
-    }
-}
-
-fn kind(kind: &Kind) -> &'static str {
-    match kind {
-        Kind::File { .. } => "file",
-        Kind::Directory => "directory",
-        Kind::Symlink { .. } => "link",
-        Kind::Fifo => "FIFO",
-        Kind::CharDevice { .. } | Kind::BlockDevice { .. } => "device",
-        Kind::Socket => "socket",
-    }
 }

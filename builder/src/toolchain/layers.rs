@@ -1,15 +1,17 @@
 //! An image's layers, with what made them and what is in them.
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use layer_store::tar::TarReader;
-use layer_store::{Kind, LayerId, Lease, Packing, Snapshot, open_layer_stream};
+use layer_store::{DeadFile, Kind, LayerId, Lease, Packing, Snapshot, open_layer_stream};
 use oci::{Compression, Descriptor, DiffId, History};
 
 use super::error::ToolError;
+use super::file_list::{FileList, FileWriter};
 use super::opened::OpenImage;
-use super::wasted::{Hidden, HiddenFile};
+use super::wasted::Wasted;
 use crate::Session;
 use crate::worker::{Permit, blocking};
 
@@ -28,12 +30,14 @@ pub struct LayerReport {
     /// Size of those files of it that the image does not show, because a layer above removes or replaces
     /// them.
     pub wasted: u64,
-    /// Those files, the largest first.
-    pub hidden: Vec<HiddenFile>,
+    /// How many those files are.
+    pub hidden_count: usize,
+    /// Those that are among the largest [`MOST_HIDDEN`](super::MOST_HIDDEN) of the image, the largest first.
+    pub hidden: Vec<DeadFile>,
     /// What made it.
     pub history: Option<History>,
     /// What it adds, changes and removes, in the order of its archive.
-    pub files: Vec<FileReport>,
+    pub files: FileList,
 }
 
 /// One entry of a layer.
@@ -67,10 +71,8 @@ fn report(session: &Session, image: &OpenImage) -> Result<Vec<LayerReport>, Tool
     let history: Vec<&History> = image.config.history.iter().filter(|entry| !entry.empty_layer).collect();
     let mut below = Snapshot::default();
     let mut reports = Vec::new();
-    let mut hidden = Hidden::default();
     for (position, id) in image.snapshot.0.iter().enumerate() {
         let files = files(&session.lease, id, &below)?;
-        hidden.add(&files);
         let diff_id = match image.config.rootfs.diff_ids.get(position) {
             Some(diff_id) => diff_id.clone(),
             None => session.lease.diff_id(id)?,
@@ -82,36 +84,43 @@ fn report(session: &Session, image: &OpenImage) -> Result<Vec<LayerReport>, Tool
         reports.push(LayerReport {
             diff_id,
             blob,
-            size: files.iter().map(|file| file.size).sum(),
+            size: files.size,
             wasted: 0,
+            hidden_count: 0,
             hidden: Vec::new(),
             history: history.get(position).map(|entry| (*entry).clone()),
-            files,
+            files: files.finish()?,
         });
         below = below.with(id.clone());
     }
-    for file in hidden.finish() {
-        let report = &mut reports[file.layer];
-        report.wasted += file.size;
-        report.hidden.push(file);
+    let mut wasted = Wasted::default();
+    image.view.dead_files(0, &mut |file| {
+        reports[file.layer].wasted += file.size;
+        reports[file.layer].hidden_count += 1;
+        wasted.add(file);
+        Ok(())
+    })?;
+    for file in wasted.largest() {
+        reports[file.layer].hidden.push(file);
     }
     Ok(reports)
 }
 
-/// Files of the layers above the first `base` ones that other layers above these hide. Layers are counted
-/// from there.
-pub(crate) fn hidden_files(
+/// Pairs of layers of which the second hides files of the first that have content. Only layers above the first
+/// `base` ones count, and are counted from there.
+pub(crate) fn hiding_layers(
     lease: &Lease,
     snapshot: &Snapshot,
     base: usize,
-) -> Result<Vec<HiddenFile>, ToolError> {
-    let mut below = Snapshot(snapshot.0[..base].to_vec());
-    let mut hidden = Hidden::default();
-    for id in &snapshot.0[base..] {
-        hidden.add(&files(lease, id, &below)?);
-        below = below.with(id.clone());
-    }
-    Ok(hidden.finish())
+) -> Result<BTreeSet<(usize, usize)>, ToolError> {
+    let mut pairs = BTreeSet::new();
+    lease.store().stack(snapshot)?.dead_files(base, &mut |file| {
+        if file.size > 0 {
+            pairs.insert((file.layer - base, file.by - base));
+        }
+        Ok(())
+    })?;
+    Ok(pairs)
 }
 
 /// The smallest compressed form. A plain one was only made for its digest.
@@ -121,27 +130,27 @@ fn compressed(blobs: Vec<Descriptor>) -> Option<Descriptor> {
 }
 
 /// Reads a layer's archive: its own blob, or one packed for nobody but us.
-fn files(lease: &Lease, id: &LayerId, below: &Snapshot) -> Result<Vec<FileReport>, ToolError> {
+fn files(lease: &Lease, id: &LayerId, below: &Snapshot) -> Result<FileWriter, ToolError> {
+    let aside = FileWriter::new(lease.store().spill());
     for blob in lease.known_blobs(id)? {
         if let Some(file) = lease.store().open_blob(&blob.digest)? {
             let form = blob.media_type.compression().unwrap_or(Compression::None);
-            return entries(open_layer_stream(form, Box::new(file)));
+            return entries(open_layer_stream(form, Box::new(file)), aside);
         }
     }
     let failed = |source| ToolError::Archive { layer: id.to_string(), source };
     let (reader, mut writer) = std::io::pipe().map_err(failed)?;
     std::thread::scope(|scope| {
         let packing = scope.spawn(move || lease.pack_into(id, below, &Packing::PLAIN, &mut writer));
-        let entries = entries(Box::new(reader));
+        let entries = entries(Box::new(reader), aside);
         let packed = packing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         packed?;
         entries
     })
 }
 
-fn entries(tar: Box<dyn Read + Send>) -> Result<Vec<FileReport>, ToolError> {
+fn entries(tar: Box<dyn Read + Send>, mut aside: FileWriter) -> Result<FileWriter, ToolError> {
     let mut reader = TarReader::new(tar);
-    let mut all = Vec::new();
     while let Some(entry) = reader.next_entry()? {
         let (kind, size, target) = match (&entry.link, &entry.attributes.kind) {
             (Some(link), _) => ('h', 0, Some(link.0.clone())),
@@ -163,12 +172,12 @@ fn entries(tar: Box<dyn Read + Send>) -> Result<Vec<FileReport>, ToolError> {
             size,
             target,
         };
-        all.push(removal(&plain.path).unwrap_or(plain));
+        aside.add(&removal(&plain.path).unwrap_or(plain))?;
     }
     // What is left behind the end belongs to the archive as well; the packer writes it.
     std::io::copy(&mut reader.into_inner(), &mut std::io::sink())
         .map_err(|source| ToolError::Archive { layer: "archive".to_owned(), source })?;
-    Ok(all)
+    Ok(aside)
 }
 
 /// What a whiteout removes.

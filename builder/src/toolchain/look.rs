@@ -1,10 +1,10 @@
 //! What differs between the files of two images, without a mount.
 
-use std::collections::BTreeMap;
+use std::cmp::Ordering;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use layer_store::{Attributes, Kind, StackView, Walk};
+use layer_store::{Attributes, Entry, Kind};
 
 use super::error::ToolError;
 use super::opened::OpenImage;
@@ -35,52 +35,68 @@ pub struct ChangedFile {
     pub after: Option<Attributes>,
 }
 
-/// What differs between the files of two trees, sorted by path. Times do not count.
-pub fn differences(old: &OpenImage, new: &OpenImage) -> Result<Vec<ChangedFile>, ToolError> {
-    let (before, mut after) = (files(&old.view)?, files(&new.view)?);
-    let mut found = Vec::new();
-    for (path, before) in before {
-        let after = after.remove(&path);
-        let difference = match &after {
-            None => Some(Difference::Removed),
-            Some(after) => difference(old, new, &path, &before, after)?,
+/// Tells what differs between the files of two trees, sorted by path. Times do not count.
+pub fn differences(
+    old: &OpenImage,
+    new: &OpenImage,
+    tell: &mut dyn FnMut(&ChangedFile),
+) -> Result<(), ToolError> {
+    let top = Path::new("");
+    let (mut before, mut after) = (old.view.tree(top)?, new.view.tree(top)?);
+    let (mut one, mut other) = (before.advance()?, after.advance()?);
+    loop {
+        let order = match (&one, &other) {
+            (None, None) => return Ok(()),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            // Both walks have directories before what is in them.
+            (Some((one, _)), Some((other, _))) => one.cmp(other),
         };
-        if let Some(difference) = difference {
-            found.push(ChangedFile { path, difference, before: Some(before), after });
+        let mine = if order.is_le() { std::mem::replace(&mut one, before.advance()?) } else { None };
+        let theirs = if order.is_ge() { std::mem::replace(&mut other, after.advance()?) } else { None };
+        if let Some(changed) = changed(old, new, mine, theirs)? {
+            tell(&changed);
         }
     }
-    found.extend(after.into_iter().map(|(path, after)| ChangedFile {
-        path,
-        difference: Difference::Added,
-        before: None,
-        after: Some(after),
-    }));
-    found.sort_by(|one, other| one.path.cmp(&other.path));
-    Ok(found)
 }
 
-fn files(view: &StackView) -> Result<BTreeMap<PathBuf, Attributes>, ToolError> {
-    let mut all = BTreeMap::new();
-    view.walk(Path::new(""), &mut |path, entry| {
-        all.insert(path.to_owned(), entry.attributes.clone());
-        Ok(Walk::Continue)
-    })?;
-    Ok(all)
+fn changed(
+    old: &OpenImage,
+    new: &OpenImage,
+    before: Option<(PathBuf, Entry)>,
+    after: Option<(PathBuf, Entry)>,
+) -> Result<Option<ChangedFile>, ToolError> {
+    let (difference, path) = match (&before, &after) {
+        (Some((path, before)), Some((_, after))) => (difference(old, new, path, before, after)?, path),
+        (Some((path, _)), None) => (Some(Difference::Removed), path),
+        (None, Some((path, _))) => (Some(Difference::Added), path),
+        (None, None) => return Ok(None),
+    };
+    let path = path.clone();
+    let attributes = |side: Option<(PathBuf, Entry)>| side.map(|(_, entry)| entry.attributes);
+    Ok(difference.map(|difference| ChangedFile {
+        path,
+        difference,
+        before: attributes(before),
+        after: attributes(after),
+    }))
 }
 
 fn difference(
     old: &OpenImage,
     new: &OpenImage,
     path: &Path,
-    before: &Attributes,
-    after: &Attributes,
+    before: &Entry,
+    after: &Entry,
 ) -> Result<Option<Difference>, ToolError> {
+    let same_file = old.view.host_of(path, before) == new.view.host_of(path, after);
+    let (before, after) = (&before.attributes, &after.attributes);
     if before.kind != after.kind {
         return Ok(Some(Difference::Content));
     }
     // One file of the store is the same as itself.
     if matches!(before.kind, Kind::File { .. })
-        && old.view.host_path(path)? != new.view.host_path(path)?
+        && !same_file
         && !same_content(old.view.open(path)?, new.view.open(path)?)
             .map_err(|source| ToolError::Archive { layer: path.display().to_string(), source })?
     {

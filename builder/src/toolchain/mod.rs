@@ -2,11 +2,13 @@
 //!
 //! Everything here is built from the pieces that a build uses; nothing prints.
 
+mod allowance;
 mod artifact;
 mod artifact_files;
 mod compare;
 mod edit;
 mod error;
+mod file_list;
 mod index_parts;
 mod indexes;
 mod inspect;
@@ -24,15 +26,18 @@ mod terminal;
 mod validate;
 mod wasted;
 
-pub use artifact::{Artifact, Discovered, Referrer, attach, discover, push_artifact};
+pub use allowance::pull_allowance;
+pub use artifact::{Artifact, ArtifactFile, Discovered, Referrer, attach, discover, push_artifact};
 pub use artifact_files::{Earlier, fetch_files};
-pub use compare::{Comparison, Deviation, DifferingPart, Sameness, compare};
+pub use compare::{Comparison, Deviation, DifferingPart, MOST_OF_LAYER, Sameness, compare};
 pub use edit::{ConfigChange, Edit, EditTarget, LayerChange, Mutation, NewTimes, edit};
 pub use error::ToolError;
+pub use file_list::FileList;
 pub use index_parts::{IndexPart, Noted};
 pub use indexes::{EntryChange, Existing, IndexRequest, MadeIndex, Single, annotate_index, make_index};
 pub use inspect::{Inspected, InspectedConfig, digest, document, inspect};
-pub(crate) use layers::hidden_files;
+pub use layer_store::DeadFile as HiddenFile;
+pub(crate) use layers::hiding_layers;
 pub use layers::{FileReport, LayerReport, layers};
 pub use look::{ChangedFile, Difference, differences};
 pub use mount::{MountedImage, Seen, Unmounting, mount, mounted, unmount_image};
@@ -49,4 +54,4 @@ pub use sign::{SignOptions, SignatureForm, SignedParts, UnsignedError, sign, ver
 pub use tags::{Deletion, TagsOf, catalog, delete, tags};
 pub use terminal::attach as attach_terminal;
 pub use validate::{Depth, Validation, validate};
-pub use wasted::HiddenFile;
+pub use wasted::MOST_HIDDEN;

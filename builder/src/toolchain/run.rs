@@ -6,8 +6,9 @@ use graph::{ExtraHost, ImageSource};
 use layer_store::{ActiveLayer, CacheKey, Claim, Snapshot};
 use oci::{ImageConfig, Platform, Reference};
 use runtime_exec::{
-    Capabilities, Confinement, EtcFiles, Exit, FirstProcess, Gateway, Limits, MountSpec, NetworkMode,
-    ProcessSpec, PublishedPort, ReadOnly, Rlimit, Running, SecurityOptions, StepIo, StepUser, Terminal,
+    Capabilities, Confinement, EtcFiles, Exit, FirstProcess, Gateway, Isolation, Keepers, Limits, MountSpec,
+    NetworkMode, ProcessSpec, PublishedPort, ReadOnly, Rlimit, Running, SecurityOptions, StepIo, StepUser,
+    Terminal,
 };
 
 use super::error::ToolError;
@@ -97,7 +98,12 @@ pub struct RunIo {
 
 impl RunIo {
     /// Starts a process and waits for its end, or for the switch that ends it.
-    pub(crate) fn attend(self, spec: &ProcessSpec, wire: &Wire) -> Result<Exit, ExecError> {
+    pub(crate) fn attend(
+        self,
+        spec: &ProcessSpec,
+        wire: &Wire,
+        keepers: &Keepers,
+    ) -> Result<Exit, ExecError> {
         if wire.is_pulled() {
             return Ok(Exit::Signal(rustix::process::Signal::KILL.as_raw()));
         }
@@ -105,7 +111,7 @@ impl RunIo {
         if let Some(tell) = self.on_starting {
             tell();
         }
-        let mut running = runtime_exec::spawn(spec, io)?;
+        let mut running = keepers.spawn(spec, io)?;
         wire.connect(running.killer());
         if let Some(take) = self.on_started {
             take(&running);
@@ -128,6 +134,13 @@ pub async fn run(
 ) -> Result<Exit, ToolError> {
     check_hostname(session, options.hostname.as_deref())?;
     let _named = options.name.as_deref().map(|name| claim(session, name)).transpose()?;
+    let keepers = Keepers::default();
+    match (options.network, session.host.isolation.kind()) {
+        (NetworkMode::Private, Isolation::Namespaces) if options.ports.is_empty() => {
+            keepers.expect_network(options.gateway);
+        }
+        (NetworkMode::Private | NetworkMode::None | NetworkMode::Host, _) => {}
+    }
     let facts = image_facts(session, name, platform, PullPolicy::Missing).await?;
     let source =
         ImageSource { reference: name.clone(), manifest: facts.manifest, platform: platform.clone() };
@@ -139,7 +152,7 @@ pub async fn run(
         let layer = writable(&session, &snapshot)?;
         let spec = spec(&session, &name, &snapshot, &layer, &facts.config, &options)?;
         check_process(&session, &spec)?;
-        let exit = io.attend(&spec, &wire)?;
+        let exit = io.attend(&spec, &wire, &keepers)?;
         drop(layer);
         Ok::<_, ToolError>(exit)
     })

@@ -8,7 +8,7 @@ use oci::{Descriptor, Digest, ImageDocument, Repository};
 use thiserror::Error;
 use tokio::io::AsyncReadExt;
 
-use super::artifact::write_referrer;
+use super::artifact::{keep_subject, write_referrer};
 use super::error::ToolError;
 use super::place::{Content, MadeSource, Place, PlaceError, Source, beside, open_if_there, tag_of, write};
 use crate::Session;
@@ -103,13 +103,7 @@ pub async fn sign(
         Place::Layout { .. } => None,
     });
     let source = Source::open(session, place, options.compression).await?;
-    if let Source::Store(stored) = &source
-        && stored.is_packed_anew()
-    {
-        // The image keeps the manifest that is signed.
-        let content = Content::of(&source, None).await?;
-        write(session, &source, &content, place, step).await?;
-    }
+    keep_subject(session, &source, place, step).await?;
     let documents: Vec<ImageDocument> = match options.parts {
         SignedParts::Top => vec![source.top().clone()],
         SignedParts::All => Content::of(&source, None).await?.documents().cloned().collect(),

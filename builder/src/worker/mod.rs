@@ -105,6 +105,9 @@ pub(crate) trait Worker: Send + Sync {
     /// What other stores have recorded under that key, the best first.
     fn offers(&self, key: CacheKey) -> BoxFuture<'_, Vec<Offer>>;
 
+    /// Hears of a step that will probably be executed, before any is: what it takes may be made ahead.
+    fn expect(&self, op: &Op);
+
     /// Hears of the result of a step that this build uses.
     fn settled(&self, id: VertexId, outputs: &[Snapshot]);
 

@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use graph::{ContextName, ExecOp, FileAction, Graph, MountKind, Op, VertexId};
+use graph::{ContextName, ExecOp, FileAction, Graph, MountKind, Network, Op, VertexId};
 use layer_store::{CacheKey, Component, ContentId, Difference, LayerId, Lease, Record, Side, Snapshot};
+use runtime_exec::NetworkMode;
 
 use super::contexts::Contexts;
 use super::{Claim, Job, Offer, Permit, Permits, Reading, Tree, Worker, blocking, http};
@@ -343,6 +344,16 @@ impl Worker for RealWorker {
 
     fn offers(&self, key: CacheKey) -> BoxFuture<'_, Vec<Offer>> {
         self.shelf.offers(key).boxed()
+    }
+
+    fn expect(&self, op: &Op) {
+        let network = &self.resources.network;
+        match (op, network.default) {
+            (Op::Exec(exec), NetworkMode::Private) if exec.network == Network::Default => {
+                self.session.keepers.expect_network(network.gateway);
+            }
+            (_, NetworkMode::Private | NetworkMode::None | NetworkMode::Host) => {}
+        }
     }
 
     fn settled(&self, id: VertexId, outputs: &[Snapshot]) {

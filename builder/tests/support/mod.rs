@@ -51,6 +51,7 @@ pub fn session_in(directory: &Path) -> (Session, EventStream) {
         client: Client::new(ClientOptions::default()).unwrap(),
         helper: None,
         remote_secrets: builder::remote::RemoteSecrets::default(),
+        git_agent: None,
         events: sink,
         keepers: runtime_exec::Keepers::default(),
         steps: 2,
@@ -126,8 +127,9 @@ pub fn target(
     config.history.extend((0..own).map(|number| entry(&format!("RUN step {number}"))));
     config.history.push(History { empty_layer: true, ..entry("CMD [\"/program\"]") });
     FinishedTarget {
-        target: Target { platform, root: None, config, base_history, base, epoch: None },
+        target: Target { platform, root: None, config, base_history, base, epoch: None, scans: Vec::new() },
         snapshot,
+        scans: Vec::new(),
     }
 }
 
@@ -143,9 +145,7 @@ pub fn request(outputs: Vec<Output>, tags: &[&str], targets: Vec<FinishedTarget>
         force_index: false,
         source_date_epoch: None,
         iidfile: None,
-        metadata_file: None,
         attest: None,
-        build: String::new(),
         step: StepId(1000),
         remote: Default::default(),
         beside: Vec::new(),

@@ -6,7 +6,7 @@ use builder::BuildError;
 use graph::Diagnostic;
 use serde_json::{Value, json};
 
-use super::place::{base64_text, excerpt, json_location};
+use crate::place::{base64_text, excerpt, json_location};
 use crate::report::BuildFile;
 
 /// What a check found.

@@ -3,8 +3,8 @@
 use dockerfile::survey::{Argument, Outline, Taken, TargetInfo};
 use serde_json::{Map, Value, json};
 
-use super::place::{base64_text, json_location};
 use crate::commands::{columns, columns_apart};
+use crate::place::{base64_text, json_location};
 use crate::report::BuildFile;
 
 /// What a target takes.

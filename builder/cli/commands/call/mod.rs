@@ -2,7 +2,6 @@
 
 mod check;
 mod describe;
-mod place;
 mod sarif;
 mod variables;
 

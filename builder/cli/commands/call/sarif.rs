@@ -5,7 +5,7 @@ use graph::{Diagnostic, Span};
 use serde_json::{Value, json};
 
 use super::check::Found;
-use super::place::place;
+use crate::place::place;
 use crate::report::BuildFile;
 
 const SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";

@@ -3,8 +3,8 @@
 use dockerfile::survey::{StageVariables, Variable, VariableOrigin};
 use serde_json::{Value, json};
 
-use super::place::place;
 use crate::commands::columns;
+use crate::place::place;
 use crate::report::BuildFile;
 
 /// A table: a row for each variable of each stage.

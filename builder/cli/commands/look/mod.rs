@@ -4,7 +4,7 @@ mod rows;
 
 pub use rows::shown;
 
-use std::fmt::Write;
+use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use builder::error::{Categorised, Category};
@@ -57,13 +57,14 @@ pub fn ls(args: &LookArgs, global: &Global, environment: &Environment) -> Result
     looking(&[&args.image], args.platform.as_deref(), global, environment, |images| {
         for image in images {
             let (path, entry) = found(image, &args.path)?;
-            let entries = match entry.attributes.is_dir() {
-                true => image.view.read_dir(&path).map_err(local_failure)?,
-                false => vec![(path.into_os_string(), entry)],
-            };
             let mut rows = Rows::begin(args.format);
-            for (name, entry) in &entries {
-                rows.add(Path::new(name), &entry.attributes);
+            if entry.attributes.is_dir() {
+                for found in image.view.entries(&path).map_err(local_failure)? {
+                    let (name, entry) = found.map_err(local_failure)?;
+                    rows.add(Path::new(&name), &entry.attributes);
+                }
+            } else {
+                rows.add(&path, &entry.attributes);
             }
             rows.end();
         }
@@ -116,24 +117,35 @@ pub fn diff(args: &DiffArgs, global: &Global, environment: &Environment) -> Resu
 }
 
 fn print_difference(old: &OpenImage, new: &OpenImage, form: ListForm) -> Result<(), Failure> {
-    let files =
-        toolchain::differences(old, new).map_err(|error| Failure::from_error(error.category(), &error))?;
+    // File by file: there may be more of them than fit into memory. A reader that went away is no failure.
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    let mut separator = "\n";
+    if form == ListForm::Json {
+        drop(out.write_all(b"{\"files\": ["));
+    }
+    toolchain::differences(old, new, &mut |file| {
+        drop(match form {
+            ListForm::Table => out.write_all(changed_line(file).as_bytes()),
+            ListForm::Json => {
+                let row = write!(out, "{separator}{}", changed_row(file));
+                separator = ",\n";
+                row
+            }
+        });
+    })
+    .map_err(|error| Failure::from_error(error.category(), &error))?;
     let settings = settings(&json!(old.config), &json!(new.config));
-    super::print(&match form {
+    drop(match form {
         ListForm::Json => {
             let settings: serde_json::Map<_, _> =
                 settings.into_iter().map(|(key, old, new)| (key, json!({"old": old, "new": new}))).collect();
-            let files: Vec<_> = files.iter().map(changed_row).collect();
-            format!("{:#}\n", json!({"files": files, "config": settings}))
+            writeln!(out, "],\n\"config\": {:#}}}", Value::Object(settings))
         }
-        ListForm::Table => {
-            let mut text: String = files.iter().map(changed_line).collect();
-            for (key, old, new) in settings {
-                let _ = writeln!(text, "config    {key}: {old} -> {new}");
-            }
-            text
-        }
+        ListForm::Table => settings
+            .into_iter()
+            .try_for_each(|(key, old, new)| writeln!(out, "config    {key}: {old} -> {new}")),
     });
+    drop(out.flush());
     Ok(())
 }
 

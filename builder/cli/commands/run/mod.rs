@@ -13,6 +13,7 @@ use builder::toolchain::{self, ToolError};
 use runtime_exec::{Exit, Stage};
 
 use crate::args::{Global, RunArgs};
+use crate::client;
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::host;
@@ -34,7 +35,8 @@ pub fn run(args: &RunArgs, global: &Global, environment: &Environment) -> Result
 }
 
 fn start(args: &RunArgs, global: &Global, environment: &Environment) -> Result<u8, Failure> {
-    let name = super::name(&args.image)?;
+    let name = client::short_names(args.short_names, environment)?.complete(&args.image);
+    let name = name.map_err(Failure::usage)?;
     let platform = super::platform(args.platform.as_deref())?;
     let (options, mut io) = (
         options::options(args, environment)?,

@@ -8,3 +8,4 @@ mod keys;
 mod special;
 mod support;
 mod trees;
+mod wide;

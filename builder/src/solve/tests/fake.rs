@@ -318,6 +318,8 @@ impl Worker for FakeWorker {
         std::future::ready(offers).boxed()
     }
 
+    fn expect(&self, _: &Op) {}
+
     fn settled(&self, _: graph::VertexId, _: &[Snapshot]) {}
 
     fn file(&self, records: Vec<(CacheKey, Record)>) -> BoxFuture<'_, Result<(), Cause>> {

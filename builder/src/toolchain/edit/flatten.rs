@@ -28,7 +28,7 @@ pub(super) async fn flatten(session: &Session, mut image: Image, step: StepId) -
         let mut sink = BufWriter::new(session.lease.blob()?);
         let mut hasher = Hasher::new(Algorithm::Sha256);
         let tree = PlacedTree { directory: PathBuf::new(), view, clamp: None, more: Vec::new() };
-        write_tar(&[tree], &mut Both { sink: &mut sink, hasher: &mut hasher })
+        write_tar(&session.store, &[tree], &mut Both { sink: &mut sink, hasher: &mut hasher })
             .map_err(crate::export::ExportError::from)?;
         let writer = sink.into_inner().map_err(|error| failed(error.into_error()))?;
         let (digest, size) = writer.commit()?;

@@ -10,7 +10,7 @@ use super::error::PlaceError;
 use super::source::Source;
 
 /// Indexes deeper than this are hostile.
-const DEEPEST: usize = 8;
+pub(super) const DEEPEST: usize = 8;
 /// Images with more documents than this are hostile.
 const MOST: usize = 10_000;
 

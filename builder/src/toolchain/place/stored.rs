@@ -1,13 +1,13 @@
 //! An image of the store as a source.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use layer_store::{Store, StoredImage, StoredVariant};
 use oci::{Descriptor, Digest, Document, ImageConfig, ImageDocument, Manifest, Reference};
 use registry_client::{BoxedRead, Client};
 
-use super::content::is_elsewhere;
+use super::content::{DEEPEST, is_elsewhere};
 use super::error::PlaceError;
 use super::verified::Verified;
 use crate::Session;
@@ -101,28 +101,54 @@ impl StoreSource {
     }
 }
 
-/// Manifests of a repository of the store that refer to one.
+/// Manifests of a repository of the store that refer to one, parts of indexes included.
 pub(crate) fn referrers(
     store: &Store,
     repository: &oci::Repository,
     subject: &Digest,
 ) -> Result<Vec<Descriptor>, PlaceError> {
-    let mut found: Vec<Descriptor> = Vec::new();
+    let mut search = Search { store, subject, seen: BTreeSet::new(), found: Vec::new() };
     for (name, image) in store.images()? {
-        if name.repository() != repository {
-            continue;
-        }
-        let variants = image.variants.iter().filter_map(|variant| variant.manifest.clone());
-        for top in image.index.into_iter().chain(variants) {
-            let Some(raw) = find_document(store, &top.digest)? else { continue };
-            let Ok(document) = ImageDocument::parse(Some(&top.media_type), raw) else { continue };
-            let refers = document.subject().is_some_and(|other| other.digest == *subject);
-            if refers && !found.iter().any(|known| known.digest == top.digest) {
-                found.push(document.as_referrer());
+        if name.repository() == repository {
+            let variants = image.variants.iter().filter_map(|variant| variant.manifest.as_ref());
+            for top in image.index.iter().chain(variants) {
+                search.document(top, DEEPEST)?;
             }
         }
     }
-    Ok(found)
+    Ok(search.found)
+}
+
+/// Looks for what refers to a subject.
+struct Search<'a> {
+    store: &'a Store,
+    subject: &'a Digest,
+    seen: BTreeSet<Digest>,
+    found: Vec<Descriptor>,
+}
+
+impl Search<'_> {
+    /// Looks at a document that is in the store, and at what is below it.
+    fn document(&mut self, entry: &Descriptor, depth: usize) -> Result<(), PlaceError> {
+        if depth == 0 || !self.seen.insert(entry.digest.clone()) {
+            return Ok(());
+        }
+        let Some(raw) = find_document(self.store, &entry.digest)? else { return Ok(()) };
+        let Ok(document) = ImageDocument::parse(Some(&entry.media_type), raw) else { return Ok(()) };
+        if document.subject().is_some_and(|other| other.digest == *self.subject) {
+            // Under the digest that it is known by here, be it of another hash function.
+            self.found.push(Descriptor { digest: entry.digest.clone(), ..document.as_referrer() });
+        }
+        match &document {
+            ImageDocument::Index(index) => index
+                .parsed()
+                .manifests
+                .iter()
+                .filter(|below| below.media_type.is_manifest() || below.media_type.is_index())
+                .try_for_each(|below| self.document(below, depth - 1)),
+            ImageDocument::Manifest(_) => Ok(()),
+        }
+    }
 }
 
 /// The document under a descriptor, where everything it leads to is in the store.

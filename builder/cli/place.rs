@@ -12,13 +12,13 @@ const AROUND: usize = 2;
 
 /// A place in a text; lines from 1, columns in characters from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) first: (usize, usize),
-    pub(super) last: (usize, usize),
+pub struct Place {
+    pub first: (usize, usize),
+    pub last: (usize, usize),
 }
 
 /// Where a span is. `None`: not in the text.
-pub(super) fn place(span: Span, file: &BuildFile) -> Option<Place> {
+pub fn place(span: Span, file: &BuildFile) -> Option<Place> {
     let text = file.text.as_deref()?;
     let marked = text.get(span.start..span.end)?.trim_end();
     let position = |at: usize| {
@@ -30,13 +30,13 @@ pub(super) fn place(span: Span, file: &BuildFile) -> Option<Place> {
 }
 
 /// The whole text, as BuildKit's answers carry it.
-pub(super) fn base64_text(file: &BuildFile) -> String {
+pub fn base64_text(file: &BuildFile) -> String {
     use base64::Engine as _;
     base64::engine::general_purpose::STANDARD.encode(file.text.as_deref().unwrap_or_default())
 }
 
 /// As BuildKit's API has it. Whole lines where a remark is about instructions.
-pub(super) fn json_location(span: Option<Span>, file: &BuildFile) -> Value {
+pub fn json_location(span: Option<Span>, file: &BuildFile) -> Value {
     let range = |place: Place| {
         json!({
             "start": {"line": place.first.0, "character": place.first.1},
@@ -48,7 +48,7 @@ pub(super) fn json_location(span: Option<Span>, file: &BuildFile) -> Value {
 }
 
 /// The marked lines with some around them.
-pub(super) fn excerpt(span: Span, file: &BuildFile) -> String {
+pub fn excerpt(span: Span, file: &BuildFile) -> String {
     let (Some(place), Some(text)) = (place(span, file), file.text.as_deref()) else { return String::new() };
     let lines: Vec<&str> = text.lines().collect();
     let from = place.first.0.saturating_sub(1 + AROUND);
