@@ -241,3 +241,67 @@ fn the_list_of_software_is_that_of_dpkg() {
         assert!(purls.iter().any(|purl| purl.starts_with("pkg:golang/stdlib@1.")), "{purls:?}");
     }
 }
+
+/// `BUILDKIT_SBOM_SCAN_CONTEXT` and `…_STAGE`: documents beside that of the image, one for each tree.
+#[test]
+fn stages_and_the_context_are_scanned_where_the_build_file_says_so() {
+    const TEXT: &str = "ARG BUILDKIT_SBOM_SCAN_STAGE\n\
+        FROM scratch AS quiet\nCOPY a/ /\n\
+        FROM scratch AS tools\nARG BUILDKIT_SBOM_SCAN_STAGE=true\nCOPY b/ /\n\
+        FROM tools AS upon\nCOPY c/ /\n\
+        FROM scratch AS unused\nARG BUILDKIT_SBOM_SCAN_STAGE=true\n\
+        FROM scratch AS last\nARG BUILDKIT_SBOM_SCAN_CONTEXT=other,last\n\
+        COPY --from=quiet / /\nCOPY --from=upon /c.lock /\n";
+    let workspace = Workspace::with(TEXT);
+    for name in ["a", "b", "c", "d"] {
+        let lock = format!("[[package]]\nname = \"{name}\"\nversion = \"1.0.0\"\n");
+        workspace.file(&format!("{name}/Cargo.lock"), lock);
+    }
+    workspace.file("c/c.lock", "");
+    workspace.file(".dockerignore", "d\n");
+    let scanned = |words: &[&str]| -> Vec<(String, Vec<String>)> {
+        let dir = workspace.path().join("files");
+        drop(std::fs::remove_dir_all(&dir));
+        workspace.build(&[&["--sbom", "-o", dir.to_str().unwrap()], words].concat());
+        let mut files: Vec<_> = std::fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        let documents = files.iter().filter(|path| path.to_string_lossy().ends_with(".spdx.json"));
+        let one = |path: &std::path::PathBuf| {
+            let statement: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+            let packages = statement["predicate"]["packages"].as_array().unwrap();
+            let names = packages.iter().skip(1).map(|one| one["name"].as_str().unwrap().to_owned());
+            let file = path.file_name().unwrap().to_string_lossy();
+            (file.trim_end_matches(".spdx.json").to_owned(), names.collect())
+        };
+        let mut all: Vec<_> = documents.map(one).collect();
+        all.sort();
+        all
+    };
+    let rows = |rows: &[(&str, &[&str])]| -> Vec<(String, Vec<String>)> {
+        let one = |(file, names): &(&str, &[&str])| {
+            ((*file).to_owned(), names.iter().map(|&name| name.to_owned()).collect())
+        };
+        rows.iter().map(one).collect()
+    };
+    // A stage built upon one that is scanned is, too; one that is not needed is not.
+    let all: &[(&str, &[&str])] = &[
+        ("sbom", &["a"]),
+        ("sbom-context", &["a", "b", "c"]),
+        ("sbom-tools", &["b"]),
+        ("sbom-upon", &["c"]),
+    ];
+    assert_eq!(scanned(&[]), rows(all));
+    // The caller's value counts for all stages that declare the argument, and by the global one for the others.
+    let quiet: &[(&str, &[&str])] = &[("sbom", &["a"]), ("sbom-quiet", &["a"])];
+    let arguments = ["BUILDKIT_SBOM_SCAN_STAGE=quiet,last", "BUILDKIT_SBOM_SCAN_CONTEXT=false"];
+    assert_eq!(scanned(&["--build-arg", arguments[0], "--build-arg", arguments[1]]), rows(quiet));
+    // Beside an image they are statements about it, and without --sbom nothing of it is built.
+    let layout = build(&workspace, "", &["--sbom"]);
+    let index = layout.index();
+    let manifests = index["manifests"].as_array().unwrap();
+    let attested = manifests.iter().find(|one| one["artifactType"].is_string());
+    let found = attested.map(|one| statements(&layout, &layout.json(one)));
+    let found = found.unwrap_or_default();
+    assert_eq!(found.len(), 4, "{manifests:?}");
+    assert!(found.iter().all(|(_, statement)| statement["subject"] == found[0].1["subject"]));
+}

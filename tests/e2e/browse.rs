@@ -37,7 +37,7 @@ impl Tmux {
         self.run(&[&["send-keys"], keys].concat());
     }
 
-    fn screen(&self) -> String {
+    pub fn screen(&self) -> String {
         self.run(&["capture-pane", "-p"])
     }
 

@@ -239,6 +239,23 @@ fn a_step_that_takes_too_long_is_ended_and_kept() {
 }
 
 #[test]
+fn a_step_that_does_nothing_and_a_build_that_is_late_are_ended() {
+    if !(is_root() && has("busybox")) {
+        return;
+    }
+    let workspace = Workspace::with(&format!("{BUSYBOX}RUN echo 1 > /made; (sleep 600 &) ; sleep 600\n"));
+    let context = workspace.context();
+    let said = workspace.fails(1, &["build", "--idle-timeout=1s", context.to_str().unwrap()]);
+    assert!(said.err.contains("used no processor for as long as --idle-timeout allows (1 s)"), "{said:?}");
+    leftovers::none(workspace.path());
+    assert_eq!(workspace.ok(&["debug", "--", "cat", "/made"]).out, "1\n");
+    let said = workspace.fails(1, &["build", "--deadline=3s", context.to_str().unwrap()]);
+    assert!(said.err.contains("longer than --deadline allows (3 s)"), "{said:?}");
+    assert!(said.err.contains("still ran: ") && said.err.contains("sleep 600"), "{said:?}");
+    leftovers::none(workspace.path());
+}
+
+#[test]
 fn steps_get_devices_by_path_and_by_name() {
     if !(is_root() && has("busybox")) {
         return;

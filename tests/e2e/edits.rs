@@ -220,6 +220,53 @@ fn artifacts_are_found_again_and_follow_their_image() {
     }
 }
 
+/// With a config of its own, and annotations of the manifest, the config and a file from one document.
+#[test]
+fn artifacts_have_configs_and_annotations_of_each_file() {
+    if !ready() {
+        return;
+    }
+    let workspace = Workspace::new();
+    let at = |path: &str| workspace.context().join(path).display().to_string();
+    workspace.file("one.txt", "1\n");
+    workspace.file("config.json", "{\"a\":1}");
+    let notes = |text: String| {
+        workspace.file("notes.json", &text);
+        format!("--annotation-file={}", at("notes.json"))
+    };
+    let one = at("one.txt");
+    let config = format!("--config={}:example/config", at("config.json"));
+    let document = serde_json::json!({
+        "$manifest": {"k": "m"}, "$config": {"k": "c"}, (one.as_str()): {"k": "f"}
+    });
+    let file = notes(document.to_string());
+    let place = "store:with-config:1";
+    workspace.ok(&["artifact", "push", place, &one, &config, &file]);
+    let manifest: Value = serde_json::from_str(&workspace.ok(&["inspect", "--raw", place]).out).unwrap();
+    assert_eq!(manifest["config"]["mediaType"], "example/config");
+    // The config's type tells what it is.
+    assert!(manifest.get("artifactType").is_none());
+    assert_eq!(manifest["config"]["size"], 7);
+    for (part, value) in [(&manifest, "m"), (&manifest["config"], "c"), (&manifest["layers"][0], "f")] {
+        assert_eq!(part["annotations"]["k"], value, "{manifest}");
+    }
+    let attached =
+        workspace.ok(&["attach", place, &one, "--artifact-type=example/x", "--annotation=k=v"]).out;
+    let tree = workspace.ok(&["discover", "--format=tree", place]).out;
+    let drawn = format!("└── example/x\n    └── {}\n", attached.trim());
+    assert!(tree.ends_with(&drawn), "{tree}");
+    // A name that is none of the files, a document that is none, a config that is not there.
+    let file = notes("{\"other\":{\"k\":\"v\"}}".to_owned());
+    let said = workspace.fails(2, &["artifact", "push", "store:bad:1", &one, &file]);
+    assert!(said.err.contains("other is none of the files"), "{said:?}");
+    let file = notes("[]".to_owned());
+    let said = workspace.fails(5, &["artifact", "push", "store:bad:1", &one, &file]);
+    assert!(said.err.contains("notes.json"), "{said:?}");
+    let file = notes(document.to_string());
+    workspace.fails(2, &["artifact", "push", "store:bad:1", &one, &file]);
+    workspace.fails(5, &["inspect", "store:bad:1"]);
+}
+
 /// As `oras push` and `oras pull` do it.
 #[test]
 fn artifacts_of_their_own_are_pushed_and_their_files_fetched() {

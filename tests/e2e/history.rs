@@ -27,6 +27,11 @@ fn builds_are_kept_with_their_steps_and_logs() {
 
     let log = workspace.ok(&["logs", &first, "to-the-log"]).out;
     assert_eq!(log, "to-the-log\nred ^[[31m\n");
+    let timed = workspace.ok(&["logs", "-t", &first, "to-the-log"]).out;
+    for (line, text) in timed.lines().zip(["to-the-log", "red ^[[31m"]) {
+        let (time, rest) = line.split_once(' ').unwrap();
+        assert!(time.len() == 24 && time.ends_with('Z') && rest == text, "{timed}");
+    }
     assert_eq!(workspace.ok(&["logs"]).out, "", "cached steps write nothing");
     assert!(workspace.ok(&["explain"]).out.contains("every step was found"));
     assert!(workspace.ok(&["explain", "--build", &first]).out.contains("no earlier build"));

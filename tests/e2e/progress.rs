@@ -70,7 +70,17 @@ fn a_terminal_shows_what_runs_with_its_last_line_and_keeps_what_is_done() {
         screen.lines().find(|line| line.ends_with("waits-here")).expect("its last line stands beside it");
     assert!(line.contains("[4/5] RUN --mount=type=cache") && !line.contains("first"), "{screen}");
     assert!(screen.contains(" => [3/5] RUN printf") && screen.contains(" => [1/5] COPY busybox"), "{screen}");
-    assert!(!screen.contains("[5/5]"), "{screen}");
+    assert!(!screen.contains("[5/5]") && screen.contains("\n[+] "), "{screen}");
+    // A terminal that becomes narrower and wider again loses nothing of what is done.
+    for columns in ["40", "100"] {
+        tmux.run(&["resize-window", "-x", columns, "-y", "30"]);
+        tmux.until("redrawn view", |screen| {
+            let last = screen.trim_end().lines().last().unwrap_or_default();
+            last.contains("[4/5]") && (columns == "100") == last.contains("--mount=type=cache")
+        });
+    }
+    let screen = tmux.screen();
+    assert!(screen.contains(" => [3/5] RUN printf") && screen.contains(" => [1/5] COPY busybox"), "{screen}");
     workspace.build(&["-f", workspace.context().join("Opener").to_str().unwrap()]);
     let screen = tmux.shows("code=0");
     assert!(

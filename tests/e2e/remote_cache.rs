@@ -215,6 +215,49 @@ fn a_result_that_is_equal_by_content_is_found_elsewhere() {
     assert_eq!(said.steps().0, 1, "{said:?}");
 }
 
+/// Names of all blobs of a layout.
+fn blobs(layout: &Path) -> std::collections::BTreeSet<PathBuf> {
+    files(&layout.join("blobs")).into_keys().collect()
+}
+
+#[test]
+fn a_reset_layout_holds_what_its_builds_use_and_no_more() {
+    if !(is_root() && has("busybox")) {
+        return;
+    }
+    let cache = tempfile::tempdir().unwrap();
+    let layout = cache.path().join("layout");
+    let to = |more: &str| format!("type=local,dest={},mode=max{more}", layout.display());
+    let other = workspace();
+    other.file("src/one.txt", "other\n");
+    other.build(&["--cache-to", &to(",tag=other")]);
+    let kept = blobs(&layout);
+    let first = workspace();
+    first.build(&["--cache-to", &to("")]);
+    first.file("src/one.txt", "one again\n");
+    first.build(&["--cache-to", &to("")]);
+    let grown = blobs(&layout);
+    // A writer that has yet to enter its part is not robbed of its blobs.
+    let writer = std::fs::File::open(layout.join("blobs")).unwrap();
+    writer.lock_shared().unwrap();
+    let said = first.build(&["--cache-to", &to(",reset=true")]);
+    assert!(said.err.contains("another build writes there"), "{said:?}");
+    assert!(blobs(&layout).is_superset(&grown));
+    drop(writer);
+    let said = first.build(&["--cache-to", &to(",reset=true")]);
+    assert!(!said.err.contains("warning"), "{said:?}");
+    let left = blobs(&layout);
+    assert!(left.is_superset(&kept), "what another tag leads to stays");
+    assert!(left.len() < grown.len(), "{left:?}");
+    let from = |more: &str| format!("type=local,src={}{more}", layout.display());
+    for (content, from) in [("one again\n", from("")), ("other\n", from(",tag=other"))] {
+        let machine = workspace();
+        machine.file("src/one.txt", content);
+        let said = machine.build(&["--cache-from", &from]);
+        assert_eq!(said.steps().0, 0, "{said:?}");
+    }
+}
+
 #[test]
 fn a_blob_that_is_missing_or_damaged_is_a_miss() {
     if !(is_root() && has("busybox")) {

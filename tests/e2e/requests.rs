@@ -78,6 +78,37 @@ fn a_warm_tag_costs_one_head_and_a_warm_digest_nothing() {
 }
 
 #[test]
+fn newer_images_are_taken_and_stored_ones_where_a_registry_does_not_answer() {
+    let http = Http::start();
+    publish(&http, "one\n");
+    let base = format!("{}/base:1", http.url("").trim_start_matches("http://"));
+    let workspace = Workspace::new();
+    workspace.file("Dockerfile", format!("FROM {base}\nLABEL a=b\n"));
+    workspace.ok(&["pull", &base]);
+    let id = |words: &[&str]| {
+        let file = workspace.path().join("id");
+        let mut all = vec!["--iidfile", file.to_str().unwrap()];
+        all.extend(words);
+        let said = workspace.build(&all);
+        (std::fs::read_to_string(&file).unwrap(), said)
+    };
+    let (one, _) = id(&[]);
+    publish(&http, "two\n");
+    http.requests();
+    assert_eq!(id(&[]).0, one, "what is stored serves");
+    assert_eq!(http.requests(), [""; 0]);
+    let (two, said) = id(&["--pull=newer"]);
+    assert_ne!(two, one, "{said:?}");
+    drop(http);
+    let (kept, said) = id(&["--pull=newer"]);
+    assert_eq!(kept, one, "{said:?}");
+    assert!(said.err.contains("the image of the store is taken"), "{said:?}");
+    let context = workspace.context();
+    let asked = ["build", "--progress=plain", "--pull", context.to_str().unwrap()];
+    assert_ne!(workspace.run(&asked).status.code(), Some(0), "--pull insists");
+}
+
+#[test]
 fn what_a_registry_remarks_is_shown_once() {
     let http = Http::start();
     let manifest = "{\"schemaVersion\":2,\"config\":{\"mediaType\":\"application/vnd.oci.image.config.v1+json\",\
@@ -102,4 +133,28 @@ fn what_a_registry_remarks_is_shown_once() {
         text,
         format!("warning: {host}: this tag goes away\nwarning: {host}: so does this repository\n")
     );
+}
+
+#[test]
+fn limits_of_a_registry_are_shown() {
+    let http = Http::start();
+    let host = http.url("").trim_start_matches("http://").to_owned();
+    let limits =
+        ["RateLimit-Limit: 100;w=21600", "RateLimit-Remaining: 76;w=21600", "Docker-RateLimit-Source: me"];
+    http.put("/v2/base/manifests/1", "{}", &limits);
+    http.put("/v2/base/manifests/2", "{}", &[]);
+    let workspace = Workspace::new();
+    let said = workspace.ok(&["registry", "limits", &format!("docker://{host}/base:1")]).out;
+    assert_eq!(said, format!("registry   {host}\nlimit      100 in 6 h\nremaining  76\ncounted    me\n"));
+    let said = workspace.ok(&["registry", "limits", "--format=json", &format!("{host}/base:1")]).out;
+    let said: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(
+        (&said["limit"], &said["windowSeconds"], &said["remaining"]),
+        (&100.into(), &21600.into(), &76.into())
+    );
+    let said = workspace.ok(&["registry", "limits", &format!("{host}/base:2")]).out;
+    assert_eq!(said, format!("{host} tells no limit of pulls\n"));
+    let said = workspace.fails(3, &["registry", "limits", &format!("{host}/base:3")]);
+    assert!(said.err.contains("not found"), "{said:?}");
+    assert!(http.requests().iter().all(|line| line.starts_with("HEAD ")), "nothing is pulled");
 }

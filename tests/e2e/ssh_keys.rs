@@ -3,6 +3,7 @@
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::road::BUSYBOX;
@@ -22,7 +23,11 @@ struct Server {
     child: Child,
     /// The directory that the program wants, if it had to be made.
     made: Option<&'static str>,
+    _alone: MutexGuard<'static, ()>,
 }
+
+/// One server at a time, since all want the same directory.
+static SERVERS: Mutex<()> = Mutex::new(());
 
 impl Drop for Server {
     fn drop(&mut self) {
@@ -71,6 +76,7 @@ impl Server {
             ));
         }
         std::fs::write(dir.join("allowed"), allowed).unwrap();
+        let alone = SERVERS.lock().unwrap_or_else(PoisonError::into_inner);
         let made = "/run/sshd";
         let made = std::fs::create_dir(made).is_ok().then_some(made);
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -89,7 +95,7 @@ impl Server {
         while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
             std::thread::sleep(Duration::from_millis(20));
         }
-        Self { dir, port, child, made }
+        Self { dir, port, child, made, _alone: alone }
     }
 }
 
@@ -187,4 +193,81 @@ fn each_repository_and_each_host_gets_its_key() {
     let host = format!("127.0.0.1:{port}:{dir}");
     let wrong = build("both", &["--no-cache", "--ssh", &format!("default={host}/one,{host}/two")]);
     assert!(wrong.code == Some(1) && wrong.err.contains("this key is for one"), "{wrong:?}");
+}
+
+#[test]
+fn repositories_behind_ssh_are_opened_by_the_agent_that_is_given() {
+    if !(is_root() && ["busybox", "git", "ssh", "sshd", "ssh-keygen"].iter().all(|program| has(program))) {
+        return;
+    }
+    let workspace = Workspace::new();
+    let server = Server::start(workspace.path());
+    let (dir, port) = (server.dir.display(), server.port);
+    let url = |name: &str| format!("ssh://root@127.0.0.1:{port}{dir}/{name}.git#{name}");
+    workspace.file(
+        "Dockerfile",
+        format!("FROM scratch\nADD --keep-git-dir=true {} /one\nADD {} /two\n", url("one"), url("two")),
+    );
+    let home = workspace.path().join("home/.ssh");
+    std::fs::create_dir_all(&home).unwrap();
+    // What the user would ask without an agent that is given is not asked with one: this key opens `one`.
+    std::fs::write(home.join("config"), format!("IdentityFile {dir}/one\nIdentityAgent none\n")).unwrap();
+    let context = workspace.context();
+    let out = format!("type=local,dest={}", workspace.path().join("out").display());
+    let build = |from: &str, options: &[&str]| {
+        let mut words = vec!["build", "--progress=plain", "--no-cache", "-o", &out];
+        words.extend(options);
+        words.push(from);
+        Said::from(workspace.run(&words))
+    };
+    let here = context.to_str().unwrap();
+    let key = |name: &str| format!("root@127.0.0.1:{port}{dir}/{name}.git:{dir}/{name}");
+    let both = format!("default={},{}", key("one"), key("two"));
+
+    let unknown = build(here, &["--ssh", &both]);
+    assert!(unknown.code == Some(3) && unknown.err.contains("ssh-keyscan"), "{unknown:?}");
+    let known = std::fs::read_to_string(server.dir.join("host.pub")).unwrap();
+    std::fs::write(home.join("known_hosts"), format!("[127.0.0.1]:{port} {known}")).unwrap();
+
+    // A key for each repository.
+    let said = build(here, &["--ssh", &both]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(workspace.path().join("out/one/.git").is_dir());
+    // One key for all: it opens one repository and not the other, be it given as a file or by an agent.
+    let file = format!("default={dir}/two");
+    let wrong = build(here, &["--ssh", &file]);
+    assert!(wrong.code != Some(0) && wrong.err.contains("this key is for two"), "{wrong:?}");
+    let agent = SshAgent::start(workspace.path(), &server.dir.join("two"));
+    let socket = format!("default={}", agent.socket.display());
+    let wrong = build(&url("one"), &["--ssh", &socket]);
+    assert!(wrong.code != Some(0) && wrong.err.contains("this key is for two"), "{wrong:?}");
+    // A context, too: this one has no Dockerfile, which is found out once it is there.
+    let said = build(&url("two"), &["--ssh", &socket]);
+    assert!(said.code == Some(2) && said.err.contains("Dockerfile"), "{said:?}");
+}
+
+/// A real agent with one key.
+struct SshAgent {
+    socket: PathBuf,
+    child: Child,
+}
+
+impl Drop for SshAgent {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+impl SshAgent {
+    fn start(dir: &Path, key: &Path) -> Self {
+        let socket = dir.join("agent");
+        let mut command = Command::new("ssh-agent");
+        let child = command.args(["-D", "-a"]).arg(&socket).stdout(Stdio::null()).spawn().unwrap();
+        while std::os::unix::net::UnixStream::connect(&socket).is_err() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        run(Command::new("ssh-add").arg("-q").arg(key).env("SSH_AUTH_SOCK", &socket));
+        Self { socket, child }
+    }
 }

@@ -63,15 +63,21 @@ fn large_and_cheap_results_go_first_and_images_stay() {
     let again = workspace.build(&[]);
     assert!(again.steps().0 <= 1, "the dear ones are still there: {again:?}");
 
-    // An age that nothing has, with and without the word for all.
-    for words in [&["prune", "--filter", "until=1h"][..], &["prune", "-a", "--filter", "unused-for=1h"]] {
+    // An age that nothing has, with and without the word for all; room that there is; room that must be left.
+    for words in [
+        &["prune", "--filter", "until=1h"][..],
+        &["prune", "-a", "--filter", "unused-for=1h"],
+        &["prune", "-a", "--min-free-space=1"],
+        &["prune", "--max-used-space=0", "--reserved-space=900t"],
+        &["prune", "--min-free-space=900t", "--reserved-space=900t"],
+    ] {
         workspace.ok(words);
         assert_eq!(workspace.build(&[]).steps().0, 0, "{words:?}");
     }
     workspace.ok(&["prune", "-a", "-f"]);
     assert_eq!(workspace.ok(&["run", "app:1", "cat", "/slow"]).out, "slow\n");
     workspace.ok(&["rm", "app:1"]);
-    workspace.ok(&["prune", "--max-used-space=0"]);
+    workspace.ok(&["prune", "--min-free-space=900t"]);
     let left = usage(&workspace);
     assert_eq!(left["layers"], 0, "{left}");
     assert!(
