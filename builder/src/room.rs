@@ -1,13 +1,14 @@
 //! How much the store may take while a build goes on.
 //!
-//! Measuring a store means to look at every file of it. So what it took when it was measured last is held against
-//! what the file system has lost since, and only where both together are too much it is measured again. Results
-//! that no image and no living process uses go then; those of this build stay.
+//! Measuring a store means to look at every file of it. So it is measured anew only where too much may have come
+//! since it was measured last: by the layers and blobs that came, or by what the file system has lost, which tells of
+//! what is unfinished and of cache mounts, unless something else became free meanwhile. Results that no image and no
+//! living process uses go then; those of this build stay.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use layer_store::{Quota, Store, StoreError};
+use layer_store::{Quota, Store, StoreError, Usage};
 
 /// Of a store that is too large although nothing more can go, so small a part of what it may take is passed over
 /// before it is measured again.
@@ -21,9 +22,9 @@ pub struct Ceiling {
 }
 
 /// What was found when the store was measured last.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Known {
-    taken: u64,
+    usage: Usage,
     /// Bytes that the file system had left.
     free: u64,
 }
@@ -38,9 +39,10 @@ impl Ceiling {
     /// blocking.
     pub fn keep(&self, store: &Store) -> Result<(), StoreError> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(Known { taken, free }) = *known {
-            let grown = free.saturating_sub(store.free_bytes()?);
-            let enough = if taken <= self.most { self.most - taken } else { self.most / PART };
+        if let Some(Known { usage, free }) = &*known {
+            let came = store.usage_since(usage).total.saturating_sub(usage.total);
+            let grown = came.max(free.saturating_sub(store.free_bytes()?));
+            let enough = self.most.checked_sub(usage.total).unwrap_or(self.most / PART);
             if grown <= enough {
                 return Ok(());
             }
@@ -48,8 +50,8 @@ impl Ceiling {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let quota = Quota { most: Some(self.most), ..Quota::default() };
         let plan = store.plan_eviction(quota, i64::try_from(now).unwrap_or(i64::MAX))?;
-        let taken = if plan.before > self.most { store.evict(&plan)?.after } else { plan.before };
-        *known = Some(Known { taken, free: store.free_bytes()? });
+        let usage = if plan.before.total > self.most { store.evict(&plan)?.after } else { plan.before };
+        *known = Some(Known { usage, free: store.free_bytes()? });
         Ok(())
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::error::Result;
 use crate::results::Group;
-use crate::{CacheKey, CachedResult, Collected, JournalEntry, Keep, LayerId, Store, lease};
+use crate::{CacheKey, CachedResult, Collected, JournalEntry, Keep, LayerId, Store, Usage, lease};
 
 /// What an eviction is to reach. What images or live processes use always stays.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,8 +26,8 @@ pub struct EvictionPlan {
     pub journal: Vec<JournalEntry>,
     /// Whether cache mounts that nobody uses go, too, where the journal is not enough either.
     pub mounts: MountsGo,
-    /// Bytes that the store takes now.
-    pub before: u64,
+    /// What the store takes now.
+    pub before: Usage,
 }
 
 /// Whether cache mounts are part of a plan.
@@ -41,7 +41,7 @@ pub enum MountsGo {
 }
 
 /// What became of a plan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Evicted {
     /// What went.
     pub gone: Collected,
@@ -49,8 +49,8 @@ pub struct Evicted {
     pub journal: usize,
     /// Cache mounts that went.
     pub mounts: usize,
-    /// Bytes that the store takes now.
-    pub after: u64,
+    /// What the store takes now.
+    pub after: Usage,
 }
 
 /// A result that may go.
@@ -81,7 +81,7 @@ impl Store {
         // What nothing refers to goes by itself.
         let idle = usage.layers.iter().filter(|(id, _)| !kept.contains(*id) && !users.contains_key(*id));
         let mut left = usage.total - idle.map(|(_, size)| size).sum::<u64>().min(usage.total);
-        let mut plan = EvictionPlan { before: usage.total, ..EvictionPlan::default() };
+        let mut plan = EvictionPlan::default();
         for candidate in candidates {
             let used = candidate.group.result.used;
             let old = quota.unused_since.is_some_and(|time| used < time);
@@ -99,7 +99,7 @@ impl Store {
             }
             plan.victims.push(candidate.group.result);
         }
-        let Some(most) = quota.most else { return Ok(plan) };
+        let most = quota.most.unwrap_or(u64::MAX);
         for entry in self.journal() {
             if left <= most {
                 break;
@@ -110,6 +110,7 @@ impl Store {
         if usage.mounts > 0 && left > most {
             plan.mounts = MountsGo::Yes;
         }
+        plan.before = usage;
         Ok(plan)
     }
 
@@ -128,7 +129,7 @@ impl Store {
             MountsGo::Yes => self.remove_cache_mounts()?,
             MountsGo::No => 0,
         };
-        let (journal, after) = (plan.journal.len(), self.usage()?.total);
+        let (journal, after) = (plan.journal.len(), self.usage()?);
         Ok(Evicted { gone, journal, mounts, after })
     }
 

@@ -33,20 +33,36 @@ impl Store {
     /// Measures the store. What vanishes meanwhile counts nothing.
     pub fn usage(&self) -> Result<Usage> {
         let mut seen = HashSet::new();
+        let mut usage = self.layers_and_blobs(&Usage::default(), &mut seen);
+        usage.mounts = du(&self.at("mounts"), &mut seen);
+        usage.journal = du(&self.at("builds"), &mut seen);
+        usage.total += usage.mounts + usage.journal + du(self.root(), &mut seen);
+        Ok(usage)
+    }
+
+    /// What a store that was measured before takes, by a shorter look: layers never change, so only those that came
+    /// since are measured, and the blobs. The rest counts as it was.
+    pub fn usage_since(&self, known: &Usage) -> Usage {
+        let rest = known.total - known.layers.values().sum::<u64>() - known.blobs;
+        let mut usage = self.layers_and_blobs(known, &mut HashSet::new());
+        usage.total += rest;
+        Usage { mounts: known.mounts, journal: known.journal, ..usage }
+    }
+
+    /// Measures the layers that are not known, and the blobs.
+    fn layers_and_blobs(&self, known: &Usage, seen: &mut HashSet<(u64, u64)>) -> Usage {
         let mut usage = Usage::default();
         let layers = self.at("layers");
         for entry in std::fs::read_dir(&layers).into_iter().flatten().flatten() {
             let name = entry.file_name();
             if let Some(id) = name.to_str().and_then(|name| name.parse::<LayerId>().ok()) {
-                usage.layers.insert(id, du(&entry.path(), &mut seen));
+                let size = known.layers.get(&id).copied();
+                usage.layers.insert(id, size.unwrap_or_else(|| du(&entry.path(), seen)));
             }
         }
-        usage.blobs = du(&self.at("blobs"), &mut seen);
-        usage.mounts = du(&self.at("mounts"), &mut seen);
-        usage.journal = du(&self.at("builds"), &mut seen);
-        let parts = usage.layers.values().sum::<u64>() + usage.blobs + usage.mounts + usage.journal;
-        usage.total = parts + du(self.root(), &mut seen);
-        Ok(usage)
+        usage.blobs = du(&self.at("blobs"), seen);
+        usage.total = usage.layers.values().sum::<u64>() + usage.blobs;
+        usage
     }
 }
 

@@ -126,6 +126,8 @@ fn a_build_that_goes_on_keeps_to_its_quota() {
     let (old, most) = (total(), base + 15_000_000);
     assert!(old > base + 12_000_000 && old < most, "{base} {old}");
     workspace.file("Dockerfile", format!("FROM app:1\n{}RUN echo all of them && sleep 600\n", steps("new")));
+    // Room that something else makes on the file system meanwhile does not hide what the store takes.
+    workspace.file("elsewhere", vec![1; 40_000_000]);
     let mut build = workspace
         .rbuild()
         .args(["build", "--progress=plain", "--max-used-space", &most.to_string()])
@@ -134,6 +136,8 @@ fn a_build_that_goes_on_keeps_to_its_quota() {
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(build.stderr.take().unwrap()).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.contains("of=/new0")));
+    std::fs::remove_file(workspace.context().join("elsewhere")).unwrap();
     let came = lines.any(|line| line.ends_with(" all of them"));
     let meanwhile = total();
     let pid = rustix::process::Pid::from_child(&build);

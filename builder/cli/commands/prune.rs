@@ -89,7 +89,7 @@ fn told(evicted: Evicted) -> String {
     if gone.in_use > 0 {
         let _ = write!(text, "; {} layers stay, which other processes use", gone.in_use);
     }
-    let _ = writeln!(text, "; the store takes {}", progress::bytes(after));
+    let _ = writeln!(text, "; the store takes {}", progress::bytes(after.total));
     text
 }
 
@@ -97,22 +97,22 @@ fn told(evicted: Evicted) -> String {
 pub fn keep_within(store: &Store, most: u64) -> Result<(), Failure> {
     let quota = Quota { most: Some(most), ..Quota::default() };
     let plan = store.plan_eviction(quota, now()).map_err(local_failure)?;
-    if plan.before <= most {
+    if plan.before.total <= most {
         return Ok(());
     }
     let Evicted { after, .. } = store.evict(&plan).map_err(local_failure)?;
-    if after > most {
+    if after.total > most {
         super::say(&format!(
             "warning: {} takes {}, more than --max-used-space: what is left belongs to images (remove some with `rbuild rm`) or is in use\n",
             store.root().display(),
-            progress::bytes(after)
+            progress::bytes(after.total)
         ));
     }
     Ok(())
 }
 
 fn explained(plan: &EvictionPlan, steps: &HashMap<String, KnownStep>, now: i64) -> String {
-    let mut text = format!("the store takes {}\n", progress::bytes(plan.before));
+    let mut text = format!("the store takes {}\n", progress::bytes(plan.before.total));
     for victim in &plan.victims {
         let _ = writeln!(text, "{}", victim_line(victim, steps, now));
     }

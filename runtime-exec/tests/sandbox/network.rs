@@ -154,7 +154,7 @@ fn held(network: &str) -> bool {
     })
 }
 
-/// The `pasta` processes of this mode.
+/// The `pasta` processes of this mode, without the short-lived ones that each of them starts for itself.
 fn pastas() -> usize {
     let parent = |pid: &str| {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
@@ -164,13 +164,13 @@ fn pastas() -> usize {
     let is_ours = |pid: &str| {
         std::iter::successors(Some(pid.to_owned()), |pid| parent(pid)).any(|ancestor| ancestor == own)
     };
+    let is_pasta =
+        |pid: &str| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.starts_with("pas"));
     fs::read_dir("/proc")
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .filter(|name| name.parse::<u32>().is_ok() && is_ours(name))
-        .filter(|pid| {
-            fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.starts_with("pas"))
-        })
+        .filter(|pid| is_pasta(pid) && !parent(pid).is_some_and(|parent| is_pasta(&parent)))
         .count()
 }
 
