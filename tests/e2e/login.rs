@@ -62,6 +62,59 @@ fn a_password_is_tried_kept_used_and_forgotten() {
     workspace.fails(3, &["auth", "check", &name]);
 }
 
+/// Other programs that read Docker's file find what we keep there, and we find what they keep.
+#[test]
+fn a_file_of_dockers_is_shared_with_other_programs() {
+    if !has("docker-registry") || !has("skopeo") {
+        return;
+    }
+    let htpasswd = "user:$2b$05$vcYM4D9N3ucDkf3g76PUiOLG/gseSv8P7Ig5KfQNavQxb5Cl.aKH.\n";
+    let registry = Registry::start(Access::Basic { htpasswd });
+    let (host, image) = (registry.name(""), format!("docker://{}", registry.name("app:1")));
+    let host = host.trim_end_matches('/');
+    let workspace = Workspace::with("FROM scratch\nCOPY Dockerfile /\n");
+    workspace.build(&["-t", "app:1"]);
+    let docker = workspace.path().join("other/.docker");
+    std::fs::create_dir_all(&docker).unwrap();
+    let file = docker.join("config.json").display().to_string();
+    std::fs::write(&file, r#"{"proxies":{},"auths":{"quay.io":{"auth":"YTpi"}}}"#).unwrap();
+    let skopeo = |words: &[&str]| {
+        let mut skopeo = Command::new("skopeo");
+        skopeo.args(words).env_remove("REGISTRY_AUTH_FILE").env("HOME", workspace.path().join("other"));
+        let output = skopeo.env("XDG_RUNTIME_DIR", workspace.path().join("none")).output().unwrap();
+        assert!(output.status.success(), "{words:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    workspace.ok(&["login", "-u=user", "-p=secret", "--compat-auth-file", &file, host]);
+    assert!(!workspace.path().join("home/.docker").exists());
+    let kept: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    assert_eq!(kept["auths"]["quay.io"]["auth"], "YTpi");
+    assert!(kept["auths"][host].is_object() && kept["proxies"].is_object(), "{kept}");
+    assert_eq!(workspace.ok(&["login", "--get-login", "--compat-auth-file", &file, host]).out, "user\n");
+    let digest = workspace.ok(&["push", "-q", "--authfile", &file, "app:1", &registry.name("app:1")]).out;
+    assert_eq!(skopeo(&["inspect", "--tls-verify=false", "--format={{.Digest}}", &image]), digest);
+    workspace.ok(&["logout", "--compat-auth-file", &file, host]);
+    workspace.fails(5, &["login", "--get-login", "--compat-auth-file", &file, host]);
+
+    let theirs = ["login", "--tls-verify=false", "-u=user", "-p=secret", "--authfile", &file, host];
+    skopeo(&theirs);
+    assert_eq!(workspace.ok(&["digest", "--authfile", &file, &image]).out, digest);
+    workspace.ok(&["logout", "--compat-auth-file", &file, "--all"]);
+    assert!(!std::fs::read_to_string(&file).unwrap().contains("YTpi"));
+
+    let path = format!("{host}/team");
+    for (words, reason) in [
+        (&["login", "-u=user", "-p=secret", "--authfile", "a.json", host][..], "--authfile"),
+        (&["logout", "--authfile", "a.json", host], "--authfile"),
+        (&["login", "-u=user", "-p=secret", &path], "path below a registry"),
+        (&["login", "--get-login", &path], "path below a registry"),
+        (&["logout", &path], "path below a registry"),
+    ] {
+        let said = workspace.fails(2, &[words, &["--compat-auth-file", &file]].concat());
+        assert!(said.err.contains(reason), "{words:?}: {said:?}");
+    }
+}
+
 #[test]
 fn each_side_of_a_copy_has_its_own_password_and_trust() {
     if !has("docker-registry") || !has("openssl") {

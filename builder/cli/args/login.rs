@@ -23,6 +23,8 @@ pub struct LoginArgs {
     /// Directory with authorities (*.crt) and our certificate (*.cert, *.key) for the registry
     #[arg(long, value_name = "DIR")]
     pub cert_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub file: PasswordFileArgs,
     /// Print the user name that is kept for the registry, and ask it nothing
     #[arg(long, conflicts_with_all = ["username", "password", "password_stdin", "cert_dir"])]
     pub get_login: bool,
@@ -35,11 +37,21 @@ fn secret(text: &str) -> Result<Secret, Infallible> {
     Ok(Secret::new(text))
 }
 
+/// Where passwords are kept, beside `--authfile`.
+#[derive(Debug, Args)]
+pub struct PasswordFileArgs {
+    /// Keep the password in this file, as Docker has it: for a registry, not for a path below one
+    #[arg(long, value_name = "FILE")]
+    pub compat_auth_file: Option<PathBuf>,
+}
+
 #[derive(Debug, Args)]
 pub struct LogoutArgs {
     /// The registry, or a path below one
     #[arg(value_name = "REGISTRY", default_value = "docker.io")]
     pub registry: String,
+    #[command(flatten)]
+    pub file: PasswordFileArgs,
     /// Forget the passwords for all registries
     #[arg(short, long, conflicts_with = "registry")]
     pub all: bool,

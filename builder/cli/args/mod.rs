@@ -55,7 +55,7 @@ pub use history::{ExplainArgs, HistoryCommand, HistoryLsArgs, HistoryShowArgs, L
 pub use kept::{KeptArgs, KeptCommand};
 pub use layers::{BrowseArgs, LayersArgs};
 pub use limits::{LimitArgs, RateArg};
-pub use login::{AuthCheckArgs, AuthCommand, LoginArgs, LogoutArgs};
+pub use login::{AuthCheckArgs, AuthCommand, LoginArgs, LogoutArgs, PasswordFileArgs};
 pub use manifest::{
     ManifestAnnotateArgs, ManifestCommand, ManifestCreateArgs, ManifestInspectArgs, ManifestPushArgs,
     ValidateArgs,

@@ -10,7 +10,7 @@ use registry_client::{
 };
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 
-use crate::args::{AuthCheckArgs, AuthCommand, Global, LoginArgs, LogoutArgs};
+use crate::args::{AuthCheckArgs, AuthCommand, Global, LoginArgs, LogoutArgs, PasswordFileArgs};
 use crate::client::{self, Additions};
 use crate::environment::Environment;
 use crate::failure::Failure;
@@ -25,6 +25,7 @@ const ON_DOCKER_HUB: &str = "docker.io/library/hello-world:latest";
 /// Asks the registry whether it takes a password, and keeps it if so.
 pub fn login(args: &LoginArgs, global: &Global, environment: &Environment) -> Result<(), Failure> {
     let probe = probe(&args.registry)?;
+    let global = &keeping(&args.file, &args.registry, global)?;
     if args.get_login {
         return get_login(args, global, environment);
     }
@@ -83,6 +84,7 @@ fn get_login(args: &LoginArgs, global: &Global, environment: &Environment) -> Re
 
 /// Forgets a password, or all.
 pub fn logout(args: &LogoutArgs, global: &Global, environment: &Environment) -> Result<(), Failure> {
+    let global = &keeping(&args.file, &args.registry, global)?;
     let path = file(global, environment)?;
     let open = host::open(global, environment, Form::Quiet, None)?;
     let runner = open.session.helper.clone().map(client::runner);
@@ -196,6 +198,21 @@ fn probe(registry: &str) -> Result<Reference, Failure> {
         true => Ok(probe),
         false => Err(Failure::usage(format!("{registry} names no registry"))),
     }
+}
+
+/// The options of all commands, with the file that Docker reads, too, as the one of credentials. Docker keeps
+/// passwords by registry and would never find one that is kept for a path.
+fn keeping(at: &PasswordFileArgs, registry: &str, global: &Global) -> Result<Global, Failure> {
+    let Some(file) = &at.compat_auth_file else { return Ok(global.clone()) };
+    if global.authfile.is_some() {
+        return Err(Failure::usage("--compat-auth-file and --authfile name one file each: give one of them"));
+    }
+    if registry.trim_end_matches('/').contains('/') {
+        return Err(Failure::usage(format!(
+            "--compat-auth-file: {registry} is a path below a registry, and Docker's format has registries alone"
+        )));
+    }
+    Ok(Global { authfile: Some(file.clone()), ..global.clone() })
 }
 
 /// The file that passwords are kept in: the named one, else Docker's.
