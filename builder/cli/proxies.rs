@@ -1,5 +1,5 @@
-//! The proxies that builds get: those of the caller's environment, then those that Docker's `config.json`
-//! has for the engine in use, or by default.
+//! The proxies that builds and containers get: those that Docker's `config.json` has for the engine in use, or by
+//! default; builds also those of the caller's environment.
 
 use std::collections::BTreeMap;
 
@@ -56,6 +56,16 @@ pub fn arguments(environment: &Environment) -> Result<Vec<(String, String)>, Fai
     Ok(all)
 }
 
+/// Variables of a container that carry proxies, each in both spellings but for the names that are `given`. As with
+/// Docker the caller's environment has no say.
+///
+/// Fails where `arguments` does.
+pub fn variables(environment: &Environment, given: &[&str]) -> Result<Vec<(String, String)>, Failure> {
+    let spelt = |(name, value): (String, String)| [(name.to_lowercase(), value.clone()), (name, value)];
+    let all = configured(environment)?.into_iter().flat_map(spelt);
+    Ok(all.filter(|(name, _)| !given.contains(&name.as_str())).collect())
+}
+
 fn configured(environment: &Environment) -> Result<Vec<(String, String)>, Failure> {
     let Some(file) = environment.docker_dir().map(|dir| dir.join("config.json")) else {
         return Ok(Vec::new());
@@ -99,6 +109,24 @@ mod tests {
                 arguments(&Environment::of(&variables)).unwrap_or_else(|failure| panic!("{}", failure.text));
             let found: Vec<String> = found.iter().map(|(name, value)| format!("{name}={value}")).collect();
             assert_eq!(found.join(" "), expected, "{variables:?}");
+        }
+    }
+
+    /// As `docker run` has it, each spelling is a variable of its own.
+    #[test]
+    fn containers_get_both_spellings_but_for_what_is_given() {
+        let dir = tempfile::tempdir().unwrap();
+        let text = r#"{"proxies":{"default":{"httpProxy":"p","noProxy":"n"}}}"#;
+        std::fs::write(dir.path().join("config.json"), text).unwrap();
+        let at = dir.path().to_str().unwrap();
+        let environment = Environment::of(&[("DOCKER_CONFIG", at), ("HTTPS_PROXY", "ours")]);
+        for (given, expected) in [
+            (&[][..], "http_proxy=p HTTP_PROXY=p no_proxy=n NO_PROXY=n"),
+            (&["HTTP_PROXY", "no_proxy", "A"][..], "http_proxy=p NO_PROXY=n"),
+        ] {
+            let found = variables(&environment, given).unwrap_or_else(|failure| panic!("{}", failure.text));
+            let found: Vec<String> = found.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            assert_eq!(found.join(" "), expected, "{given:?}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! Proxies of Docker's settings reach the steps of a build, and nothing that is kept.
+//! Proxies of Docker's settings reach containers and the steps of a build, and nothing that is kept.
 
 use crate::support::has;
 use crate::support::workspace::{Said, Workspace};
@@ -58,4 +58,32 @@ fn proxies_of_docker_settings_reach_steps_and_nothing_that_is_kept() {
         let said = built(&workspace, variables, &["--no-cache", "--build-arg", argument]);
         assert!(said.err.contains(expected), "{argument}: {said:?}");
     }
+}
+
+#[test]
+fn proxies_of_docker_settings_reach_containers() {
+    if !has("busybox") {
+        return;
+    }
+    let workspace = Workspace::with("FROM scratch\nCOPY busybox /busybox\nENV no_proxy=image\n");
+    configured(&workspace, "http://one");
+    workspace.build(&["-t", "app:1"]);
+    workspace.file("variables", "HTTP_PROXY=http://file\n");
+    let file = workspace.context().join("variables").display().to_string();
+    for (variables, words, expected) in [
+        (&[("https_proxy", "http://env")][..], &[][..], "http://one http://one n n"),
+        (&[], &["-e", "HTTP_PROXY=http://e", "-e", "no_proxy"], "http://e http://one n image"),
+        (&[("no_proxy", "c")], &["-e", "http_proxy=", "-e=no_proxy"], "http://one n c"),
+        (&[], &["--env-file", &file], "http://one http://one n n"),
+        (&[("DOCKER_HOST", "tcp://far:1")], &[], "http://far http://far image"),
+    ] {
+        let script = "echo $HTTP_PROXY $http_proxy $NO_PROXY $no_proxy $https_proxy";
+        let mut rbuild = workspace.rbuild();
+        rbuild.envs(variables.iter().copied()).arg("run").args(words);
+        let said = Said::from(rbuild.args(["app:1", "/busybox", "sh", "-c", script]).output().unwrap());
+        assert_eq!((said.code, said.out.trim_end()), (Some(0), expected), "{words:?}: {said:?}");
+    }
+    std::fs::write(workspace.path().join("home/.docker/config.json"), "{").unwrap();
+    let said = workspace.fails(125, &["run", "app:1", "/busybox", "true"]);
+    assert!(said.err.contains("config.json"), "{said:?}");
 }

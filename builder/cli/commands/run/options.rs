@@ -13,6 +13,7 @@ use crate::args::{MountArg, RunArgs, RunNetwork, SecurityArg, Switch, TmpfsArg};
 use crate::commands::given;
 use crate::environment::Environment;
 use crate::failure::Failure;
+use crate::proxies;
 
 /// What the container is made with.
 pub fn options(args: &RunArgs, environment: &Environment) -> Result<RunOptions, Failure> {
@@ -65,7 +66,7 @@ fn terminal(args: &RunArgs) -> Result<Option<(u16, u16)>, Failure> {
     Ok(Some(window))
 }
 
-/// Those of files first: an option wins over them.
+/// Those of files first, then the proxies of Docker's settings: options win over both.
 fn variables(args: &RunArgs, environment: &Environment) -> Result<Vec<(String, String)>, Failure> {
     let mut all = Vec::new();
     for file in &args.env_files {
@@ -76,6 +77,8 @@ fn variables(args: &RunArgs, environment: &Environment) -> Result<Vec<(String, S
             text.lines().map(str::trim_start).filter(|line| !line.is_empty() && !line.starts_with('#'));
         all.extend(lines.filter_map(|line| variable(line, environment)));
     }
+    let given: Vec<&str> = args.env.iter().map(|text| text.split('=').next().unwrap_or_default()).collect();
+    all.extend(proxies::variables(environment, &given)?);
     all.extend(args.env.iter().filter_map(|text| variable(text, environment)));
     Ok(all)
 }
