@@ -220,6 +220,39 @@ fn artifacts_are_found_again_and_follow_their_image() {
     }
 }
 
+/// The image was never packed, so that its manifest exists for the artifact's sake alone.
+#[test]
+fn artifacts_of_the_store_outlive_a_collection_and_go_with_their_image() {
+    if !has("docker-registry") {
+        return;
+    }
+    let registry = Registry::start(Access::Open);
+    let workspace = Workspace::with("FROM scratch\nCOPY sbom.json /\n");
+    workspace.file("sbom.json", "{}\n");
+    workspace.build(&["-t", "app:1"]);
+    let file = format!("{}:application/json", workspace.context().join("sbom.json").display());
+    let image = "store:app:1";
+    let sbom = workspace.ok(&["attach", image, &file, "--artifact-type=example/sbom"]).out;
+    let subject = workspace.ok(&["digest", image]).out;
+    let shown = workspace.ok(&["discover", image]).out;
+    assert!(shown.contains(sbom.trim()) && shown.contains("example/sbom"), "{shown}");
+    for prune in [&["prune"][..], &["prune", "-a"]] {
+        workspace.ok(prune);
+        assert_eq!(workspace.ok(&["discover", image]).out, shown, "{prune:?}");
+        assert_eq!(workspace.ok(&["digest", image]).out, subject, "{prune:?}");
+    }
+    let name = registry.name("pushed:1");
+    assert_eq!(workspace.ok(&["push", "-q", "--referrers", "app:1", &name]).out, subject);
+    let remote = format!("docker://{name}");
+    let there = workspace.ok(&["discover", &remote]).out;
+    assert_eq!(there.lines().skip(1).collect::<Vec<_>>(), shown.lines().skip(1).collect::<Vec<_>>());
+    let into = workspace.path().join("fetched").display().to_string();
+    let pinned = format!("docker://{}@{}", registry.name("pushed"), sbom.trim());
+    workspace.ok(&["artifact", "pull", &pinned, "-o", &into]);
+    assert_eq!(std::fs::read_to_string(workspace.path().join("fetched/sbom.json")).unwrap(), "{}\n");
+    workspace.ok(&["validate", image]);
+}
+
 /// With a config of its own, and annotations of the manifest, the config and a file from one document.
 #[test]
 fn artifacts_have_configs_and_annotations_of_each_file() {

@@ -284,6 +284,9 @@ pub struct PushArgs {
     pub compression: PackForm,
     #[command(flatten)]
     pub types: TypesArgs,
+    /// Push what refers to the image as well (signatures, attestations, SBOMs)
+    #[arg(long, conflicts_with = "encryption_keys")]
+    pub referrers: bool,
     #[command(flatten)]
     pub encrypt: EncryptArgs,
     /// Write the pushed digest to FILE

@@ -2,7 +2,7 @@
 
 use builder::export::Family;
 use builder::request::CompressionChoice;
-use builder::toolchain::{self, CopyOptions, LayerCrypt, Types};
+use builder::toolchain::{self, CopyOptions, LayerCrypt, Referrers, Types};
 use oci::Compression;
 
 use crate::args::{FamilyArg, Global, PackForm, PullArgs, PushArgs, TypesArgs};
@@ -45,6 +45,7 @@ pub fn push(args: &PushArgs, global: &Global, environment: &Environment) -> Resu
     let session = open.session.clone();
     let title = format!("push {}", target.familiar());
     let options = CopyOptions {
+        referrers: if args.referrers { Referrers::Follow } else { Referrers::Leave },
         compression: compression(args.compression),
         crypt: super::crypt::encrypting(&args.encrypt)?,
         types: types(args.types),
