@@ -40,7 +40,7 @@ pub mod plan;
 pub mod remote;
 pub mod request;
 mod room;
-mod sbom;
+pub mod sbom;
 pub mod serve;
 pub mod session;
 pub mod signing;

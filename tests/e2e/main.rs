@@ -62,6 +62,7 @@ mod short_names;
 mod signing;
 mod single_id;
 mod small_files;
+mod software;
 mod squash;
 mod ssh_keys;
 mod store;

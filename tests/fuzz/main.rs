@@ -61,4 +61,5 @@ targets! {
     patterns: seeds::ignore_files(),
     tar: seeds::archives(),
     registries: seeds::registries(),
+    rpm_databases: seeds::rpm_databases(),
 }

@@ -285,3 +285,12 @@ pub fn registries() -> Seeds {
         tokens: tokens(&["\"", "\\", "=", ",", "[[registry]]\n", "[", "{", "}", "\"auth\":\"", "Og=="]),
     }
 }
+
+/// Databases of rpm in all forms, with small pages.
+pub fn rpm_databases() -> Seeds {
+    let mut files = files_below("builder/tests/rpm");
+    files.retain(|file| file.contains(&0));
+    let numbers: [&[u8]; 5] = [&[0; 4], &[0xff; 4], &[0, 0, 0, 1], &[1, 0, 0, 0], &[0x7f, 0xff, 0xff, 0xff]];
+    let tokens = tokens(&["Slot", "BlbS", "RpmP", "SQLite format 3", "Packages"]);
+    Seeds { files, tokens: tokens.into_iter().chain(numbers.map(<[u8]>::to_vec)).collect() }
+}

@@ -2,6 +2,8 @@
 //!
 //! Nothing here may panic. `fuzz_targets` hands them to libFuzzer, `main.rs` runs them in the test run.
 
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use bytes::Bytes;
@@ -156,4 +158,26 @@ pub fn registries(bytes: &[u8]) {
     let text = text(bytes);
     let _ = registry_client::Hosts::parse(Path::new("registries.conf"), &text);
     let _ = registry_client::AuthFile::parse(Path::new("config.json"), bytes);
+}
+
+/// A file in memory.
+struct InMemory<'a>(&'a [u8]);
+
+impl FileExt for InMemory<'_> {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        let rest = usize::try_from(offset).ok().and_then(|offset| self.0.get(offset..)).unwrap_or_default();
+        let length = rest.len().min(buf.len());
+        buf[..length].copy_from_slice(&rest[..length]);
+        Ok(length)
+    }
+
+    fn write_at(&self, _: &[u8], _: u64) -> io::Result<usize> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+}
+
+/// A database of rpm: packages, and what could not be read. More than it holds is never asked for.
+pub fn rpm_databases(bytes: &[u8]) {
+    let (packages, _) = builder::sbom::rpm_packages(&InMemory(bytes), bytes.len() as u64);
+    assert!(packages.len() <= bytes.len());
 }

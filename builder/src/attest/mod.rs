@@ -15,4 +15,4 @@ mod statement;
 pub use facts::BuildFacts;
 pub(crate) use manifest::{AttestationManifest, attestation_manifest};
 pub(crate) use provenance::of_platforms as provenance;
-pub(crate) use statement::{Named, Subjects, statements};
+pub(crate) use statement::{Named, Statement, Statements, Subjects, statements};

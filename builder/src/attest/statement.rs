@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::facts::{BuildFacts, by_algorithm, image_purl};
 use super::provenance;
 use crate::request::AttestRequest;
-use crate::sbom::{self, Described};
+use crate::sbom::{self, Described, Software};
 
 const STATEMENT: &str = "https://in-toto.io/Statement/v1";
 const SPDX: &str = "https://spdx.dev/Document";
@@ -60,35 +60,51 @@ impl Named {
     }
 }
 
+/// Statements, and remarks about what they lack.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Statements {
+    /// The statements.
+    pub all: Vec<Statement>,
+    /// The remarks.
+    pub remarks: Vec<String>,
+}
+
+impl Statements {
+    fn software(&mut self, named: &Named, described: &Described<'_>, software: Software, filename: &str) {
+        let document = sbom::document(described, &software);
+        self.all.push(statement(named, SPDX, document, filename));
+        self.remarks.extend(software.unread.into_iter().map(|why| format!("{filename}: {why}")));
+    }
+}
+
 /// The statements that are asked for about a tree.
 pub(crate) fn statements(
     request: &AttestRequest,
     facts: &BuildFacts,
     named: &Named,
     (view, scans): (&StackView, &[(String, StackView)]),
-) -> Result<Vec<Statement>, layer_store::StoreError> {
-    let mut all = Vec::new();
+) -> Result<Statements, layer_store::StoreError> {
+    let mut made = Statements::default();
     if let Some(wanted) = &request.sbom {
         let Named { name, identity, created, .. } = named;
         let own = Described { name, identity, created };
-        all.push(statement(named, SPDX, sbom::document(&own, &sbom::scan(view)?), &wanted.filename));
+        made.software(named, &own, sbom::scan(view)?, &wanted.filename);
         for (about, view) in scans {
             // Names as BuildKit's scanners give them: `sbom-context.spdx.json` beside `sbom.spdx.json`.
             let (stem, rest) = wanted.filename.split_once('.').unwrap_or((&wanted.filename, ""));
             let dot = if rest.is_empty() { "" } else { "." };
             let (name, identity) = (format!("{stem}-{about}"), format!("{identity}:{about}"));
             let described = Described { name: &name, identity: &identity, created };
-            let document = sbom::document(&described, &sbom::scan(view)?);
-            all.push(statement(named, SPDX, document, &format!("{name}{dot}{rest}")));
+            made.software(named, &described, sbom::scan(view)?, &format!("{name}{dot}{rest}"));
         }
     }
     if let Some(wanted) = &request.provenance {
         let platform = named.platform.to_string();
         let predicate = provenance::predicate(wanted, facts, &platform, &named.span);
         let kind = provenance::predicate_type(wanted.version);
-        all.push(statement(named, kind, predicate, &wanted.filename));
+        made.all.push(statement(named, kind, predicate, &wanted.filename));
     }
-    Ok(all)
+    Ok(made)
 }
 
 fn statement(named: &Named, predicate_type: &'static str, predicate: Value, filename: &str) -> Statement {

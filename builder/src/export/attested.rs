@@ -14,10 +14,13 @@ use super::error::{ExportError, TreeError};
 use super::layers::{Based, free};
 use super::request::FinishedTarget;
 use super::stamp;
-use crate::Session;
-use crate::attest::{AttestationManifest, BuildFacts, Named, Subjects, attestation_manifest, statements};
+use crate::attest::{
+    AttestationManifest, BuildFacts, Named, Statement, Statements, Subjects, attestation_manifest, statements,
+};
+use crate::event::Event;
 use crate::request::{AttestRequest, AttestationForm, Output};
 use crate::worker::blocking;
+use crate::{EventSink, Session};
 
 /// What is attested, and what is known of the build.
 #[derive(Clone, Debug)]
@@ -50,15 +53,22 @@ pub(super) async fn of_images(
             span: span(&attest.facts, epoch)?,
         };
         let (store, finished) = (session.store.clone(), based.finished.clone());
-        let attest = Arc::clone(attest);
+        let (attest, events) = (Arc::clone(attest), session.events.clone());
         let found = blocking(free(), move || {
             let scans = scans(&store, &finished)?;
             let view = store.stack(&finished.snapshot)?;
             statements(&attest.request, &attest.facts, &named, (&view, &scans))
+                .map(|made| told(&events, made))
         });
         all.push(attestation_manifest(&subject, &found.await?, form));
     }
     Ok(all)
+}
+
+/// Tells the remarks; what stays is the statements.
+fn told(events: &EventSink, made: Statements) -> Vec<Statement> {
+    made.remarks.into_iter().for_each(|remark| events.send_blocking(Event::Warning(remark)));
+    made.all
 }
 
 /// The trees beside a target's own that are looked through.
@@ -73,7 +83,7 @@ pub(super) fn scans(
 /// The attestations of a tree, as files with their names. `about` is put into the names where several
 /// trees share a directory.
 pub(super) fn of_tree(
-    attest: &Attest,
+    (attest, events): (&Attest, &EventSink),
     (view, scans): (&StackView, &[(String, StackView)]),
     platform: &Platform,
     epoch: Option<i64>,
@@ -98,6 +108,7 @@ pub(super) fn of_tree(
         span: span(&attest.facts, epoch)?,
     };
     let found = statements(&request, &attest.facts, &named, (view, scans)).map_err(TreeError::from)?;
+    let found = told(events, found);
     let file = |name: &str| match (about, name.split_once('.')) {
         (Some(about), Some((stem, rest))) => PathBuf::from(format!("{prefix}{stem}.{about}.{rest}")),
         (Some(about), None) => PathBuf::from(format!("{prefix}{name}.{about}")),

@@ -60,7 +60,7 @@ fn place(
             Some(attest) => {
                 let name = (options.attestation_prefix.as_str(), about.as_deref());
                 let scans = scans(&session.store, finished).map_err(TreeError::from)?;
-                of_tree(attest, (&view, &scans), platform, epoch, name)?
+                of_tree((attest, &session.events), (&view, &scans), platform, epoch, name)?
             }
             None => Vec::new(),
         };

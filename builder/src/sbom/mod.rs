@@ -1,11 +1,11 @@
 //! What software is in a tree, read from what package managers and compilers leave there.
 //!
-//! - `debian`, `alpine`, `python`, `node`, `cargo`, `golang`: a reader each, from bytes to packages. Pure;
+//! - `debian`, `alpine`, `rpm`, `python`, `node`, `cargo`, `golang`: a reader each, from bytes to packages. Pure;
 //! - `scan`: which file of a tree goes to which reader;
 //! - `purl`: package URLs; `spdx`: the document.
 //!
 //! Nothing is run and nothing is asked of a network. A file that cannot be read as what it seems to be
-//! names no packages; it never fails a build.
+//! names no packages; it never fails a build. Where that is a distribution's own database, it is told.
 
 mod alpine;
 mod cargo;
@@ -14,16 +14,18 @@ mod golang;
 mod node;
 mod purl;
 mod python;
+mod rpm;
 mod scan;
 mod spdx;
 
 pub(crate) use purl::purl;
-pub(crate) use scan::scan;
+pub use rpm::{RpmError, packages as rpm_packages};
+pub(crate) use scan::{Software, scan};
 pub(crate) use spdx::{Described, document};
 
 /// A package that was found.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Package {
+pub struct Package {
     /// Its name, as its own manager has it.
     pub name: String,
     /// Its version, likewise; empty where it has none.

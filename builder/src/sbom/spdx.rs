@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::Package;
+use super::{Package, Software};
 
 const NOTHING: &str = "NOASSERTION";
 
@@ -17,8 +17,8 @@ pub(crate) struct Described<'a> {
     pub created: &'a str,
 }
 
-/// The document. The same packages of the same thing give the same bytes.
-pub(crate) fn document(described: &Described<'_>, packages: &[Package]) -> Value {
+/// The document. The same software of the same thing gives the same bytes.
+pub(crate) fn document(described: &Described<'_>, software: &Software) -> Value {
     let root = "SPDXRef-Image";
     let mut entries = vec![json!({
         "SPDXID": root,
@@ -32,12 +32,12 @@ pub(crate) fn document(described: &Described<'_>, packages: &[Package]) -> Value
         "primaryPackagePurpose": "CONTAINER",
     })];
     let mut relationships = vec![relationship("SPDXRef-DOCUMENT", "DESCRIBES", root)];
-    for (number, package) in packages.iter().enumerate() {
+    for (number, package) in software.packages.iter().enumerate() {
         let id = format!("SPDXRef-Package-{}-{number}", id_text(&package.name));
         relationships.push(relationship(root, "CONTAINS", &id));
         entries.push(entry(&id, package));
     }
-    json!({
+    let mut document = json!({
         "spdxVersion": "SPDX-2.3",
         "dataLicense": "CC0-1.0",
         "SPDXID": "SPDXRef-DOCUMENT",
@@ -49,7 +49,11 @@ pub(crate) fn document(described: &Described<'_>, packages: &[Package]) -> Value
         },
         "packages": entries,
         "relationships": relationships,
-    })
+    });
+    if !software.unread.is_empty() {
+        document["comment"] = json!(software.unread.join("\n"));
+    }
+    document
 }
 
 fn relationship(from: &str, kind: &str, to: &str) -> Value {
