@@ -18,7 +18,8 @@ pub use annotations::{Annotation, AnnotationPlace, Annotations};
 pub use attest::{AttestRequest, ProvenanceMode, ProvenanceRequest, ProvenanceVersion, SbomRequest};
 pub use output::{
     AttestationForm, AttestationPlace, CompressionChoice, Dangling, Destination, ExtraName, ForeignLayers,
-    ImageOutput, Keep, Layout, LocalMode, Output, OutputKind, PlatformSplit, Push, Rewrite, TreeOptions,
+    ImageOutput, Keep, LayerIndex, Layout, LocalMode, Output, OutputKind, PlatformSplit, Push, Rewrite,
+    TreeOptions,
 };
 
 pub use sample::{CacheSample, Percent};

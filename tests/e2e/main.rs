@@ -32,6 +32,7 @@ mod early_push;
 mod edits;
 mod encryption;
 mod epoch;
+mod estargz;
 mod explain;
 mod forty_layers;
 mod history;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use builder::cache::request::{
     CacheDestination, CacheMode, CacheSource, CacheTarget, Earlier, OnFault, Pick,
 };
+use builder::request::LayerIndex;
 use oci::Reference;
 
 use super::csv;
@@ -69,7 +70,13 @@ fn manifest_form(fields: &mut Fields) -> Result<builder::request::CompressionCho
             return Err(format!("{key}=false is not supported: a cache is written as OCI image manifests"));
         }
     }
-    fields.compression()
+    let form = fields.compression()?;
+    match form.index {
+        LayerIndex::None => Ok(form),
+        LayerIndex::Estargz => {
+            Err("compression=estargz is for images: layers of a cache have no index".to_owned())
+        }
+    }
 }
 
 fn kind(fields: &mut Fields) -> Result<String, String> {

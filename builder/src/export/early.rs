@@ -24,7 +24,7 @@ use crate::Session;
 use crate::cache::request::CacheTarget;
 use crate::cache::{Told, Wanted, chain, new_layers};
 use crate::plan::{Extra, ExtraStep};
-use crate::request::{BuildRequest, Output, OutputKind, Push, Rewrite};
+use crate::request::{BuildRequest, LayerIndex, Output, OutputKind, Push, Rewrite};
 use crate::worker::{Permits, blocking};
 
 /// Layers on their way at once.
@@ -243,6 +243,10 @@ fn purposes(request: &BuildRequest, output: &Output, target: &Target) -> Vec<Pur
     let epoch = output.source_date_epoch.or(target.epoch).or(request.source_date_epoch);
     // The export says what is wrong with a form.
     let Ok(form) = Form::of(output, epoch) else { return Vec::new() };
+    // Layers with an index are not remembered, so that they are made once, at the export.
+    if output.compression.index == LayerIndex::Estargz {
+        return Vec::new();
+    }
     match &output.kind {
         OutputKind::Image(image) if image.push == Push::No => {
             let digests = is_plain(output, image) && output.rewrite == Rewrite::No;

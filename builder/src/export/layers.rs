@@ -9,13 +9,14 @@ use oci::{Compression, Descriptor, DiffId, ImageConfig};
 
 use super::assemble::{Family, LayerEntry};
 use super::error::{ExportError, compression_name};
+use super::estargz;
 use super::made::Made;
 use super::recompress::recompress;
 use super::request::{FinishedTarget, RemoteLayer, RemoteLayers};
 use crate::Session;
 use crate::event::StepId;
 use crate::image::{BaseImage, base_image, ensure_blob};
-use crate::request::{CompressionChoice, Output, Rewrite};
+use crate::request::{CompressionChoice, LayerIndex, Output, Rewrite};
 use crate::worker::{Permit, Permits, blocking};
 
 /// How the layers of one output are packed.
@@ -31,6 +32,9 @@ impl Form {
     /// The form an output asks for.
     pub fn of(output: &Output, epoch: Option<i64>) -> Result<Self, ExportError> {
         let family = Family::of(output);
+        if family == Family::Docker && output.compression.index == LayerIndex::Estargz {
+            return Err(ExportError::NoDockerForm { compression: "estargz" });
+        }
         match (family, output.compression.form) {
             (Family::Docker, Compression::Zstd) => {
                 Err(ExportError::NoDockerForm { compression: compression_name(Compression::Zstd) })
@@ -214,6 +218,9 @@ fn packed(lease: &Lease, place: &Place, form: Form) -> Result<LayerEntry, Export
     let of_base = place.expected.is_some();
     if of_base && let Some(entry) = from_known_blob(lease, place, form)? {
         return Ok(entry);
+    }
+    if !of_base && form.compression.index == LayerIndex::Estargz {
+        return estargz::pack(lease, (&place.id, &place.below), &form.packing(false));
     }
     let packed = lease.pack(&place.id, &place.below, &form.packing(of_base))?;
     if let Some(expected) = &place.expected

@@ -22,6 +22,7 @@ mod directory;
 mod early;
 mod engine;
 mod error;
+mod estargz;
 mod layers;
 mod layout;
 mod made;

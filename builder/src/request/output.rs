@@ -226,10 +226,21 @@ pub struct CompressionChoice {
     pub level: Option<i32>,
     /// Pack layers of the base again, too (`force-compression=true`).
     pub force: bool,
+    /// Whether files can be found in a layer without reading all of it.
+    pub index: LayerIndex,
+}
+
+/// Whether a layer says where its files are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LayerIndex {
+    /// It does not.
+    None,
+    /// As eStargz, a form of gzip (`compression=estargz`).
+    Estargz,
 }
 
 impl Default for CompressionChoice {
     fn default() -> Self {
-        Self { form: Compression::Gzip, level: None, force: false }
+        Self { form: Compression::Gzip, level: None, force: false, index: LayerIndex::None }
     }
 }

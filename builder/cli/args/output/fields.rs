@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use builder::request::{
     Annotation, Annotations, AttestationForm, AttestationPlace, CompressionChoice, Destination,
-    ForeignLayers, Output, OutputKind, Rewrite,
+    ForeignLayers, LayerIndex, Output, OutputKind, Rewrite,
 };
 use oci::{Compression, Reference};
 
@@ -90,15 +90,16 @@ impl Fields {
 
     /// How layers are packed.
     pub fn compression(&mut self) -> Result<CompressionChoice, String> {
-        let form = match self.take("compression").as_deref() {
+        let compression = self.take("compression");
+        let form = match compression.as_deref() {
             None | Some("gzip") => Compression::Gzip,
             Some("zstd") => Compression::Zstd,
             Some("uncompressed") => Compression::None,
-            Some("estargz") => {
-                return Err("compression=estargz is not built; gzip is what all readers take".to_owned());
-            }
+            Some("estargz") => Compression::Gzip,
             Some(other) => {
-                return Err(format!("compression={other} is unknown; known are gzip, zstd, uncompressed"));
+                return Err(format!(
+                    "compression={other} is unknown; known are gzip, zstd, estargz, uncompressed"
+                ));
             }
         };
         let level: Option<i32> = self.number("compression-level")?;
@@ -114,7 +115,19 @@ impl Fields {
                 range.end()
             ));
         }
-        Ok(CompressionChoice { form, level, force: self.flag("force-compression", false)? })
+        let index = match compression.as_deref() {
+            Some("estargz") => LayerIndex::Estargz,
+            Some(_) | None => LayerIndex::None,
+        };
+        let force = self.flag("force-compression", false)?;
+        if force && index == LayerIndex::Estargz {
+            return Err(
+                "force-compression=true does not go with compression=estargz: layers of the base keep \
+                        their diff IDs, which an index would change"
+                    .to_owned(),
+            );
+        }
+        Ok(CompressionChoice { form, level, force, index })
     }
 
     fn annotations(&mut self) -> Result<Annotations, String> {
@@ -168,6 +181,9 @@ impl Fields {
         };
         if output.compression.form == Compression::Zstd && !output.oci_media_types {
             return Err("compression=zstd needs oci-mediatypes=true".to_owned());
+        }
+        if output.compression.index == LayerIndex::Estargz && !output.oci_media_types {
+            return Err("compression=estargz needs oci-mediatypes=true".to_owned());
         }
         self.end()?;
         Ok(output)
