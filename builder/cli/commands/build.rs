@@ -17,6 +17,7 @@ use runtime_exec::{Gateway, NetworkMode};
 use super::arguments::{self, is_true};
 use super::asked;
 use super::call;
+use super::elsewhere::{self, ContextPlace};
 use super::given;
 use super::metadata::SmallFiles;
 use super::outputs;
@@ -99,10 +100,17 @@ fn build(args: &BuildArgs, global: &Global, environment: &Environment) -> Result
     let form = progress::choose(args.quiet, args.progress, environment).map_err(Failure::usage)?;
     let outputs = outputs::parse(args, environment)?;
     let key = sign::of_build(args, &outputs, environment)?;
-    let built = perform(args, outputs, form, global, environment, async |session, outcome| match &key {
-        Some(key) => sign::pushed(session, outcome, key).await,
-        None => Ok(()),
-    })?;
+    let built = perform(
+        args,
+        outputs,
+        (form, ContextPlace::AsGiven),
+        global,
+        environment,
+        async |session, outcome| match &key {
+            Some(key) => sign::pushed(session, outcome, key).await,
+            None => Ok(()),
+        },
+    )?;
     finish(&built.outcome, form, &built.build_file, report::colour(environment));
     Ok(())
 }
@@ -119,7 +127,7 @@ pub struct Built<T> {
 pub fn perform<T>(
     args: &BuildArgs,
     mut outputs: Vec<OutputArg>,
-    form: Form,
+    (form, context_place): (Form, ContextPlace),
     global: &Global,
     environment: &Environment,
     then: impl AsyncFnOnce(&Session, &BuildOutcome) -> Result<T, Failure>,
@@ -142,7 +150,10 @@ pub fn perform<T>(
             let times = reproduce::times(args, &mut options, &mut outputs, &places, &open.session).await?;
             let frontend = call::frontend(Method::Build, options.clone(), Arc::default());
             let frontend = remembering(frontend, Arc::clone(&build_file));
-            let request = request(args, environment, places, options, (&outputs, times), frontend)?;
+            let mut request = request(args, environment, places, options, (&outputs, times), frontend)?;
+            if context_place == ContextPlace::Elsewhere {
+                elsewhere::copy_all(&open.session, &mut request.contexts).await?;
+            }
             let outcome = builder::build(&open.session, request).await.map_err(Stop::Build)?;
             let after = then(&open.session, &outcome).await?;
             Ok((outcome, after))

@@ -14,6 +14,7 @@ mod crypt;
 mod debug;
 mod doctor;
 mod edit;
+mod elsewhere;
 mod given;
 mod history;
 mod images;

@@ -1,4 +1,8 @@
 //! `rbuild verify`: builds again, otherwise than before, and compares.
+//!
+//! What differs: the time, the umask, the number of processors and of steps at once, what the cache has, and of local
+//! contexts the path, the owner and the order in which their files were made. No variable of this process reaches a
+//! step or is looked at for texts, so that zone and locale need no other value.
 
 use std::fmt::Write as _;
 
@@ -7,8 +11,10 @@ use builder::toolchain::{self, Comparison, DifferingPart, Place, Sameness};
 use builder::{Categorised, Session};
 use oci::Reference;
 use rustix::fs::Mode;
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use super::build;
+use super::elsewhere::ContextPlace;
 use crate::args::{BuildArgs, Global, VerifyArgs};
 use crate::environment::Environment;
 use crate::failure::Failure;
@@ -17,7 +23,7 @@ use crate::progress;
 /// As many deviations are told.
 const MOST: usize = 50;
 
-/// Rebuilds with nothing from the cache, one step at a time and with another umask, then compares.
+/// Rebuilds with nothing from the cache, on one processor, with another umask and from copies, then compares.
 pub fn run(args: &VerifyArgs, global: &Global, environment: &Environment) -> Result<(), Failure> {
     let image = super::place(&args.image)?;
     let given = &args.build;
@@ -43,15 +49,34 @@ pub fn run(args: &VerifyArgs, global: &Global, environment: &Environment) -> Res
         ..given.clone()
     };
     rustix::process::umask(Mode::from_raw_mode(0o077));
+    take_one_processor();
     let form = progress::choose(build.quiet, build.progress, environment).map_err(Failure::usage)?;
     let outputs = super::outputs::parse(&build, environment)?;
-    let built = build::perform(&build, outputs, form, global, environment, async |session, _| {
-        let again = Place::Store(name.clone());
-        let compared = toolchain::compare(session, &image, &again, &platform).await;
-        forget(session, &name)?;
-        compared.map_err(|error| Failure::from_error(error.category(), &error))
-    })?;
+    let built = build::perform(
+        &build,
+        outputs,
+        (form, ContextPlace::Elsewhere),
+        global,
+        environment,
+        async |session, _| {
+            let again = Place::Store(name.clone());
+            let compared = toolchain::compare(session, &image, &again, &platform).await;
+            forget(session, &name)?;
+            compared.map_err(|error| Failure::from_error(error.category(), &error))
+        },
+    )?;
     tell(&args.image, &built.after)
+}
+
+/// Leaves this process, and what it starts, the last of its processors. There is no thread yet.
+fn take_one_processor() {
+    let Ok(allowed) = sched_getaffinity(None) else { return };
+    let mut one = CpuSet::new();
+    if let Some(last) = (0..CpuSet::MAX_CPU).rev().find(|number| allowed.is_set(*number)) {
+        one.set(last);
+        // Whoever may not do that verifies with the processors there are.
+        let _may_not = sched_setaffinity(None, &one);
+    }
 }
 
 /// Takes the names of the rebuilt image away.
