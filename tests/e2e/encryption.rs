@@ -31,6 +31,11 @@ fn keys(workspace: &Workspace, name: &str, algorithm: &[&str]) -> (String, Strin
     (at("key"), at("pub"))
 }
 
+/// A key pair of RSA; the private and the public file.
+pub fn rsa_keys(workspace: &Workspace) -> (String, String) {
+    keys(workspace, "rsa", RSA)
+}
+
 /// A workspace with an image of two layers in the store and in a layout; the latter's place and digest.
 fn with_image(platforms: &str) -> (Workspace, String, String) {
     let workspace = Workspace::new();

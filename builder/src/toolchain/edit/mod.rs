@@ -93,7 +93,7 @@ pub async fn edit(
         Edit::Mutate(mutation) => {
             let mut image = layer::append(session, image, &mutation.append).await?;
             change::apply(&mut image, &mutation.config);
-            rewrite::rewrite(session, image, &mutation.layers).await?
+            rewrite::rewrite(session, image, &mutation.layers, step).await?
         }
         Edit::Rebase { old, new } => {
             rebase::rebase(session, image, platform, (old.as_ref(), new.as_ref())).await?

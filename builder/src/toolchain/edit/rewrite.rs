@@ -12,8 +12,9 @@ use oci::{Algorithm, Compression, Descriptor, DiffId, Hasher, History};
 
 use super::Image;
 use crate::Session;
+use crate::event::StepId;
 use crate::toolchain::error::ToolError;
-use crate::toolchain::place::{PlaceError, into_blocking};
+use crate::toolchain::place::{PlaceError, made_of};
 
 /// What is different in all layers afterwards.
 #[derive(Clone, Debug, Default)]
@@ -68,6 +69,7 @@ pub(super) async fn rewrite(
     session: &Session,
     mut image: Image,
     change: &LayerChange,
+    step: StepId,
 ) -> Result<Image, ToolError> {
     if let Some(times) = change.times {
         date_config(&mut image, times)?;
@@ -90,11 +92,9 @@ pub(super) async fn rewrite(
             let reason = format!("layer {}: {} cannot be written anew", blob.digest, blob.media_type);
             return Err(PlaceError::refused(&image.shown, reason).into());
         };
-        let reader = source.blob(&blob).await?;
         let (lease, layer_change) = (session.lease.clone(), change.clone());
         let work = move |incoming| layer(&lease, form, Box::new(incoming), &layer_change);
-        let failed = |why| PlaceError::refused(&image.shown, format!("layer {}: {why}", blob.digest));
-        let written = into_blocking(reader, work).await.map_err(failed)?;
+        let written = made_of(session, &source, &blob, step, work).await?;
         met.iter_mut().zip(&written.met).for_each(|(met, here)| *met |= here);
         if written.differs {
             let (digest, size) = written.blob;

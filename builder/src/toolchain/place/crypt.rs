@@ -11,7 +11,7 @@ use oci::{Descriptor, Digest, Document, ImageDocument, Index, Manifest, MediaTyp
 use super::content::Content;
 use super::error::PlaceError;
 use super::made::MadeSource;
-use super::pipe::into_blocking;
+use super::made_of::made_of;
 use super::source::Source;
 use crate::Session;
 use crate::encryption::{self, DecryptionKey, RecipientKey};
@@ -162,26 +162,21 @@ impl Work<'_> {
             return Ok(known.clone());
         }
         let lease = self.session.lease.clone();
-        let failed = |error| PlaceError::blob(&old.digest, error);
         let layer = old.clone();
         let new = match self.crypt {
             LayerCrypt::Keep => layer,
             LayerCrypt::Encrypt(recipients, _) => {
-                let reader = self.source.told_blob(self.session, old, self.step).await?;
                 let recipients = recipients.clone();
-                into_blocking(reader, move |from| encryption::encrypt(&lease, &layer, from, &recipients))
-                    .await
-                    .map_err(failed)??
+                let make = move |from| encryption::encrypt(&lease, &layer, from, &recipients);
+                made_of(self.session, self.source, old, self.step, make).await??
             }
             LayerCrypt::Decrypt(keys) => {
                 let keys = keys.clone();
                 let secret = blocking(Permit::free(), move || encryption::opened(&layer, &keys)).await?;
                 let (layer, plain) = (old.clone(), secret.plain.clone());
                 if !self.session.store.has_blob(&plain) {
-                    let reader = self.source.told_blob(self.session, old, self.step).await?;
-                    into_blocking(reader, move |from| encryption::decrypt(&lease, &layer, from, &secret))
-                        .await
-                        .map_err(failed)??;
+                    let make = move |from| encryption::decrypt(&lease, &layer, from, &secret);
+                    made_of(self.session, self.source, old, self.step, make).await??;
                 }
                 plain
             }

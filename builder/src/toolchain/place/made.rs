@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use oci::{Descriptor, Digest, ImageDocument, MediaType};
+use oci::{Descriptor, Digest, ImageDocument, MediaType, Repository};
 use registry_client::BoxedRead;
 
 use super::error::PlaceError;
@@ -63,6 +63,16 @@ impl MadeSource {
             }
         }
         Err(failed.unwrap_or_else(|| self.missing(blob)))
+    }
+
+    /// The repository of a registry that a blob comes from. Of several parts nobody knows which one has it.
+    pub(super) fn origin(&self, blob: &Descriptor) -> Option<&Repository> {
+        let is_here = self.new.contains_key(&blob.digest)
+            || self.stored.as_ref().is_some_and(|store| store.has_blob(blob));
+        match self.parts.as_slice() {
+            [only] if !is_here => only.origin(blob),
+            [..] => None,
+        }
     }
 
     fn missing(&self, entry: &Descriptor) -> PlaceError {

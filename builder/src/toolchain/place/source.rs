@@ -144,8 +144,8 @@ impl Source {
     /// A blob as the body of an upload; it is opened when the registry wants it, and again for each try.
     pub(super) fn upload(&self, session: &Session, blob: &Descriptor, step: StepId) -> BlobSource {
         let (source, session, blob) = (self.clone(), session.clone(), blob.clone());
-        if let Source::Registry { client, name, .. } = self {
-            let (client, repository) = (client.clone(), name.repository().clone());
+        if let Some(repository) = self.origin(&blob).cloned() {
+            let client = session.client.clone();
             return BlobSource::at(move |offset| {
                 let (source, session, blob) = (source.clone(), session.clone(), blob.clone());
                 let (client, repository) = (client.clone(), repository.clone());
@@ -165,6 +165,15 @@ impl Source {
             let (source, session, blob) = (source.clone(), session.clone(), blob.clone());
             async move { source.told_blob(&session, &blob, step).await.map_err(io::Error::other) }.boxed()
         })
+    }
+
+    /// The repository that a blob comes from, where it is a registry's and that is known beforehand.
+    pub(super) fn origin(&self, blob: &Descriptor) -> Option<&Repository> {
+        match self {
+            Source::Registry { name, .. } => Some(name.repository()),
+            Source::Store(_) | Source::Files(_) => None,
+            Source::Made(made) => made.origin(blob),
+        }
     }
 
     /// Where a registry could take blobs from by itself.

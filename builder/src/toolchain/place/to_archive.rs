@@ -122,14 +122,12 @@ pub(super) async fn write(
     let staged = stage(session, &blobs, step).await?;
     let mut tar = blocking(Permit::free(), start).await?;
     for (source, blob) in blobs {
-        let reader = match source {
-            Source::Registry { name, .. } => {
-                let staged = staged_blob(session, name.repository(), blob, step).await?;
+        let reader = match source.origin(blob) {
+            Some(repository) => {
+                let staged = staged_blob(session, repository, blob, step).await?;
                 Box::new(tokio::fs::File::from_std(staged.open()?))
             }
-            Source::Store(_) | Source::Files(_) | Source::Made(_) => {
-                source.told_blob(session, blob, step).await?
-            }
+            None => source.told_blob(session, blob, step).await?,
         };
         let (name, size) = (blob_path(&blob.digest), blob.size);
         let written = into_blocking(reader, move |mut incoming| {
@@ -175,10 +173,10 @@ async fn stage(
 ) -> Result<Vec<Digest>, PlaceError> {
     let mut fetches = Vec::new();
     for (source, blob) in blobs {
-        if let Source::Registry { name, .. } = source {
-            fetches.push(async {
+        if let Some(repository) = source.origin(blob) {
+            fetches.push(async move {
                 // Dropped, it stays; so an image of many layers needs few open files.
-                drop(staged_blob(session, name.repository(), blob, step).await?);
+                drop(staged_blob(session, repository, blob, step).await?);
                 Ok::<_, PlaceError>(blob.digest.clone())
             });
         }

@@ -116,8 +116,8 @@ pub(super) async fn blob_to_file(
     if blocking(Permit::free(), is_there).await {
         return Ok(true);
     }
-    if let Source::Registry { name, .. } = source {
-        let staged = staged_blob(session, name.repository(), blob, step).await?;
+    if let Some(repository) = source.origin(blob) {
+        let staged = staged_blob(session, repository, blob, step).await?;
         let take = move || {
             let mut file = UnfinishedFile::create(&path)?;
             file.take(staged)?;

@@ -68,10 +68,10 @@ async fn fetch(
     if blocking(Permit::free(), move || store.has_blob(&wanted)).await {
         return Ok(true);
     }
-    match source {
+    match source.origin(blob) {
         // What an earlier process had of it is not fetched again.
-        Source::Registry { name, .. } => ensure_blob(session, name.repository(), blob, step).await?,
-        Source::Store(_) | Source::Files(_) | Source::Made(_) => {
+        Some(repository) => ensure_blob(session, repository, blob, step).await?,
+        None => {
             let reader = source.told_blob(session, blob, step).await?;
             let (lease, wanted) = (session.lease.clone(), blob.clone());
             let stored = into_blocking(reader, move |mut incoming| {
