@@ -34,6 +34,7 @@ mod encryption;
 mod epoch;
 mod estargz;
 mod explain;
+mod faults;
 mod forty_layers;
 mod history;
 mod leftovers;
