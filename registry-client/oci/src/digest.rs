@@ -4,8 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use defence::Defence;
+use ring::digest::{Context, SHA256, SHA512};
 use serde::{Deserialize, Serialize};
-use sha2::Digest as _;
 use thiserror::Error;
 
 /// A hash function of the image-spec's registered algorithms.
@@ -126,39 +126,31 @@ impl fmt::Debug for Digest {
 
 /// Makes a [`Digest`] piece by piece.
 #[derive(Clone)]
-pub struct Hasher(State);
-
-#[derive(Clone)]
-enum State {
-    Sha256(Box<sha2::Sha256>),
-    Sha512(Box<sha2::Sha512>),
+pub struct Hasher {
+    algorithm: Algorithm,
+    state: Box<Context>,
 }
 
 impl Hasher {
     /// An empty one.
     pub fn new(algorithm: Algorithm) -> Self {
-        Self(match algorithm {
-            Algorithm::Sha256 => State::Sha256(Box::default()),
-            Algorithm::Sha512 => State::Sha512(Box::default()),
-        })
+        let function = match algorithm {
+            Algorithm::Sha256 => &SHA256,
+            Algorithm::Sha512 => &SHA512,
+        };
+        Self { algorithm, state: Box::new(Context::new(function)) }
     }
 
     /// Adds bytes.
     pub fn update(&mut self, bytes: &[u8]) {
-        match &mut self.0 {
-            State::Sha256(state) => state.update(bytes),
-            State::Sha512(state) => state.update(bytes),
-        }
+        self.state.update(bytes);
     }
 
     /// The digest of all bytes so far.
     pub fn finish(self) -> Digest {
-        let (algorithm, bytes) = match self.0 {
-            State::Sha256(state) => (Algorithm::Sha256, state.finalize().to_vec()),
-            State::Sha512(state) => (Algorithm::Sha512, state.finalize().to_vec()),
-        };
-        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        Digest { algorithm, hex: hex.into() }
+        let bytes = self.state.finish();
+        let hex: String = bytes.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        Digest { algorithm: self.algorithm, hex: hex.into() }
     }
 }
 
