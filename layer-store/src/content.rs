@@ -17,6 +17,9 @@ use crate::{ContentId, LayerId, Store};
 
 const PIECE: u64 = 64 << 10;
 
+/// So many pieces are hashed together, on all cores.
+const TOGETHER: usize = 32;
+
 /// A file of up to this many bytes counts by the digest of its content, zeros like other bytes.
 const WHOLE: u64 = 1 << 20;
 
@@ -141,26 +144,33 @@ fn content(hasher: &mut blake3::Hasher, host: &Path, size: u64) -> Result<()> {
 /// The content in pieces of one size: those that are not zeros, each with its place.
 fn pieces(hasher: &mut blake3::Hasher, host: &Path, size: u64) -> Result<()> {
     let mut file = File::open(host).at(host)?;
-    let mut buffer = vec![0u8; usize::try_from(PIECE.min(size)).unwrap_or(0)];
+    let room = TOGETHER * (size_of::<u64>() + PIECE as usize);
+    let mut pieces = Vec::with_capacity(room);
     let mut done = 0;
     for range in DataRanges::of(&File::open(host).at(host)?, size) {
         let (start, end) = range.at(host)?;
         let mut at = (start / PIECE * PIECE).max(done);
         file.seek(SeekFrom::Start(at)).at(host)?;
         while at < end {
-            let wanted = usize::try_from(PIECE.min(size - at)).unwrap_or(buffer.len());
-            let filled = fill(&mut file, &mut buffer[..wanted]).at(host)?;
+            let wanted = usize::try_from(PIECE.min(size - at)).unwrap_or(usize::MAX);
+            let (before, begin) = (pieces.len(), pieces.len() + size_of::<u64>());
+            pieces.extend_from_slice(&at.to_le_bytes());
+            pieces.resize(begin + wanted, 0);
+            let filled = fill(&mut file, &mut pieces[begin..]).at(host)?;
+            let is_nothing = is_zero(&pieces[begin..begin + filled]);
+            pieces.truncate(if is_nothing { before } else { begin + filled });
             if filled == 0 {
                 break;
             }
-            if !is_zero(&buffer[..filled]) {
-                hasher.update(&at.to_le_bytes());
-                hasher.update(&buffer[..filled]);
+            if pieces.len() + size_of::<u64>() + PIECE as usize > room {
+                hasher.update_rayon(&pieces);
+                pieces.clear();
             }
             at += filled as u64;
         }
         done = at;
     }
+    hasher.update_rayon(&pieces);
     // No piece begins here: what follows is another field.
     hasher.update(&u64::MAX.to_le_bytes());
     Ok(())

@@ -14,6 +14,13 @@ use libdeflater::{CompressionLvl, Compressor};
 
 const BLOCK: usize = 512 << 10;
 
+/// Of each so many bytes of a block, a sample shows whether packing is worth its time. Whatever is shorter than that
+/// between two samples and would have become smaller costs its own length at most.
+const STRIDE: usize = 64 << 10;
+const SAMPLE: usize = 4 << 10;
+/// A sample that becomes less than this part smaller is of bytes that are packed already, or random.
+const WORTH: usize = 64;
+
 struct Block {
     number: u64,
     data: Vec<u8>,
@@ -59,7 +66,7 @@ impl<W: Write> GzipWriter<W> {
     pub(crate) fn finish(mut self) -> io::Result<W> {
         match &self.threads {
             // What fits one block needs no thread.
-            None => self.to.write_all(&pack(&mut Compressor::new(self.level), &self.buffer)?)?,
+            None => self.to.write_all(&Packer::new(self.level).pack(&self.buffer)?)?,
             Some(_) => {
                 if !self.buffer.is_empty() {
                     self.send()?;
@@ -129,11 +136,11 @@ impl Threads {
         let worker = |_| {
             let (todo, done) = (todo.clone(), done.clone());
             std::thread::spawn(move || {
-                let mut compressor = Compressor::new(level);
+                let mut packer = Packer::new(level);
                 loop {
                     let next = todo.lock().unwrap_or_else(PoisonError::into_inner).recv();
                     let Ok(block) = next else { return };
-                    if done.send((block.number, pack(&mut compressor, &block.data))).is_err() {
+                    if done.send((block.number, packer.pack(&block.data))).is_err() {
                         return;
                     }
                 }
@@ -152,12 +159,46 @@ impl Drop for Threads {
     }
 }
 
-/// Packs one block into a member.
-fn pack(compressor: &mut Compressor, data: &[u8]) -> io::Result<Vec<u8>> {
-    let mut out = vec![0; compressor.gzip_compress_bound(data.len())];
-    let length = compressor.gzip_compress(data, &mut out).map_err(io::Error::other)?;
-    out.truncate(length);
-    Ok(out)
+/// Packs blocks into members, one after the other.
+struct Packer {
+    packing: Compressor,
+    /// Tries samples.
+    trying: Compressor,
+    /// For what does not become smaller.
+    storing: Compressor,
+}
+
+impl Packer {
+    fn new(level: CompressionLvl) -> Self {
+        let of_level = |number| Compressor::new(CompressionLvl::new(number).unwrap_or(level));
+        Self { packing: Compressor::new(level), trying: of_level(1), storing: of_level(0) }
+    }
+
+    fn pack(&mut self, data: &[u8]) -> io::Result<Vec<u8>> {
+        let compressor = if self.is_worth_it(data)? { &mut self.packing } else { &mut self.storing };
+        let mut out = vec![0; compressor.gzip_compress_bound(data.len())];
+        let length = compressor.gzip_compress(data, &mut out).map_err(io::Error::other)?;
+        out.truncate(length);
+        Ok(out)
+    }
+
+    /// Whether any sample of a block becomes smaller. The samples depend on nothing but the block.
+    fn is_worth_it(&mut self, data: &[u8]) -> io::Result<bool> {
+        if data.len() < STRIDE {
+            // Sooner packed than tried.
+            return Ok(true);
+        }
+        let mut out = vec![0; self.trying.deflate_compress_bound(SAMPLE)];
+        for piece in data.chunks(STRIDE) {
+            let middle = (piece.len() / 2).min(piece.len().saturating_sub(SAMPLE));
+            let sample = &piece[middle..piece.len().min(middle + SAMPLE)];
+            let length = self.trying.deflate_compress(sample, &mut out).map_err(io::Error::other)?;
+            if length + sample.len() / WORTH < sample.len() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
 }
 
 #[cfg(test)]
@@ -185,6 +226,26 @@ mod tests {
                 flate2::read::MultiGzDecoder::new(&bytes[..]).read_to_end(&mut back).unwrap();
                 assert!(back == data, "{length}");
             }
+        }
+    }
+
+    /// What is random or packed already is stored, and a piece of text anywhere has the whole block packed.
+    #[test]
+    fn blocks_that_would_not_become_smaller_are_stored() {
+        let mut state = 1u64;
+        let mut noise = Vec::new();
+        while noise.len() < 2 * BLOCK {
+            state = state.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(0x1405_7B7E_F767_814F);
+            noise.extend_from_slice(&(state ^ (state >> 33)).to_be_bytes()[..3]);
+        }
+        noise.truncate(2 * BLOCK);
+        let stored = packed(&noise, BLOCK, 3);
+        assert!((noise.len()..noise.len() + 1000).contains(&stored.len()), "{}", stored.len());
+        for at in [0, BLOCK / 2, BLOCK - 70_000, BLOCK] {
+            let mut mixed = noise.clone();
+            mixed[at..at + 70_000].fill(b'x');
+            let length = packed(&mixed, BLOCK, 3).len();
+            assert!(length < noise.len() - 60_000, "{at} {length}");
         }
     }
 
