@@ -17,14 +17,15 @@ use crate::host::Open;
 /// What has to be allowed before `mode=delete` removes files.
 pub const DELETE: &str = "buildx.local.delete";
 
-/// The outputs that were asked for; an image in the store where none was.
+/// The outputs that were asked for. Where none was, an image in the store if it has a name or something else about it
+/// is wanted; else the steps are what was wanted, and no layer is read for the sake of an image that nobody can name.
 pub fn parse(args: &BuildArgs, environment: &Environment) -> Result<Vec<OutputArg>, Failure> {
     let mut texts: Vec<&str> = args.outputs.iter().map(String::as_str).collect();
     if args.push {
         texts.push("type=registry");
     }
     if texts.is_empty() && !args.load {
-        texts.push("type=image");
+        texts.push(if is_image_wanted(args) { "type=image" } else { "type=cacheonly" });
     }
     let mut outputs = Vec::new();
     if args.load {
@@ -47,6 +48,13 @@ pub fn parse(args: &BuildArgs, environment: &Environment) -> Result<Vec<OutputAr
         return Err(Failure::usage("--output: only one output can go to standard output"));
     }
     Ok(outputs)
+}
+
+fn is_image_wanted(args: &BuildArgs) -> bool {
+    let is_told = args.quiet || args.iidfile.is_some() || args.metadata_file.is_some();
+    let is_described = args.sbom.is_some() || args.provenance.is_some() || !args.annotations.is_empty();
+    let is_sent = !args.cache_to.is_empty() || args.sign.is_some() || !args.attest.is_empty();
+    !args.tags.is_empty() || is_told || is_described || is_sent
 }
 
 /// An engine unpacks what it gets: packing would be for nothing.
