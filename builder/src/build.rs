@@ -46,7 +46,7 @@ pub async fn build(session: &Session, request: BuildRequest) -> Result<BuildOutc
     };
     if result.is_err() {
         // The steps that went well serve the next build, after a power cut too.
-        drop(seal(session).await);
+        drop(settle(session).await);
     }
     session.events.record(None);
     let build = recorder.finish(result.as_ref().err().map(ToString::to_string)).await;
@@ -101,7 +101,7 @@ async fn recorded(
     let building =
         Building { session, request: &request, lowered: &lowered, edges: &edges, extra: &extra, attest };
     let (exported, counts) = building.run(&shelf, recorder).boxed().await?;
-    seal(session).await?;
+    settle(session).await?;
     let provenance = request.provenance.zip(facts).map(|(mode, facts)| provenance(mode, &facts, &platforms));
     Ok(BuildOutcome {
         image_id: exported.image_id,
@@ -124,10 +124,10 @@ pub async fn plan_only(session: &Session, request: &BuildRequest) -> Result<Lowe
     Ok(planned.lowered)
 }
 
-/// Makes what this build left in the store survive a power cut.
-async fn seal(session: &Session) -> Result<(), BuildError> {
+/// Makes what this build left in the store as durable as it has to be. What has a name is synced by now.
+async fn settle(session: &Session) -> Result<(), BuildError> {
     let (store, lease) = (session.store.clone(), session.lease.clone());
-    blocking(Permit::free(), move || store.seal(&lease))
+    blocking(Permit::free(), move || store.settle(&lease))
         .await
         .map_err(|error| BuildError::Store(error.into()))
 }

@@ -11,7 +11,7 @@ use defence::Defence;
 use oci::{Algorithm, Descriptor, Digest, Hasher};
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, utimensat};
 
-use crate::disk::{Named, give_name, make_dir, sync_parent};
+use crate::disk::{Named, give_name, make_dir};
 use crate::error::{At, Result, StoreError};
 use crate::lock::{Hold, Lock};
 use crate::{Lease, Store};
@@ -37,13 +37,15 @@ fn used_within(metadata: &Metadata, span: Duration) -> bool {
 impl Store {
     /// Whether the blob is here, with that size.
     pub fn has_blob(&self, blob: &Descriptor) -> bool {
-        self.is_here(&self.blob_path(&blob.digest), blob.size)
+        self.is_here(&blob.digest, blob.size)
     }
 
-    fn is_here(&self, path: &Path, size: u64) -> bool {
-        std::fs::symlink_metadata(path).is_ok_and(|metadata| {
-            metadata.is_file() && metadata.len() == size && self.note_blob_use(path, &metadata)
-        })
+    fn is_here(&self, digest: &Digest, size: u64) -> bool {
+        let path = self.blob_path(digest);
+        self.trust_blob(digest).is_ok()
+            && std::fs::symlink_metadata(&path).is_ok_and(|metadata| {
+                metadata.is_file() && metadata.len() == size && self.note_blob_use(&path, &metadata)
+            })
     }
 
     /// Notes when a blob was used, for collections beside living processes; whether it is still there.
@@ -61,6 +63,7 @@ impl Store {
 
     /// Opens a blob.
     pub fn open_blob(&self, digest: &Digest) -> Result<Option<File>> {
+        self.trust_blob(digest)?;
         let path = self.blob_path(digest);
         match File::open(&path) {
             Ok(file) => {
@@ -89,17 +92,17 @@ impl Store {
 }
 
 impl Store {
-    /// Gives synced bytes their name, unless the same have it.
+    /// Gives bytes their name, unless the same have it. They are synced with the layers ([`Store::seal`]).
     pub(crate) fn name_blob(&self, from: &Path, digest: &Digest, size: u64) -> Result<Named> {
         let target = self.blob_path(digest);
         make_dir(target.parent().unwrap_or(self.root()))?;
+        self.mark_blob(digest)?;
         let mut named = give_name(from, &target)?;
-        if named == Named::Theirs && !self.is_here(&target, size) {
+        if named == Named::Theirs && !self.is_here(digest, size) {
             // What stands there is damaged: the right bytes take its place.
             std::fs::rename(from, &target).at(&target)?;
             named = Named::Ours;
         }
-        sync_parent(&target)?;
         Ok(named)
     }
 }
@@ -137,7 +140,7 @@ impl Lease {
         let digest = Digest::sha256(bytes);
         let path = self.store().blob_path(&digest);
         match std::fs::read(&path) {
-            Ok(found) if found == bytes && self.store().is_here(&path, found.len() as u64) => {
+            Ok(found) if found == bytes && self.store().is_here(&digest, found.len() as u64) => {
                 return Ok(digest);
             }
             // Damaged: the right bytes take its place.
@@ -247,11 +250,9 @@ impl BlobWriter {
 
     fn publish(&mut self, digest: &Digest) -> Result<()> {
         let store = self.lease.store().clone();
-        let target = store.blob_path(digest);
-        if store.is_here(&target, self.size) {
+        if store.is_here(digest, self.size) {
             return Ok(());
         }
-        self.file.sync_all().at(&self.path)?;
         if store.name_blob(&self.path, digest, self.size)? == Named::Ours {
             self.ending = Ending::Named;
         }

@@ -9,6 +9,7 @@ use oci::{Digest, Hasher};
 use crate::error::{At, Result};
 use crate::layers::Meta;
 use crate::lock::{Hold, Lock};
+use crate::seal::Proof;
 use crate::{LayerId, Lease, Origin, Packing, Snapshot, Store, StoreError, StoredImage, open_layer_stream};
 
 /// What is done about damage.
@@ -127,7 +128,7 @@ impl Check<'_> {
                 continue;
             };
             let Some(meta) = self.store.meta(&id)? else {
-                self.damaged(&path, "its document is damaged, or it was not synced before a power cut")?;
+                self.damaged(&path, "its document is damaged, or it was not synced before a power cut and cannot be proven to be whole")?;
                 continue;
             };
             match self.layer(&id, &meta, below.get(&id)) {
@@ -144,8 +145,10 @@ impl Check<'_> {
     fn layer(&self, id: &LayerId, meta: &Meta, below: Option<&Snapshot>) -> Result<Option<String>> {
         self.store.aside(id)?;
         let other = || Some("its files are not those it was made with".to_owned());
-        if let Some(known) = meta.content_id {
-            return Ok((self.store.content_of(id)? != known).then(other).flatten());
+        match self.store.files_are_known(id, meta)? {
+            Proof::Whole => return Ok(None),
+            Proof::Torn => return Ok(other()),
+            Proof::Unknown => {}
         }
         if meta.origin == Origin::Step {
             let Some(known) = &meta.diff_id else { return Ok(None) };

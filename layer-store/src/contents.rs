@@ -147,6 +147,8 @@ pub(crate) struct ContentsWriter {
     late: BTreeMap<PathBuf, Digest>,
     /// What the file says of these paths and all below them does not hold.
     gone: BTreeSet<PathBuf>,
+    /// How many digests came.
+    pub(crate) count: u64,
 }
 
 impl ContentsWriter {
@@ -158,11 +160,13 @@ impl ContentsWriter {
             greatest: PathBuf::new(),
             late: BTreeMap::new(),
             gone: BTreeSet::new(),
+            count: 0,
         }
     }
 
     /// Notes the digest of a file. What was said of the path before must have been forgotten.
     pub(crate) fn insert(&mut self, path: PathBuf, digest: Digest) -> Result<()> {
+        self.count += 1;
         if path <= self.greatest || path.ancestors().any(|above| self.gone.contains(above)) {
             self.late.insert(path, digest);
             return Ok(());

@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use oci::{ChainId, Descriptor, DiffId, Digest};
-use rustix::fs::{FlockOperation, flock, syncfs};
+use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
 use crate::disk::{Durable, Named, give_name, read_json, replace, to_json};
 use crate::error::{At, Result, StoreError};
 use crate::lease::Holding;
 use crate::lock::{Hold, Lock};
+use crate::seal::MARK;
 use crate::truth::{Aside, read_aside, write_aside};
 use crate::{ContentId, LayerId, Lease, Packing, Snapshot, Store};
 
@@ -39,6 +40,24 @@ pub(crate) struct Memo {
     pub(crate) below: Option<Snapshot>,
 }
 
+/// How many of a layer's files have their digest in `contents`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Known {
+    /// Some, or none.
+    #[default]
+    Part,
+    /// All: of a file with several names, under one of them.
+    All,
+}
+
+impl Known {
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "the shape that serde takes")]
+    fn is_part(&self) -> bool {
+        *self == Self::Part
+    }
+}
+
 /// `meta.json`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
@@ -56,6 +75,9 @@ pub(crate) struct Meta {
     pub(crate) packed: Vec<Memo>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) blobs: Vec<Descriptor>,
+    /// Whether `contents` has the digest of every file.
+    #[serde(skip_serializing_if = "Known::is_part")]
+    pub(crate) known: Known,
     /// For layers of another store: when they were made there, in seconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) made: Option<i64>,
@@ -75,7 +97,8 @@ pub struct Layer {
 }
 
 impl Store {
-    /// Looks a layer up. `None`: it is absent, damaged, or from a boot that ended before it was synced.
+    /// Looks a layer up. `None`: it is absent, damaged, or from a boot that ended before it was synced and not
+    /// proven to be whole ([`Store::settle`]).
     pub fn layer(&self, id: &LayerId) -> Result<Option<Layer>> {
         let Some(meta) = self.meta(id)? else { return Ok(None) };
         Ok(Some(Layer {
@@ -102,7 +125,11 @@ impl Store {
     }
 
     pub(crate) fn meta(&self, id: &LayerId) -> Result<Option<Meta>> {
-        usable(&self.layer_path(id), &self.0.boot)
+        match usable(&self.layer_path(id), &self.0.boot)? {
+            Usable::Yes(meta) => Ok(Some(meta)),
+            Usable::IfProven(meta) => self.prove(id, meta),
+            Usable::No => Ok(None),
+        }
     }
 
     pub(crate) fn present_meta(&self, id: &LayerId) -> Result<Meta> {
@@ -140,59 +167,32 @@ impl Store {
             Err(error) => Err(error).at(&path),
         }
     }
-
-    /// Syncs the store's file system once; the layers that are here now then survive a power cut.
-    ///
-    /// Those are the layers that the lease's process made or uses, whoever made them in this boot.
-    pub fn seal(&self, lease: &Lease) -> Result<()> {
-        debug_assert_eq!(lease.store().root(), self.root());
-        let marked = self.unsynced(lease);
-        if marked.is_empty() {
-            return Ok(());
-        }
-        let root = File::open(self.root()).at(self.root())?;
-        syncfs(&root).at(self.root())?;
-        for mark in &marked {
-            match std::fs::remove_file(mark) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error).at(mark),
-                Err(_) | Ok(()) => {}
-            }
-        }
-        // The removals themselves, and so the names of the layers.
-        for mark in &marked {
-            crate::disk::sync_parent(mark)?;
-        }
-        Ok(())
-    }
-
-    /// The marks of this boot. Each is read by its name: a store holds many layers that a build has
-    /// nothing to do with.
-    fn unsynced(&self, lease: &Lease) -> Vec<PathBuf> {
-        let marks = lease.held().into_iter().map(|id| self.layer_path(&id).join("unsynced"));
-        let of_this_boot = |mark: &PathBuf| match std::fs::read_to_string(mark) {
-            Ok(boot) => boot == self.0.boot,
-            Err(_) => false,
-        };
-        marks.filter(of_this_boot).collect()
-    }
 }
 
-/// Reads the document of a layer directory, if the layer may be used in this boot.
-fn usable(dir: &Path, boot: &str) -> Result<Option<Meta>> {
-    match std::fs::read_to_string(dir.join("unsynced")) {
-        Ok(mark) if mark != boot => return Ok(None),
-        Ok(_) => {}
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) if error.kind() == std::io::ErrorKind::InvalidData => return Ok(None),
+/// Whether a layer may be used in this boot.
+enum Usable {
+    Yes(Meta),
+    /// If its files are those that its document tells of: it was not synced, and another boot made it.
+    IfProven(Meta),
+    No,
+}
+
+/// Reads the document of a layer directory.
+fn usable(dir: &Path, boot: &str) -> Result<Usable> {
+    let wrap = match std::fs::read_to_string(dir.join(MARK)) {
+        Ok(mark) if mark != boot => Usable::IfProven,
+        Ok(_) => Usable::Yes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Usable::Yes,
+        Err(error) if error.kind() == std::io::ErrorKind::InvalidData => Usable::IfProven,
         Err(error) => return Err(error).at(dir),
-    }
+    };
     let meta = match read_json::<Meta>(&dir.join("meta.json")) {
         Ok(Some(meta)) if meta.format == 1 => meta,
-        Ok(_) | Err(StoreError::Json { .. }) => return Ok(None),
+        Ok(_) | Err(StoreError::Json { .. }) => return Ok(Usable::No),
         Err(error) => return Err(error),
     };
     let whole = std::fs::symlink_metadata(dir.join("fs")).is_ok_and(|metadata| metadata.is_dir());
-    Ok(whole.then_some(meta))
+    Ok(if whole { wrap(meta) } else { Usable::No })
 }
 
 impl Lease {
@@ -224,7 +224,7 @@ impl Lease {
             std::fs::write(&path, bytes).at(&path)
         };
         write("meta.json", &to_json(dir, &Meta { format: 1, ..meta.clone() })?)?;
-        write("unsynced", store.0.boot.as_bytes())?;
+        write(MARK, store.0.boot.as_bytes())?;
         if !aside.is_empty() {
             let text =
                 write_aside(aside).map_err(|source| StoreError::Json { path: dir.join("attrs"), source })?;

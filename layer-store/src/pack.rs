@@ -136,8 +136,7 @@ impl Lease {
         let file = File::options().write(true).create_new(true).mode(0o600).open(&path).at(&path)?;
         let mut sink = BufWriter::with_capacity(256 << 10, file);
         let packed = self.pack_stream(id, &meta, below, how, &mut sink).and_then(|packed| {
-            let file = sink.into_inner().map_err(io::IntoInnerError::into_error).at(&path)?;
-            file.sync_all().at(&path)?;
+            sink.into_inner().map_err(io::IntoInnerError::into_error).at(&path)?;
             Ok(packed)
         });
         let named = packed.and_then(|packed| {

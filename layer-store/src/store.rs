@@ -15,6 +15,7 @@ use crate::lock::{Hold, Lock};
 use crate::marks::Marks;
 use crate::sheet::Sheets;
 use crate::stop::Stop;
+use crate::suspects::Suspects;
 use crate::truth::{ACL_ACCESS, ACL_DEFAULT};
 use crate::version::{OpenOptions, check_or_create};
 use crate::{LayerId, Mode, lease};
@@ -31,6 +32,9 @@ pub(crate) struct Inner {
     pub(crate) boot: String,
     pub(crate) index: Index,
     pub(crate) sheets: Sheets,
+    /// Held while a layer is proven to be whole.
+    pub(crate) proving: Mutex<()>,
+    pub(crate) suspects: Suspects,
     notices: Mutex<Vec<String>>,
     pub(crate) stop: Stop,
 }
@@ -56,6 +60,7 @@ const DIRECTORIES: &[&str] = &[
     "partial",
     "pins",
     "tmp",
+    crate::suspects::MARKS,
 ];
 
 /// Images hold setuid programs, which nobody else may reach.
@@ -97,12 +102,15 @@ impl Store {
         crate::layout::create(&root)?;
         let (index, notice) = Index::open(&root)?;
         drop(opening);
+        let boot = boot_id();
         let store = Self(Arc::new(Inner {
             mode: options.mode,
             marks,
-            boot: boot_id(),
+            suspects: Suspects::read(&root, &boot)?,
+            boot,
             index,
             sheets: Sheets::default(),
+            proving: Mutex::default(),
             notices: Mutex::new(notice.into_iter().collect()),
             stop: Stop::default(),
             root,

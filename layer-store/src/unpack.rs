@@ -9,9 +9,10 @@ use oci::{ChainId, DiffId, Hasher};
 
 use crate::attributes::{Attributes, Kind};
 use crate::blobs::expect;
+use crate::contents::ContentsWriter;
 use crate::disk::{make_dir, remove_tree};
 use crate::error::{At, Result, StoreError};
-use crate::layers::{Meta, Origin};
+use crate::layers::{Known, Meta, Origin};
 use crate::stop::Stoppable;
 use crate::tar::{TarBody, TarReader};
 use crate::tree::{Found, Tree, clean};
@@ -50,6 +51,8 @@ struct Unpacking {
     implied: BTreeSet<PathBuf>,
     /// By name: the file below that it leads to.
     links_below: BTreeMap<PathBuf, PathBuf>,
+    contents: ContentsWriter,
+    known: Known,
 }
 
 impl Lease {
@@ -94,7 +97,7 @@ impl Lease {
             return Ok(None);
         }
         let aside = std::mem::take(&mut unpacking.tree.aside);
-        let walk = LayerWalk::unnamed(unpacking.dir.join("fs"), aside, self.store().marks());
+        let walk = LayerWalk::unnamed(unpacking.dir.join("fs"), aside.into(), self.store().marks());
         crate::content::of_walk(walk, &KnownContents::default()).map(Some)
     }
 
@@ -160,7 +163,15 @@ impl Unpacking {
         make_dir(&dir.join("fs"))?;
         let mut tree = Tree::open(&dir.join("fs"), lease.store().marks())?;
         tree.directory(Path::new(""), &Attributes::new(Kind::Directory, 0o755))?;
-        Ok(Self { lease: lease.clone(), dir, tree, implied: BTreeSet::new(), links_below: BTreeMap::new() })
+        Ok(Self {
+            lease: lease.clone(),
+            contents: ContentsWriter::new(&dir),
+            dir,
+            tree,
+            implied: BTreeSet::new(),
+            links_below: BTreeMap::new(),
+            known: Known::All,
+        })
     }
 
     fn read<R: Read>(&mut self, reader: &mut TarReader<R>) -> Result<()> {
@@ -211,11 +222,18 @@ impl Unpacking {
             }
             Kind::File { .. } => {
                 self.replace(path)?;
-                let mut body = Some(body);
-                self.tree.file(path, attributes, &mut |file| match body.take() {
-                    Some(body) => body.write_to(file, path),
-                    None => Ok(()),
-                })
+                let (mut body, mut digest) = (Some(body), None);
+                self.tree.file(path, attributes, &mut |file| {
+                    digest = body.take().map(|body| body.write_to(file, path)).transpose()?.flatten();
+                    Ok(())
+                })?;
+                match digest {
+                    Some(digest) => self.contents.insert(path.to_owned(), digest),
+                    None => {
+                        self.known = Known::Part;
+                        Ok(())
+                    }
+                }
             }
             Kind::Symlink { .. }
             | Kind::Fifo
@@ -233,6 +251,7 @@ impl Unpacking {
             return Err(StoreError::path(path, "the root of an image is a directory"));
         }
         self.forget(path);
+        self.contents.forget(path);
         Ok(())
     }
 
@@ -275,6 +294,7 @@ impl Unpacking {
             self.tree.directory(&dir, &attributes)?;
         }
         for (link, target) in std::mem::take(&mut self.links_below) {
+            self.known = Known::Part;
             self.link_below(below, &link, &target).map_err(|error| named(error, &link))?;
         }
         Ok(())
@@ -300,7 +320,8 @@ impl Unpacking {
 
     fn publish(&mut self, id: &LayerId, meta: &Meta) -> Result<()> {
         self.tree.date_directories()?;
-        self.lease.publish(&self.dir, id, meta, &self.tree.aside)
+        self.contents.finish()?;
+        self.lease.publish(&self.dir, id, &Meta { known: self.known, ..meta.clone() }, &self.tree.aside)
     }
 }
 

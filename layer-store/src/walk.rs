@@ -65,8 +65,8 @@ impl<'a> LayerWalk<'a> {
     }
 
     /// A walk over a layer that has no name yet, as [`LayerWalk::with_marks`].
-    pub(crate) fn unnamed(host: PathBuf, aside: Aside, marks: Marks) -> Self {
-        let sheet = Arc::new(Sheet::changing(host, Arc::new(aside)));
+    pub(crate) fn unnamed(host: PathBuf, aside: Arc<Aside>, marks: Marks) -> Self {
+        let sheet = Arc::new(Sheet::changing(host, aside));
         Self { sheet, marks, below: None, root_too: true, contents: Contents::Leave }
     }
 

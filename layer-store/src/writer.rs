@@ -11,7 +11,7 @@ use crate::contents::ContentsWriter;
 use crate::copy::{copy_file, copy_reader};
 use crate::disk::{make_dir, remove_tree};
 use crate::error::{At, Result};
-use crate::layers::{Meta, Origin};
+use crate::layers::{Known, Meta, Origin};
 use crate::marks::is_whiteout;
 use crate::place::Place;
 use crate::sheet::Sheet;
@@ -49,6 +49,8 @@ pub struct LayerWriter {
     /// image does not have: files of two layers that are one inode in the store are two in the image.
     adopted: Arc<Mutex<HashSet<u64>>>,
     known: ContentsWriter,
+    /// How many files were made.
+    files: u64,
 }
 
 impl Lease {
@@ -63,6 +65,7 @@ impl Lease {
         Ok(LayerWriter {
             lease: self.clone(),
             known: ContentsWriter::new(&dir),
+            files: 0,
             dir,
             tree,
             base: view,
@@ -120,6 +123,7 @@ impl LayerWriter {
     /// Makes room for a regular file; what stood there in this layer goes.
     pub fn new_file(&mut self, path: &Path) -> Result<NewFile> {
         let path = self.replace(path)?;
+        self.files += 1;
         let stop = self.lease.store().stopping().clone();
         Ok(NewFile { place: self.tree.place(&path)?, adopted: self.adopted.clone(), stop })
     }
@@ -204,7 +208,9 @@ impl LayerWriter {
         self.known.finish()?;
         let id = LayerId::random();
         let hides = self.opaque.then(|| self.snapshot.clone());
-        let meta = Meta { origin: Origin::Step, hides, ..Meta::default() };
+        // One digest came for each file at most.
+        let known = if self.known.count == self.files { Known::All } else { Known::Part };
+        let meta = Meta { origin: Origin::Step, hides, known, ..Meta::default() };
         self.lease.publish(&self.dir, &id, &meta, &self.tree.aside)?;
         Ok(id)
     }

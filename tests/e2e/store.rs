@@ -147,6 +147,39 @@ fn a_build_that_goes_on_keeps_to_its_quota() {
     assert!(came && meanwhile <= most, "{meanwhile} of {most}");
 }
 
+/// Before the kernel wrote what a build left, the power went: the store has marks of another boot, and some files are
+/// empty.
+#[test]
+fn after_a_power_cut_what_is_whole_is_used_and_what_is_torn_is_made_again() {
+    if !(is_root() && has("busybox")) {
+        return;
+    }
+    let workspace = built();
+    workspace.file("f", "from the context");
+    workspace.file("Dockerfile", "FROM app:1\nRUN echo one > /one\nCOPY f /f\nRUN cat /one /f > /two\n");
+    assert_eq!(workspace.build(&[]).steps().0, 4);
+    let marks = || -> Vec<PathBuf> {
+        let layers = std::fs::read_dir(workspace.store().join("layers")).unwrap();
+        let marks = layers.map(|layer| layer.unwrap().path().join("unsynced"));
+        marks.filter(|mark| mark.exists()).collect()
+    };
+    let reboot = || marks().iter().for_each(|mark| std::fs::write(mark, "another boot").unwrap());
+    assert_eq!(marks().len(), 3);
+    reboot();
+    assert_eq!(workspace.build(&[]).steps().0, 0);
+    reboot();
+    let torn = marks().iter().map(|mark| mark.with_file_name("fs/two")).find(|file| file.exists()).unwrap();
+    std::fs::write(&torn, "").unwrap();
+    assert_eq!(workspace.build(&["-t", "app:2"]).steps().0, 1);
+    assert_eq!(workspace.ok(&["run", "app:2", "cat", "/two"]).out, "one\nfrom the context");
+    // What has a name survives a power cut.
+    assert!(marks().iter().all(|mark| mark.with_file_name("fs/two").exists()), "{:?}", marks());
+    assert_eq!(std::fs::read_dir(workspace.store().join("unsynced")).unwrap().count(), 0);
+    workspace.ok(&["store", "check", "--repair"]);
+    assert!(marks().is_empty());
+    assert_eq!(workspace.ok(&["store", "check"]).out, "nothing is damaged\n");
+}
+
 fn first(dir: PathBuf) -> PathBuf {
     let mut all: Vec<_> = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
     all.sort();

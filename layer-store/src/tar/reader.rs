@@ -312,12 +312,15 @@ fn stream(source: io::Error) -> StoreError {
 }
 
 impl TarBody<'_> {
-    /// Writes the content into an empty file, with holes where it has long runs of zeros.
-    pub fn write_to(mut self, to: &File, path: &Path) -> Result<()> {
+    /// Writes the content into an empty file, with holes where it has long runs of zeros. Gives the BLAKE3 digest of
+    /// the content, but for a file that is sparse in the archive.
+    pub fn write_to(mut self, to: &File, path: &Path) -> Result<Option<[u8; 32]>> {
         if self.map == SparseMap::whole(self.map.size) {
             let expected = self.map.size;
-            let found = copy_reader(&mut self, to, path)?;
-            return if found == expected { Ok(()) } else { Err(cut_off(path)) };
+            let mut hashing = Hashing { from: &mut self, hasher: blake3::Hasher::new() };
+            let found = copy_reader(&mut hashing, to, path)?;
+            let digest = hashing.hasher.finalize();
+            return if found == expected { Ok(Some(digest.into())) } else { Err(cut_off(path)) };
         }
         let parts = std::mem::take(&mut self.map.parts);
         for (offset, length) in parts {
@@ -329,7 +332,22 @@ impl TarBody<'_> {
             }
             *self.rest -= length;
         }
-        ftruncate(to, self.map.size).at(path)
+        ftruncate(to, self.map.size).at(path)?;
+        Ok(None)
+    }
+}
+
+/// Hashes what is read.
+struct Hashing<R> {
+    from: R,
+    hasher: blake3::Hasher,
+}
+
+impl<R: Read> Read for Hashing<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.from.read(buffer)?;
+        self.hasher.update(&buffer[..count]);
+        Ok(count)
     }
 }
 

@@ -9,7 +9,7 @@ use layer_store::{
 };
 use oci::{Compression, Descriptor, Digest, MediaType};
 
-use crate::support::{layer_of, options, place, skip};
+use crate::support::{archive_of, layer_of, options, place, skip, unpack};
 
 fn record(outputs: Vec<Snapshot>) -> Record {
     Record {
@@ -138,11 +138,84 @@ fn layers_of_another_boot_must_have_been_synced() {
         |id: &layer_store::LayerId| place.store.root().join("layers").join(id.as_str()).join("unsynced");
     assert!(mark(&kept).exists());
     std::fs::write(mark(&lost), "another boot").unwrap();
+    // Nothing is known that its files could be compared with.
     place.store.seal(&place.lease).unwrap();
     assert!(!mark(&kept).exists() && mark(&lost).exists());
     assert!(place.store.layer(&kept).unwrap().is_some());
     assert!(place.store.layer(&lost).unwrap().is_none());
     assert!(matches!(place.store.stack(&Snapshot(vec![lost])), Err(StoreError::AbsentLayer { .. })));
+}
+
+/// What was not synced may be torn: files that the kernel had not written are empty or short.
+#[test]
+fn layers_of_another_boot_are_proven_by_their_files() {
+    let place = place();
+    let files = |name: &str| layer_of(&place.lease, &Snapshot::default(), &[(name, "content"), ("z", "1")]);
+    let (whole, torn, forged) = (files("a"), files("b"), files("c"));
+    let dir = |id: &layer_store::LayerId| place.store.root().join("layers").join(id.as_str());
+    for id in [&whole, &torn, &forged] {
+        place.store.content_id(id).unwrap();
+        std::fs::write(dir(id).join("unsynced"), "another boot").unwrap();
+    }
+    std::fs::write(dir(&torn).join("fs/b"), "").unwrap();
+    std::fs::write(dir(&forged).join("fs/c"), "tnetnoc").unwrap();
+    let there = |id: &layer_store::LayerId| place.store.layer(id).unwrap().is_some();
+    for _ in 0..2 {
+        assert_eq!([there(&whole), there(&torn), there(&forged)], [true, false, false]);
+    }
+    // It is decided once.
+    std::fs::write(dir(&torn).join("fs/b"), "content").unwrap();
+    assert!(!there(&torn));
+    place.store.seal(&place.lease).unwrap();
+    assert!(!dir(&whole).join("unsynced").exists());
+    let damaged = place.store.check(layer_store::Repair::Yes).unwrap();
+    assert_eq!(damaged.len(), 2, "{damaged:?}");
+    assert!(there(&whole) && !dir(&torn).exists());
+}
+
+#[test]
+fn what_can_be_proven_later_is_not_synced_at_the_end_of_a_build() {
+    for (old, synced) in [(false, false), (true, true)] {
+        let place = place();
+        let id = layer_of(&place.lease, &Snapshot::default(), &[("a", "1")]);
+        let dir = place.store.root().join("layers").join(id.as_str());
+        let mark = dir.join("unsynced");
+        if old {
+            let done = std::process::Command::new("touch").args(["-d", "1 hour ago"]).arg(&mark).status();
+            assert!(done.unwrap().success());
+        }
+        place.store.settle(&place.lease).unwrap();
+        assert_eq!(!mark.exists(), synced, "{old}");
+        std::fs::write(dir.join("fs/a"), "2").unwrap();
+        std::fs::write(mark, "another boot").unwrap();
+        assert_eq!(place.store.layer(&id).unwrap(), None);
+    }
+}
+
+/// The digests of files of an image's layer are noted while they are unpacked.
+#[test]
+fn layers_of_images_are_proven_by_their_files() {
+    let place = place();
+    let nothing = Snapshot::default();
+    let source = layer_of(&place.lease, &nothing, &[("a/b", "content"), ("c", ""), ("d", "more")]);
+    let archive = archive_of(&place.lease, &source, &nothing);
+    let unpacked = || unpack(&place.lease, &archive, &nothing).unwrap();
+    let id = unpacked();
+    let dir = place.store.root().join("layers").join(id.as_str());
+    for (torn, there) in [(None, true), (Some("a/b"), false), (Some("d"), false)] {
+        place.store.settle(&place.lease).unwrap();
+        assert!(dir.join("unsynced").exists());
+        std::fs::write(dir.join("unsynced"), "").unwrap();
+        if let Some(file) = torn {
+            std::fs::write(dir.join("fs").join(file), "").unwrap();
+        }
+        assert_eq!(place.store.layer(&id).unwrap().is_some(), there, "{torn:?}");
+        // It is unpacked again where it is torn.
+        assert!(place.store.layer(&unpacked()).unwrap().is_some(), "{torn:?}");
+    }
+    std::fs::write(dir.join("fs/d"), "MORE").unwrap();
+    let damage = place.store.check(layer_store::Repair::No).unwrap();
+    assert_eq!(damage.len(), 1, "{damage:?}");
 }
 
 #[test]

@@ -180,3 +180,34 @@ fn a_layer_that_vanishes_or_is_replaced_is_looked_at_again() {
     std::fs::rename(dir.with_extension("away"), &dir).unwrap();
     assert!(place.store.stack(&snapshot).is_ok());
 }
+
+/// A power cut may leave a blob that was not synced empty, short or with other bytes.
+#[test]
+fn blobs_of_another_boot_are_read_before_they_are_used() {
+    let place = place();
+    let blobs = [&b"whole"[..], b"empty", b"other"].map(|bytes| {
+        let digest = place.lease.put_blob(bytes).unwrap();
+        Descriptor::new(MediaType::OciConfig, digest, bytes.len() as u64)
+    });
+    let root = place.store.root().to_owned();
+    let at = |nth: usize| root.join("blobs/sha256").join(blobs[nth].digest.hex());
+    let mark = |nth: usize| root.join("unsynced").join(format!("sha256-{}", blobs[nth].digest.hex()));
+    drop((place.lease, place.store));
+    for nth in 0..3 {
+        // The mark itself may be empty then.
+        std::fs::write(mark(nth), if nth == 1 { "" } else { "another boot" }).unwrap();
+    }
+    std::fs::write(at(1), "").unwrap();
+    std::fs::write(at(2), "rehto").unwrap();
+    let store = Store::open(&root, &options()).unwrap();
+    let here =
+        |nth: usize| store.has_blob(&blobs[nth]) && store.open_blob(&blobs[nth].digest).unwrap().is_some();
+    assert_eq!([here(0), here(1), here(2)], [true, false, false]);
+    assert!(!at(1).exists() && !at(2).exists());
+    let lease = store.lease().unwrap();
+    lease.put_blob(b"other").unwrap();
+    assert!(here(2));
+    store.seal(&lease).unwrap();
+    assert_eq!([mark(0).exists(), mark(1).exists(), mark(2).exists()], [false; 3]);
+    assert!(Store::open(&root, &options()).unwrap().has_blob(&blobs[0]));
+}

@@ -8,6 +8,8 @@ use crate::support::{layer_of, options, place};
 /// A build with one failed step, upon a layer of its own.
 fn failed(lease: &Lease, text: &str) -> (layer_store::BuildId, layer_store::LayerId) {
     let layer = layer_of(lease, &Snapshot::default(), &[("file", text)]);
+    // File systems count time in ticks of some milliseconds.
+    std::thread::sleep(std::time::Duration::from_millis(20));
     let build = lease.begin_build().unwrap();
     build.keep_state(3, std::slice::from_ref(&layer), json!({ "text": text })).unwrap();
     (build.finish(b"{}").unwrap(), layer)
