@@ -27,6 +27,38 @@ fn an_unknown_certificate_is_taken_only_where_verifying_is_off() {
     workspace.ok(&["digest", "--tls-verify=false", &remote]);
 }
 
+/// As `openssl req -x509` makes it where nothing else is asked for: it calls itself an authority's.
+#[test]
+fn a_registry_shows_the_very_certificate_that_is_trusted() {
+    if !has("docker-registry") || !has("openssl") {
+        return;
+    }
+    let workspace = Workspace::with(DOCKERFILE);
+    workspace.build(&["-t", "app:1"]);
+    let made = |name: &str| {
+        let at = |ending: &str| workspace.path().join(format!("{name}.{ending}"));
+        let words =
+            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=l -addext";
+        let mut openssl = Command::new("openssl");
+        openssl.args(words.split(' ')).arg("subjectAltName=IP:127.0.0.1");
+        let done = openssl.arg("-keyout").arg(at("key")).arg("-out").arg(at("crt")).output().unwrap();
+        assert!(done.status.success(), "{done:?}");
+        (at("crt"), at("key"))
+    };
+    let ((certificate, key), (other, _)) = (made("own"), made("other"));
+    let registry = Registry::start(Access::Tls { certificate: &certificate, key: &key });
+    let name = registry.name("app:1");
+    let trusting = |file: &std::path::Path| {
+        ["push", "app:1", &name, "--registry-ca", file.to_str().unwrap()].map(str::to_owned)
+    };
+    let words = trusting(&certificate);
+    workspace.ok(&words.each_ref().map(String::as_str));
+    let words = trusting(&other);
+    let said = workspace.fails(3, &words.each_ref().map(String::as_str));
+    assert!(said.err.contains("certificate"), "{said:?}");
+    workspace.fails(3, &["push", "app:1", &name]);
+}
+
 #[test]
 fn asking_for_verifying_ends_plain_http_on_loopback() {
     if !has("docker-registry") {

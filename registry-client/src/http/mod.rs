@@ -3,6 +3,7 @@
 pub(crate) mod answer;
 pub(crate) mod call;
 pub(crate) mod limits;
+mod named_certificate;
 mod names;
 mod proxies;
 pub(crate) mod reach;

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{
     CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
@@ -11,6 +12,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
+use super::named_certificate::OrNamed;
 use crate::RegistryError;
 
 /// Where distributions keep the bundle of all trusted authorities.
@@ -48,7 +50,19 @@ pub(super) fn configuration(terms: &Terms<'_>) -> Result<ClientConfig, RegistryE
         .map_err(setup)?;
     let builder = match &terms.roots {
         Roots::None => builder.with_root_certificates(RootCertStore::empty()),
-        Roots::Bundles { named, own } => builder.with_root_certificates(store(named, own)?),
+        Roots::Bundles { named, own } => {
+            let (roots, trusted) = store(named, own)?;
+            match roots.is_empty() {
+                true => builder.with_root_certificates(roots),
+                false => {
+                    let webpki = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider);
+                    let webpki =
+                        webpki.build().map_err(|error| RegistryError::Setup { reason: error.to_string() })?;
+                    let verifier = Arc::new(OrNamed { webpki, trusted });
+                    builder.dangerous().with_custom_certificate_verifier(verifier)
+                }
+            }
+        }
         Roots::Any => {
             builder.dangerous().with_custom_certificate_verifier(Arc::new(NoQuestions::new(&provider)))
         }
@@ -76,11 +90,13 @@ pub(super) fn system_bundle() -> Option<&'static Path> {
     SYSTEM_BUNDLES.iter().map(Path::new).find(|path| path.exists())
 }
 
-fn store(named: &[PathBuf], own: &[PathBuf]) -> Result<RootCertStore, RegistryError> {
-    let mut roots = RootCertStore::empty();
+type Trusted = (RootCertStore, Vec<CertificateDer<'static>>);
+
+fn store(named: &[PathBuf], own: &[PathBuf]) -> Result<Trusted, RegistryError> {
+    let (mut roots, mut all) = (RootCertStore::empty(), Vec::new());
     for bundle in named.iter().chain(own) {
         let before = roots.len();
-        add(&mut roots, bundle)?;
+        add(&mut roots, &mut all, bundle)?;
         if roots.len() == before {
             return Err(RegistryError::Setting {
                 path: bundle.clone(),
@@ -91,15 +107,21 @@ fn store(named: &[PathBuf], own: &[PathBuf]) -> Result<RootCertStore, RegistryEr
     if named.is_empty()
         && let Some(system) = system_bundle()
     {
-        add(&mut roots, system)?;
+        add(&mut roots, &mut all, system)?;
     }
-    Ok(roots)
+    Ok((roots, all))
 }
 
-fn add(roots: &mut RootCertStore, bundle: &Path) -> Result<(), RegistryError> {
+fn add(
+    roots: &mut RootCertStore,
+    all: &mut Vec<CertificateDer<'static>>,
+    bundle: &Path,
+) -> Result<(), RegistryError> {
     let text = read(bundle)?;
     // bundles hold certificates of their own kinds; one that is not understood must not cost the others
-    roots.add_parsable_certificates(CertificateDer::pem_slice_iter(&text).filter_map(Result::ok));
+    let found: Vec<_> = CertificateDer::pem_slice_iter(&text).filter_map(Result::ok).collect();
+    roots.add_parsable_certificates(found.iter().cloned());
+    all.extend(found);
     Ok(())
 }
 
