@@ -62,6 +62,23 @@ fn unknown_options_are_usage_errors() {
 }
 
 #[test]
+fn names_of_another_kind_are_told_apart() {
+    let workspace = Workspace::new();
+    for (code, words, reason) in [
+        (
+            2,
+            &["tags", "docker://registry.example/app:1"][..],
+            "those of its repository, registry.example/app",
+        ),
+        (2, &["manifest", "annotate", "app:1", "sha256:abc", "--variant=v8"], "is no digest"),
+        (3, &["--retry-times=0", "digest", "docker://nowhere.invalid/app:1"], "no address for this name"),
+    ] {
+        let said = workspace.fails(code, words);
+        assert!(said.err.contains(reason), "{words:?}: {said:?}");
+    }
+}
+
+#[test]
 fn a_missing_source_is_named_with_the_reason() {
     let workspace = Workspace::with("FROM scratch\nCOPY main.c /\n");
     workspace.file("mian.c", "");

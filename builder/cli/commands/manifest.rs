@@ -110,6 +110,9 @@ fn annotate(args: &ManifestAnnotateArgs, global: &Global, environment: &Environm
     let target = index_place(&args.target)?;
     let named: Result<Digest, Place> = match args.entry.parse::<Digest>() {
         Ok(digest) => Ok(digest),
+        Err(why) if ["sha256:", "sha512:"].iter().any(|kind| args.entry.starts_with(kind)) => {
+            return Err(Failure::usage(format!("{:?} is no digest: {why}", args.entry)));
+        }
         Err(_) => Err(super::place(&args.entry)?),
     };
     let change = EntryChange {

@@ -1,7 +1,7 @@
 //! `rbuild tags` and `rbuild delete`.
 
 use builder::toolchain::{self, Deletion, Place, TagsOf};
-use oci::Repository;
+use oci::{Reference, Repository};
 
 use super::access;
 use crate::args::{CatalogArgs, ChoiceArgs, DeleteArgs, Global, TagsArgs};
@@ -48,7 +48,15 @@ fn print_chosen(names: &[String], choice: &ChoiceArgs) {
 
 /// A repository has no tag in its name, so it is not quite a place.
 fn tags_of(text: &str) -> Result<TagsOf, Failure> {
-    let repository = |name: &str| name.parse::<Repository>().map_err(Failure::usage);
+    let repository = |name: &str| {
+        name.parse::<Repository>().map_err(|error| match name.parse::<Reference>() {
+            Ok(image) => Failure::usage(format!(
+                "{text} is one image; tags are those of its repository, {}",
+                image.repository()
+            )),
+            Err(_) => Failure::usage(error),
+        })
+    };
     if let Some(name) = text.strip_prefix("docker://") {
         return repository(name).map(TagsOf::Registry);
     }

@@ -46,7 +46,12 @@ impl Resolve for Lookup {
     fn resolve(&self, name: Name) -> Resolving {
         let lookup = self.clone();
         Box::pin(async move {
-            let found = lookup.names.resolver()?.lookup_ip(name.as_str()).await?;
+            let found = lookup.names.resolver()?.lookup_ip(name.as_str()).await.map_err(|error| {
+                match error.is_nx_domain() || error.is_no_records_found() {
+                    true => io::Error::new(io::ErrorKind::NotFound, "there is no address for this name"),
+                    false => io::Error::other(error),
+                }
+            })?;
             let found = found.iter();
             let addresses: Vec<SocketAddr> = match lookup.reach {
                 Some(reach) if !lookup.proxies.contains(name.as_str()) => reach.filter(found),
