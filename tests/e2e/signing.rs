@@ -7,17 +7,19 @@ use serde_json::{Value, json};
 
 use crate::copy::skopeo;
 use crate::support::registry::{Access, Registry};
-use crate::support::workspace::Workspace;
+use crate::support::workspace::{Said, Workspace};
 use crate::support::{has, missing};
 
 /// Checks a signature: key, payload, signature in base64.
 const CHECK: &str = "
 import base64, sys
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 key = serialization.load_pem_public_key(open(sys.argv[1], 'rb').read())
 text, signature = open(sys.argv[2], 'rb').read(), base64.b64decode(sys.argv[3])
-kind = [ec.ECDSA(hashes.SHA256())] if isinstance(key, ec.EllipticCurvePublicKey) else []
+kind = []
+if isinstance(key, ec.EllipticCurvePublicKey): kind = [ec.ECDSA(hashes.SHA256())]
+if isinstance(key, rsa.RSAPublicKey): kind = [padding.PKCS1v15(), hashes.SHA256()]
 key.verify(signature, text, *kind)
 ";
 
@@ -40,6 +42,7 @@ fn keys(workspace: &Workspace, name: &str, algorithm: &[&str]) -> (String, Strin
     let (private, public) = (at("key"), at("pub"));
     match algorithm {
         ["sec1"] => openssl(&["ecparam", "-name", "prime256v1", "-genkey", "-out", &private]),
+        ["pkcs1"] => openssl(&["genrsa", "-traditional", "-out", &private, "3072"]),
         _ => openssl(&[&["genpkey", "-out", &private, "-algorithm"], algorithm].concat()),
     }
     openssl(&["pkey", "-in", &private, "-pubout", "-out", &public]);
@@ -47,6 +50,8 @@ fn keys(workspace: &Workspace, name: &str, algorithm: &[&str]) -> (String, Strin
 }
 
 const P256: &[&str] = &["EC", "-pkeyopt", "ec_paramgen_curve:P-256"];
+
+const RSA: &[&str] = &["RSA", "-pkeyopt", "rsa_keygen_bits:2048"];
 
 fn image(registry: &Registry, workspace: &Workspace, name: &str, more: &[&str]) -> String {
     workspace.file("Dockerfile", format!("FROM scratch\nCOPY a /a\nLABEL name={name}\n"));
@@ -102,7 +107,9 @@ fn signatures_are_cosigns_and_python_checks_them() {
     assert!(said.err.contains("has no signature"), "{said:?}");
 
     for (count, (name, algorithm)) in
-        [("sec1", &["sec1"][..]), ("p256", P256), ("ed", &["ED25519"])].into_iter().enumerate()
+        [("sec1", &["sec1"][..]), ("p256", P256), ("ed", &["ED25519"]), ("rsa", RSA), ("pkcs1", &["pkcs1"])]
+            .into_iter()
+            .enumerate()
     {
         let (private, public) = keys(&workspace, name, algorithm);
         let said = workspace.fails(5, &["verify-signature", &place, "--key", &public]);
@@ -129,6 +136,43 @@ fn signatures_are_cosigns_and_python_checks_them() {
         assert_eq!(serde_json::from_str::<Value>(&shown).unwrap(), expected);
         let said = workspace.fails(5, &["verify-signature", &place, "--key", &public, "-a", "by=other"]);
         assert!(said.err.contains("lacks the annotations"), "{said:?}");
+    }
+}
+
+/// PKCS #8 under a passphrase, with each way of making a key of one that openssl has.
+#[test]
+fn keys_under_a_passphrase_of_pkcs8_sign() {
+    if !ready() {
+        return;
+    }
+    let (registry, workspace) = (Registry::start(Access::Open), Workspace::new());
+    let digest = image(&registry, &workspace, "app:1", &[]);
+    let place = format!("docker://{}", registry.name("app:1"));
+    for (count, (name, algorithm, how)) in [
+        ("ec", P256, &["-v2", "aes-256-cbc", "-v2prf", "hmacWithSHA256"][..]),
+        ("ed", &["ED25519"], &["-v2", "aes-128-cbc", "-v2prf", "hmacWithSHA512"]),
+        ("rsa", RSA, &["-scrypt"]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let (private, public) = keys(&workspace, name, algorithm);
+        let sealed = format!("{private}.sealed");
+        let topk8 = ["pkcs8", "-topk8", "-in", &private, "-out", &sealed, "-passout", "pass:long words"];
+        openssl(&[&topk8[..], how].concat());
+        let sign = |passphrase: Option<&str>| {
+            let mut command = workspace.rbuild();
+            command.args(["sign", &place, "--key", &sealed]);
+            command.envs(passphrase.map(|text| ("COSIGN_PASSWORD", text)));
+            Said::from(command.output().unwrap())
+        };
+        assert!(sign(None).err.contains("the key has a passphrase"), "{name}");
+        let wrong = sign(Some("other words"));
+        assert!(wrong.code == Some(5) && wrong.err.contains("does not open the key"), "{name}: {wrong:?}");
+        let said = sign(Some("long words"));
+        assert_eq!(said.code, Some(0), "{name}: {said:?}");
+        assert!(python_accepts(&public, &fetched(&registry, &workspace, "app", &digest)[count]), "{name}");
+        workspace.ok(&["verify-signature", &place, "--key", &public]);
     }
 }
 
@@ -219,16 +263,30 @@ fn keys_and_places_that_cannot_sign_are_refused_by_name() {
     workspace.file("Dockerfile", "FROM scratch\nCOPY a /a\n");
     workspace.file("a", "a\n");
     workspace.build(&["-t", "app:1"]);
-    let (good, _) = keys(&workspace, "good", P256);
-    let (rsa, rsa_public) = keys(&workspace, "rsa", &["RSA"]);
+    let (good, public) = keys(&workspace, "good", P256);
+    let (short, _) = keys(&workspace, "rsa", &["RSA", "-pkeyopt", "rsa_keygen_bits:1024"]);
     let (p384, _) = keys(&workspace, "p384", &["EC", "-pkeyopt", "ec_paramgen_curve:P-384"]);
     let sealed = workspace.path().join("sealed.key").display().to_string();
-    openssl(&["pkcs8", "-topk8", "-in", &good, "-out", &sealed, "-passout", "pass:x"]);
+    openssl(&[
+        "pkcs8",
+        "-topk8",
+        "-in",
+        &good,
+        "-out",
+        &sealed,
+        "-passout",
+        "pass:x",
+        "-v1",
+        "PBE-SHA1-3DES",
+    ]);
+    let old = workspace.path().join("old.key").display().to_string();
+    openssl(&["rsa", "-traditional", "-aes128", "-in", &short, "-out", &old, "-passout", "pass:x"]);
     for (code, place, key, said) in [
-        (5, "store:app:1", rsa.as_str(), "a key for RSA"),
+        (5, "store:app:1", short.as_str(), "an RSA key of 1024 bits"),
         (5, "store:app:1", &p384, "ECDSA on P-384"),
-        (5, "store:app:1", &sealed, "PKCS #8"),
-        (5, "store:app:1", &rsa_public, "a private key"),
+        (5, "store:app:1", &sealed, "none of PBES2"),
+        (5, "store:app:1", &old, "an old form"),
+        (5, "store:app:1", &public, "a private key"),
         (5, "store:app:1", "absent", "No such file"),
         (2, "store:app:1", "awskms:///x", "awskms://"),
         (2, "store:app:1", "env://ABSENT", "ABSENT"),

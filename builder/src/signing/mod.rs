@@ -2,7 +2,7 @@
 //! digest of a manifest, and the signature is over the bytes of that text.
 //!
 //! - `key`: keys in PEM files, signing and checking;
-//! - `sealed`: private keys under a passphrase, as cosign keeps them;
+//! - `sealed`: private keys under a passphrase, as cosign keeps them; `wrapped`: as PKCS #8 has them;
 //! - `payload`: the text that is signed;
 //! - `manifest`: payloads and signatures as an OCI manifest.
 //!
@@ -14,6 +14,7 @@ mod key;
 mod manifest;
 mod payload;
 mod sealed;
+mod wrapped;
 
 pub use key::{KeyError, SigningKey, VerifyingKey};
 pub(crate) use manifest::{ARTIFACT_TYPE, Signature, as_manifest, signatures};

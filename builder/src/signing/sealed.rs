@@ -11,7 +11,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 /// scrypt takes 128 · N · r bytes; a key file may ask for this much.
-const MOST_MEMORY: u64 = 1 << 30;
+pub(super) const MOST_MEMORY: u64 = 1 << 30;
 const KEY_BYTES: usize = 32;
 const NONCE_BYTES: usize = 24;
 
