@@ -2,6 +2,7 @@
 
 mod attempts;
 mod auto_squash;
+mod generator;
 mod leave;
 mod squash;
 
@@ -78,6 +79,10 @@ async fn recorded(
     let platforms: Vec<Platform> = lowered.targets.iter().map(|target| target.platform.clone()).collect();
     check(&request, &platforms).map_err(|error| BuildError::Export(error.into()))?;
     squash::squash(&mut lowered, request.squash);
+    let generators = match request.attest.sbom.as_ref().and_then(|sbom| sbom.generator.as_ref()) {
+        Some(image) => generator::add(image, &images, &extra, &mut lowered).await?,
+        None => Vec::new(),
+    };
     let facts = (!request.attest.is_empty() || request.provenance.is_some()).then(|| {
         let facts = BuildFacts::of(&request, &lowered, planned.build_file.clone());
         BuildFacts { invocation: recorder.id(), started: recorder.began(), ..facts }
@@ -97,9 +102,17 @@ async fn recorded(
         let scans = lowered.targets.iter().flat_map(|target| &target.scans);
         edges.extend(scans.filter_map(|scan| scan.root));
     }
+    edges.extend(&generators);
     shelf.know_images(&lowered.graph).await;
-    let building =
-        Building { session, request: &request, lowered: &lowered, edges: &edges, extra: &extra, attest };
+    let building = Building {
+        session,
+        request: &request,
+        lowered: &lowered,
+        edges: &edges,
+        extra: &extra,
+        attest,
+        generators: &generators,
+    };
     let (exported, counts) = building.run(&shelf, recorder).boxed().await?;
     settle(session).await?;
     let provenance = request.provenance.zip(facts).map(|(mode, facts)| provenance(mode, &facts, &platforms));

@@ -7,6 +7,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::support::has;
+use crate::support::layout::layout;
 use crate::support::schemas::Schemas;
 use crate::support::workspace::Workspace;
 
@@ -143,4 +144,105 @@ fn a_database_that_is_not_read_is_named() {
             assert!(told.contains(&format!("/var/lib/rpm/{name}")) && told.contains(why), "{name}: {told}");
         }
     }
+}
+
+/// A generator as BuildKit runs them: it lists the files of each tree, and fails where it can write into one.
+const GENERATOR: &str = r#"#!/bin/busybox sh
+set -e
+[ "$BUILDKIT_SCAN_SOURCE" = /run/src/core/sbom ] && [ "$PWD" = /work ] && [ "$GREETING" = hello ]
+for tree in "$BUILDKIT_SCAN_SOURCE" "$BUILDKIT_SCAN_SOURCE_EXTRAS"*; do
+    [ -d "$tree" ] || continue
+    if touch "$tree/written" 2>/dev/null; then echo "$tree is writable" >&2; exit 1; fi
+    files=$(cd "$tree" && find . -type f | sort | tr '\n' ' ')
+    document="{\"spdxVersion\":\"SPDX-2.3\",\"comment\":\"$files\"}"
+    statement="{\"predicateType\":\"https://spdx.dev/Document\",\"predicate\":$document}"
+    echo "$statement" > "$BUILDKIT_SCAN_DESTINATION${tree##*/}.spdx.json"
+done
+"#;
+
+/// Makes an image of the store with a script as its program.
+fn generator(workspace: &Workspace, name: &str, script: &str) {
+    workspace.file("generator/script", script);
+    workspace.mode("generator/script", 0o755);
+    let busybox = workspace.context().join("busybox");
+    std::fs::copy(busybox, workspace.context().join("generator/busybox")).unwrap();
+    let text = "FROM scratch\nCOPY busybox /bin/busybox\nRUN [\"/bin/busybox\", \"--install\", \"-s\", \"/bin\"]\n\
+        COPY script /script\nENV GREETING=hello\nWORKDIR /work\nENTRYPOINT [\"/script\"]\n";
+    workspace.file("generator/Dockerfile", text);
+    let context = workspace.context().join("generator");
+    workspace.ok(&["build", "-t", name, context.to_str().unwrap()]);
+}
+
+#[test]
+fn a_generator_image_lists_what_is_in_each_tree() {
+    if !has("busybox") {
+        return;
+    }
+    let text = "FROM scratch AS tools\nARG BUILDKIT_SBOM_SCAN_STAGE=true\nCOPY b /b\n\
+        FROM scratch\nCOPY a /a\nCOPY --from=tools /b /kept/\n";
+    let workspace = Workspace::with(text);
+    workspace.file("a", "");
+    workspace.file("b", "");
+    generator(&workspace, "scan:1", GENERATOR);
+    let dir = workspace.path().join("files");
+    let comment = |file: &str| {
+        let statement: Value = serde_json::from_slice(&std::fs::read(dir.join(file)).unwrap()).unwrap();
+        assert_eq!(statement["predicateType"], "https://spdx.dev/Document");
+        statement["predicate"]["comment"].as_str().unwrap().to_owned()
+    };
+    workspace.build(&["--sbom=generator=scan:1", "-o", dir.to_str().unwrap()]);
+    assert_eq!(comment("sbom.spdx.json"), "./a ./kept/b ");
+    assert_eq!(comment("sbom-tools.spdx.json"), "./b ");
+    assert!(!dir.join("run").exists(), "nothing of the generator is in the image");
+
+    let attest = "type=sbom,generator=scan:1,filename=list.json";
+    let said = workspace.build(&["--attest", attest, "-o", dir.to_str().unwrap()]);
+    let step = said.err.lines().find(|line| line.contains("[sbom] list the software")).unwrap();
+    let cached = format!("{} CACHED", step.split(' ').next().unwrap());
+    assert!(said.err.contains(&cached), "what was listed is known: {said:?}");
+    assert_eq!(comment("list.json"), "./a ./kept/b ");
+
+    let out = workspace.path().join("out");
+    let output = format!("type=oci,tar=false,dest={}", out.display());
+    workspace.build(&["--sbom=generator=scan:1", "--provenance", "-o", &output]);
+    let layout = layout(&out);
+    let attested = layout.json(&layout.index()["manifests"][1]);
+    let kinds: Vec<&Value> = attested["layers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| &one["annotations"]["in-toto.io/predicate-type"])
+        .collect();
+    assert_eq!(
+        kinds,
+        ["https://spdx.dev/Document", "https://spdx.dev/Document", "https://slsa.dev/provenance/v1"]
+    );
+    let provenance = layout.json(&attested["layers"][2]).to_string();
+    assert!(!provenance.contains("scan"), "the image is not made of its generator: {provenance}");
+}
+
+#[test]
+fn a_generator_that_lists_nothing_fails_the_build() {
+    if !has("busybox") {
+        return;
+    }
+    let workspace = Workspace::with("FROM scratch\nCOPY busybox /\n");
+    let context = workspace.context().display().to_string();
+    for (script, said) in [
+        ("#!/bin/busybox sh\n", "wrote no *.spdx.json"),
+        (
+            "#!/bin/busybox sh\necho text > $BUILDKIT_SCAN_DESTINATION/a.spdx.json\n",
+            "a.spdx.json is no SPDX document",
+        ),
+        ("#!/bin/busybox sh\necho cannot >&2; exit 7\n", "cannot"),
+    ] {
+        generator(&workspace, "scan:1", script);
+        for output in ["type=oci,dest=o.tar", "type=local,dest=o"] {
+            let found = workspace.fails(1, &["build", "--sbom=generator=scan:1", "-o", output, &context]);
+            assert!(found.err.contains(said), "{said}: {found:?}");
+        }
+    }
+    let found = workspace
+        .fails(3, &["build", "--sbom=generator=127.0.0.1:1/none:1", "-o", "type=oci,dest=o", &context]);
+    assert!(found.err.contains("the generator 127.0.0.1:1/none:1 cannot be had"), "{found:?}");
 }

@@ -98,16 +98,17 @@ fn provenance(fields: Pairs) -> Result<Option<ProvenanceRequest>, String> {
 }
 
 fn sbom(fields: Pairs) -> Result<Option<SbomRequest>, String> {
-    let mut request = SbomRequest { filename: "sbom.spdx.json".to_owned() };
+    let mut request = SbomRequest { generator: None, filename: "sbom.spdx.json".to_owned() };
     let mut disabled = false;
     for (key, value) in fields {
         match key.as_str() {
             "filename" => request.filename = filename(value)?,
             "disabled" => disabled = flag(&key, &value)?,
             "generator" => {
-                return Err("generators are not run; packages are read without an image".to_owned());
+                let image = value.parse().map_err(|error| format!("generator={value}: {error}"))?;
+                request.generator = Some(image);
             }
-            _ => return Err(format!("unknown key {key:?}; known is filename")),
+            _ => return Err(format!("unknown key {key:?}; known are generator, filename")),
         }
     }
     Ok((!disabled).then_some(request))
@@ -148,9 +149,11 @@ mod tests {
     }
 
     #[test]
-    fn a_generator_is_refused_by_name() {
+    fn a_generator_is_an_image() {
         let parse = |text: &str| switched(text).and_then(sbom);
-        assert!(parse("true").unwrap().is_some());
-        assert!(parse("generator=image").unwrap_err().contains("generators are not run"));
+        assert_eq!(parse("true").unwrap().unwrap().generator, None);
+        let generator = parse("generator=r.test/a:b").unwrap().unwrap().generator.unwrap();
+        assert_eq!(generator.familiar(), "r.test/a:b");
+        assert!(parse("generator=A B").unwrap_err().contains("generator=A B"));
     }
 }

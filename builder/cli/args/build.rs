@@ -137,7 +137,7 @@ pub struct BuildArgs {
     /// Attest how the image was built: true, false or mode=min|max[,version=v1|v0.2][,builder-id=URI][,reproducible=true]
     #[arg(long, value_name = "FIELDS", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub provenance: Option<String>,
-    /// Attest what software is in the image: true or false
+    /// Attest what software is in the image: true, false or generator=IMAGE
     #[arg(long, value_name = "FIELDS", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub sbom: Option<String>,
     /// The same in one option: type=provenance|sbom[,KEY=VALUE…]

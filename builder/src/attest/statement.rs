@@ -7,12 +7,13 @@ use oci::Platform;
 use serde_json::{Value, json};
 
 use super::facts::{BuildFacts, by_algorithm, image_purl};
+use super::generated::{StatementError, documents};
 use super::provenance;
 use crate::request::AttestRequest;
 use crate::sbom::{self, Described, Software};
 
 const STATEMENT: &str = "https://in-toto.io/Statement/v1";
-const SPDX: &str = "https://spdx.dev/Document";
+pub(super) const SPDX: &str = "https://spdx.dev/Document";
 
 /// Names of what a statement is about, with digests by algorithm.
 pub(crate) type Subjects = Vec<(String, BTreeMap<String, String>)>;
@@ -77,19 +78,35 @@ impl Statements {
     }
 }
 
+/// What is looked through.
+#[derive(Clone, Debug)]
+pub(crate) struct Trees {
+    /// The tree itself.
+    pub view: StackView,
+    /// Those beside it, by name.
+    pub scans: Vec<(String, StackView)>,
+    /// That of a generator that has looked through all of them.
+    pub generated: Option<StackView>,
+}
+
 /// The statements that are asked for about a tree.
 pub(crate) fn statements(
     request: &AttestRequest,
     facts: &BuildFacts,
     named: &Named,
-    (view, scans): (&StackView, &[(String, StackView)]),
-) -> Result<Statements, layer_store::StoreError> {
+    trees: &Trees,
+) -> Result<Statements, StatementError> {
     let mut made = Statements::default();
-    if let Some(wanted) = &request.sbom {
+    if let (Some(wanted), Some(generated)) = (&request.sbom, &trees.generated) {
+        for (file, document) in documents(generated)? {
+            let is_own = file == "sbom.spdx.json";
+            made.all.push(statement(named, SPDX, document, if is_own { &wanted.filename } else { &file }));
+        }
+    } else if let Some(wanted) = &request.sbom {
         let Named { name, identity, created, .. } = named;
         let own = Described { name, identity, created };
-        made.software(named, &own, sbom::scan(view)?, &wanted.filename);
-        for (about, view) in scans {
+        made.software(named, &own, sbom::scan(&trees.view)?, &wanted.filename);
+        for (about, view) in &trees.scans {
             // Names as BuildKit's scanners give them: `sbom-context.spdx.json` beside `sbom.spdx.json`.
             let (stem, rest) = wanted.filename.split_once('.').unwrap_or((&wanted.filename, ""));
             let dot = if rest.is_empty() { "" } else { "." };

@@ -35,6 +35,8 @@ pub(super) struct Building<'a> {
     pub(super) edges: &'a [Edge],
     pub(super) extra: &'a Extra,
     pub(super) attest: Option<Arc<Attest>>,
+    /// What lists the software of each target, if it is a generator.
+    pub(super) generators: &'a [Edge],
 }
 
 impl Building<'_> {
@@ -181,8 +183,10 @@ impl Building<'_> {
             .lowered
             .targets
             .iter()
-            .map(|target| FinishedTarget {
+            .enumerate()
+            .map(|(number, target)| FinishedTarget {
                 snapshot: snapshot(target.root),
+                generated: self.generators.get(number).map(|generator| snapshot(Some(*generator))),
                 scans: self.scans(target).map(|scan| (scan.name.clone(), snapshot(scan.root))).collect(),
                 target: target.clone(),
             })
@@ -260,8 +264,8 @@ impl Building<'_> {
             let needed = |id: &&LayerId| !(asked.remote.contains_key(*id) || handed_on && id.names_content());
             let needed = target.snapshot.0.iter().filter(needed).cloned().collect();
             shelf.bring(&Snapshot(needed), Some(asked.step)).await?;
-            for (_, scanned) in &target.scans {
-                shelf.bring(scanned, Some(asked.step)).await?;
+            for looked in target.scans.iter().map(|(_, scanned)| scanned).chain(&target.generated) {
+                shelf.bring(looked, Some(asked.step)).await?;
             }
         }
         Ok(())

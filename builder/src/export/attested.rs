@@ -15,7 +15,8 @@ use super::layers::{Based, free};
 use super::request::FinishedTarget;
 use super::stamp;
 use crate::attest::{
-    AttestationManifest, BuildFacts, Named, Statement, Statements, Subjects, attestation_manifest, statements,
+    AttestationManifest, BuildFacts, Named, Statement, StatementError, Statements, Subjects, Trees,
+    attestation_manifest, statements,
 };
 use crate::event::Event;
 use crate::request::{AttestRequest, AttestationForm, Output};
@@ -55,10 +56,9 @@ pub(super) async fn of_images(
         let (store, finished) = (session.store.clone(), based.finished.clone());
         let (attest, events) = (Arc::clone(attest), session.events.clone());
         let found = blocking(free(), move || {
-            let scans = scans(&store, &finished)?;
-            let view = store.stack(&finished.snapshot)?;
-            statements(&attest.request, &attest.facts, &named, (&view, &scans))
-                .map(|made| told(&events, made))
+            let trees = trees(&store, &finished)?;
+            let made = statements(&attest.request, &attest.facts, &named, &trees)?;
+            Ok::<_, StatementError>(told(&events, made))
         });
         all.push(attestation_manifest(&subject, &found.await?, form));
     }
@@ -71,20 +71,21 @@ fn told(events: &EventSink, made: Statements) -> Vec<Statement> {
     made.all
 }
 
-/// The trees beside a target's own that are looked through.
-pub(super) fn scans(
-    store: &Store,
-    finished: &FinishedTarget,
-) -> Result<Vec<(String, StackView)>, layer_store::StoreError> {
-    let one = |(name, snapshot): &(String, _)| Ok((name.clone(), store.stack(snapshot)?));
-    finished.scans.iter().map(one).collect()
+/// The trees that are looked through for a target.
+pub(super) fn trees(store: &Store, finished: &FinishedTarget) -> Result<Trees, layer_store::StoreError> {
+    let scan = |(name, snapshot): &(String, _)| Ok((name.clone(), store.stack(snapshot)?));
+    Ok(Trees {
+        view: store.stack(&finished.snapshot)?,
+        scans: finished.scans.iter().map(scan).collect::<Result<_, _>>()?,
+        generated: finished.generated.as_ref().map(|snapshot| store.stack(snapshot)).transpose()?,
+    })
 }
 
 /// The attestations of a tree, as files with their names. `about` is put into the names where several
 /// trees share a directory.
 pub(super) fn of_tree(
     (attest, events): (&Attest, &EventSink),
-    (view, scans): (&StackView, &[(String, StackView)]),
+    trees: &Trees,
     platform: &Platform,
     epoch: Option<i64>,
     (prefix, about): (&str, Option<&str>),
@@ -94,7 +95,7 @@ pub(super) fn of_tree(
     if request.is_empty() {
         return Ok(Vec::new());
     }
-    let subjects = files(view)?;
+    let subjects = files(&trees.view)?;
     let mut identity = Hasher::new(Algorithm::Sha256);
     for (name, digest) in &subjects {
         identity.update(format!("{name}\0{digest:?}\0").as_bytes());
@@ -107,8 +108,7 @@ pub(super) fn of_tree(
         created: stamp::text(epoch.unwrap_or_else(stamp::now))?,
         span: span(&attest.facts, epoch)?,
     };
-    let found = statements(&request, &attest.facts, &named, (view, scans)).map_err(TreeError::from)?;
-    let found = told(events, found);
+    let found = told(events, statements(&request, &attest.facts, &named, trees)?);
     let file = |name: &str| match (about, name.split_once('.')) {
         (Some(about), Some((stem, rest))) => PathBuf::from(format!("{prefix}{stem}.{about}.{rest}")),
         (Some(about), None) => PathBuf::from(format!("{prefix}{name}.{about}")),

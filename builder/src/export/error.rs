@@ -8,6 +8,7 @@ use oci::{Compression, DiffId, Reference};
 use registry_client::{EngineError, RegistryError};
 use thiserror::Error;
 
+use crate::attest::StatementError;
 use crate::error::{Categorised, Category};
 use crate::image::ImageError;
 
@@ -51,6 +52,9 @@ pub enum ExportError {
     /// A tree.
     #[error(transparent)]
     Tree(#[from] TreeError),
+    /// What is attested.
+    #[error(transparent)]
+    Statement(#[from] StatementError),
     /// A file of the output.
     #[error("{}: {source}", path.display())]
     Io {
@@ -150,6 +154,7 @@ impl Categorised for ExportError {
         match self {
             ExportError::Registry(_) | ExportError::Engine(_) => Category::Remote,
             ExportError::Image(error) => error.category(),
+            ExportError::Statement(StatementError::Nothing | StatementError::Form { .. }) => Category::Step,
             ExportError::NoName
             | ExportError::SeveralPlatforms { .. }
             | ExportError::SamePath { .. }
@@ -159,6 +164,7 @@ impl Categorised for ExportError {
             | ExportError::Time { .. } => Category::Usage,
             ExportError::Store(_)
             | ExportError::Tree(_)
+            | ExportError::Statement(StatementError::Store(_))
             | ExportError::Io { .. }
             | ExportError::Stdout(_)
             | ExportError::BaseLayers { .. }

@@ -107,7 +107,12 @@ impl Based {
             scans: Vec::new(),
         };
         Self {
-            finished: FinishedTarget { target, snapshot: variant.snapshot.clone(), scans: Vec::new() },
+            finished: FinishedTarget {
+                target,
+                snapshot: variant.snapshot.clone(),
+                scans: Vec::new(),
+                generated: None,
+            },
             base: Some(BaseImage { diff_ids: config.rootfs.diff_ids.clone(), layers: None }),
             remote: RemoteLayers::new(),
         }

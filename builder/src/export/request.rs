@@ -22,6 +22,8 @@ pub struct FinishedTarget {
     pub snapshot: Snapshot,
     /// Trees whose software is listed beside its own, by name.
     pub scans: Vec<(String, Snapshot)>,
+    /// The tree of a generator that listed their software.
+    pub generated: Option<Snapshot>,
 }
 
 impl FinishedTarget {

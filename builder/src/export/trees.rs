@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use layer_store::{StackView, Walk};
 
-use super::attested::{Attest, of_tree, scans};
+use super::attested::{Attest, of_tree, trees as trees_of};
 use super::clear::clear_directory;
 use super::error::{ExportError, TreeError};
 use super::layers::free;
@@ -52,19 +52,18 @@ fn place(
             true => PathBuf::from(platform_directory(&finished.target.platform)),
             false => PathBuf::new(),
         };
-        let view = session.store.stack(&finished.snapshot).map_err(TreeError::from)?;
+        let looked = trees_of(&session.store, finished).map_err(TreeError::from)?;
         let platform = &finished.target.platform;
         let epoch = finished.epoch(output, request_epoch);
         let about = (!split && targets.len() > 1).then(|| platform_directory(platform));
         let more = match attest {
             Some(attest) => {
                 let name = (options.attestation_prefix.as_str(), about.as_deref());
-                let scans = scans(&session.store, finished).map_err(TreeError::from)?;
-                of_tree((attest, &session.events), (&view, &scans), platform, epoch, name)?
+                of_tree((attest, &session.events), &looked, platform, epoch, name)?
             }
             None => Vec::new(),
         };
-        trees.push(PlacedTree { directory, view, clamp: epoch, more });
+        trees.push(PlacedTree { directory, view: looked.view, clamp: epoch, more });
     }
     if !split && targets.len() > 1 {
         refuse_overlap(&trees, targets)?;

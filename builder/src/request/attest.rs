@@ -1,5 +1,7 @@
 //! Attestations that are asked for.
 
+use oci::Reference;
+
 /// What is attested of each image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AttestRequest {
@@ -54,6 +56,8 @@ pub enum ProvenanceVersion {
 /// A list of the software that is in it (`--sbom`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SbomRequest {
+    /// The image that makes it; without one packages are read here.
+    pub generator: Option<Reference>,
     /// Name of its file in outputs that are files.
     pub filename: String,
 }

@@ -130,6 +130,7 @@ pub fn target(
         target: Target { platform, root: None, config, base_history, base, epoch: None, scans: Vec::new() },
         snapshot,
         scans: Vec::new(),
+        generated: None,
     }
 }
 
