@@ -54,3 +54,22 @@ fn a_step_for_another_machine_names_what_is_missing() {
     let said = workspace.fails(1, &["build", "--platform=linux/arm64", context.to_str().unwrap()]);
     assert!(said.err.contains("RUN [\"/program\"]") && said.err.contains("binfmt_misc"), "{said:?}");
 }
+
+#[test]
+fn an_image_for_one_platform_is_an_index_where_that_is_asked_for() {
+    let workspace = Workspace::with("FROM scratch\nCOPY Dockerfile /\n");
+    let made = |argument: &str| {
+        let out = workspace.path().join("out");
+        drop(std::fs::remove_dir_all(&out));
+        let output = format!("type=oci,tar=false,dest={}", out.display());
+        workspace.build(&["--platform=linux/arm64", "--build-arg", argument, "-o", &output]);
+        let top = layout(&out).top();
+        let entries = top["manifests"].as_array().cloned().unwrap_or_default();
+        entries
+            .iter()
+            .map(|entry| entry["platform"]["architecture"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(made("BUILDKIT_MULTI_PLATFORM=1"), ["arm64"]);
+    assert!(made("BUILDKIT_MULTI_PLATFORM=0").is_empty(), "a plain manifest");
+}
