@@ -4,7 +4,7 @@
 //! `syncfs` makes many of them durable, and their marks go. A layer with the mark of another boot may be torn. It
 //! counts as absent, unless its content id is known and its files, read once more, have it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
@@ -50,8 +50,9 @@ impl Store {
             }
         }
         // The removals themselves, and so the names of the layers.
-        for mark in &marked {
-            crate::disk::sync_parent(mark)?;
+        let places: BTreeSet<_> = marked.iter().filter_map(|mark| mark.parent()).collect();
+        for place in places {
+            File::open(place).and_then(|place| place.sync_all()).at(place)?;
         }
         Ok(())
     }
