@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use graph::{Diagnostic, Span};
+use registry_client::RegistryError;
 use thiserror::Error;
 
 use crate::event::StepId;
@@ -43,6 +44,16 @@ impl Category {
 pub trait Categorised: std::error::Error + Send + Sync + 'static {
     /// What kind of failure it is.
     fn category(&self) -> Category;
+}
+
+/// A file of the settings or of certificates is this machine's.
+impl Categorised for RegistryError {
+    fn category(&self) -> Category {
+        match matches!(self, RegistryError::File { .. } | RegistryError::Setting { .. }) {
+            true => Category::Local,
+            false => Category::Remote,
+        }
+    }
 }
 
 /// A typed cause: the error of an op, shared, with its category.

@@ -55,8 +55,10 @@ fn a_registry_shows_the_very_certificate_that_is_trusted() {
     workspace.ok(&words.each_ref().map(String::as_str));
     let words = trusting(&other);
     let said = workspace.fails(3, &words.each_ref().map(String::as_str));
-    assert!(said.err.contains("certificate"), "{said:?}");
+    assert!(said.err.contains("UnknownIssuer"), "{said:?}");
     workspace.fails(3, &["push", "app:1", &name]);
+    let said = workspace.fails(5, &["push", "app:1", &name, "--registry-ca", "missing.pem"]);
+    assert!(said.err.contains("missing.pem"), "{said:?}");
 }
 
 #[test]

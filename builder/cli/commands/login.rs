@@ -162,10 +162,7 @@ impl std::error::Error for Remote {
 
 impl builder::Categorised for Remote {
     fn category(&self) -> Category {
-        match matches!(self.0, RegistryError::File { .. } | RegistryError::Setting { .. }) {
-            true => Category::Local,
-            false => Category::Remote,
-        }
+        self.0.category()
     }
 }
 

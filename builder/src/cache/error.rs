@@ -100,7 +100,8 @@ pub(crate) fn is_lost(cause: &Cause) -> bool {
 impl Categorised for CacheError {
     fn category(&self) -> Category {
         match self {
-            Self::Registry(_) | Self::Contested { .. } | Self::Lost { .. } => Category::Remote,
+            Self::Registry(error) => error.category(),
+            Self::Contested { .. } | Self::Lost { .. } => Category::Remote,
             Self::Image(error) => error.category(),
             Self::Store(_)
             | Self::Io { .. }

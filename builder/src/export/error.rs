@@ -152,7 +152,8 @@ pub(crate) fn compression_name(compression: Compression) -> &'static str {
 impl Categorised for ExportError {
     fn category(&self) -> Category {
         match self {
-            ExportError::Registry(_) | ExportError::Engine(_) => Category::Remote,
+            ExportError::Registry(error) => error.category(),
+            ExportError::Engine(_) => Category::Remote,
             ExportError::Image(error) => error.category(),
             ExportError::Statement(StatementError::Nothing | StatementError::Form { .. }) => Category::Step,
             ExportError::NoName

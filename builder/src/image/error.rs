@@ -89,8 +89,8 @@ fn cannot_be_unpacked(media_type: &str) -> String {
 impl Categorised for ImageError {
     fn category(&self) -> Category {
         match self {
-            ImageError::Registry(_)
-            | ImageError::NotStored { .. }
+            ImageError::Registry(error) => error.category(),
+            ImageError::NotStored { .. }
             | ImageError::Document { .. }
             | ImageError::Uneven { .. }
             | ImageError::LayerType { .. } => Category::Remote,

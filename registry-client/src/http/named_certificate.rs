@@ -36,10 +36,13 @@ impl ServerCertVerifier for OrNamed {
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         match self.webpki.verify_server_cert(shown, between, name, ocsp, now) {
-            Err(error) if is_authority(&error) && self.trusted.contains(shown) => {
-                verify_server_name(&ParsedCertificate::try_from(shown)?, name)?;
-                Ok(ServerCertVerified::assertion())
-            }
+            Err(error) if is_authority(&error) => match self.trusted.contains(shown) {
+                true => {
+                    verify_server_name(&ParsedCertificate::try_from(shown)?, name)?;
+                    Ok(ServerCertVerified::assertion())
+                }
+                false => Err(CertificateError::UnknownIssuer.into()),
+            },
             outcome => outcome,
         }
     }

@@ -122,7 +122,7 @@ impl PlaceError {
 impl Categorised for PlaceError {
     fn category(&self) -> Category {
         match self {
-            PlaceError::Registry(_) => Category::Remote,
+            PlaceError::Registry(error) => error.category(),
             PlaceError::Image(error) => error.category(),
             PlaceError::Export(error) => error.category(),
             PlaceError::NoRoom { .. } | PlaceError::Ambiguous { .. } => Category::Usage,
