@@ -183,9 +183,14 @@ impl Lease {
             Snapshot::default()
         };
         let view = self.store().stack(&below)?;
-        let counting = Tee { to: sink, hasher: Hasher::new(Algorithm::Sha256), size: 0 };
+        // What is not compressed has the digest of its archive.
+        let hasher = match how.compression {
+            Compression::None => None,
+            Compression::Gzip | Compression::Zstd => Some(Hasher::new(Algorithm::Sha256)),
+        };
+        let counting = Counting { to: sink, hasher, size: 0 };
         let compressor = Compressor::new(how.compression, how.level, counting).map_err(as_sink)?;
-        let hashing = Tee { to: compressor, hasher: Hasher::new(Algorithm::Sha256), size: 0 };
+        let hashing = Hashing { to: compressor, hasher: Hasher::new(Algorithm::Sha256) };
         let walk = LayerWalk::explicit(self.store(), id, &view)?.with_contents(Contents::Read);
         let hashing = write_archive(
             &walk,
@@ -194,15 +199,11 @@ impl Lease {
             self.store().first_names(),
         )?;
         let hashing = hashing.into_inner().map_err(|error| as_sink(error.into_error()))?.into_inner();
-        let diff_id = DiffId(hashing.hasher.finish());
+        let archive = hashing.hasher.finish();
         let mut counting = hashing.to.finish().map_err(as_sink)?;
         counting.flush().map_err(as_sink)?;
-        Ok(Packed {
-            diff_id,
-            digest: counting.hasher.finish(),
-            size: counting.size,
-            compression: how.compression,
-        })
+        let digest = counting.hasher.map_or_else(|| archive.clone(), Hasher::finish);
+        Ok(Packed { diff_id: DiffId(archive), digest, size: counting.size, compression: how.compression })
     }
 
     fn remember(
@@ -303,17 +304,37 @@ fn archived(attributes: &Attributes, times: ArchiveTimes) -> Attributes {
     attributes
 }
 
-/// Hashes and counts what passes.
-struct Tee<W> {
+/// Hashes what passes.
+struct Hashing<W> {
     to: W,
     hasher: Hasher,
-    size: u64,
 }
 
-impl<W: Write> Write for Tee<W> {
+impl<W: Write> Write for Hashing<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let count = self.to.write(bytes)?;
         self.hasher.update(&bytes[..count]);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
+/// Counts what passes, and hashes it where it is not what was hashed before.
+struct Counting<W> {
+    to: W,
+    hasher: Option<Hasher>,
+    size: u64,
+}
+
+impl<W: Write> Write for Counting<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.to.write(bytes)?;
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(&bytes[..count]);
+        }
         self.size += count as u64;
         Ok(count)
     }

@@ -57,8 +57,7 @@ impl Store {
         Ok(())
     }
 
-    /// Leaves what the lease's process made or uses as durable as it has to be at the end of a build that gave
-    /// nothing a name in the store.
+    /// Leaves what the lease's process made or uses as durable as it has to be at the end of a build.
     ///
     /// Nothing is synced if each layer could be proven after a power cut: waiting for the disk costs several times what
     /// reading the layers does, and what is lost is made again. Layers that cannot be proven are synced, and so are

@@ -164,21 +164,28 @@ fn after_a_power_cut_what_is_whole_is_used_and_what_is_torn_is_made_again() {
         marks.filter(|mark| mark.exists()).collect()
     };
     let reboot = || marks().iter().for_each(|mark| std::fs::write(mark, "another boot").unwrap());
-    assert_eq!(marks().len(), 3);
+    assert!(marks().len() >= 3);
     reboot();
     assert_eq!(workspace.build(&[]).steps().0, 0);
     reboot();
-    let torn = marks().iter().map(|mark| mark.with_file_name("fs/two")).find(|file| file.exists()).unwrap();
-    std::fs::write(&torn, "").unwrap();
+    std::fs::write(torn_file(&marks()), "").unwrap();
+    assert_eq!(workspace.build(&[]).steps().0, 1);
+    // An image that is torn is told, and made again.
+    workspace.build(&["-t", "app:2"]);
+    assert_eq!(workspace.ok(&["run", "app:2", "cat", "/two"]).out, "one\nfrom the context");
+    reboot();
+    std::fs::write(torn_file(&marks()), "").unwrap();
+    let said = workspace.fails(125, &["run", "app:2", "cat", "/two"]);
+    assert!(said.err.contains("app:2") && said.err.contains("build it again"), "{said:?}");
     assert_eq!(workspace.build(&["-t", "app:2"]).steps().0, 1);
     assert_eq!(workspace.ok(&["run", "app:2", "cat", "/two"]).out, "one\nfrom the context");
-    // What has a name survives a power cut.
-    assert!(marks().iter().all(|mark| mark.with_file_name("fs/two").exists()), "{:?}", marks());
-    let boot = first(workspace.store().join("unsynced"));
-    assert_eq!(std::fs::read_dir(&boot).unwrap().count(), 0, "{}", boot.display());
     workspace.ok(&["store", "check", "--repair"]);
-    assert!(marks().is_empty());
     assert_eq!(workspace.ok(&["store", "check"]).out, "nothing is damaged\n");
+}
+
+/// The file that the last step made.
+fn torn_file(marks: &[PathBuf]) -> PathBuf {
+    marks.iter().map(|mark| mark.with_file_name("fs/two")).find(|file| file.exists()).unwrap()
 }
 
 fn first(dir: PathBuf) -> PathBuf {

@@ -89,7 +89,7 @@ pub(super) fn referrers(made: &Made, names: &[Reference]) -> Vec<(StoredImage, V
     made.referrers().iter().map(one).collect()
 }
 
-/// Gives the image its names, once its layers survive a power cut.
+/// Gives the image its names. Its layers are proven after a power cut, as all results of builds are.
 pub(super) async fn tag(
     session: &Session,
     image: StoredImage,
@@ -100,7 +100,7 @@ pub(super) async fn tag(
     }
     let (store, lease) = (session.store.clone(), session.lease.clone());
     blocking(free(), move || {
-        store.seal(&lease)?;
+        store.settle(&lease)?;
         for name in &names {
             store.tag(name, &image)?;
         }

@@ -34,8 +34,8 @@ pub enum ImageError {
         /// Why.
         source: DocumentError,
     },
-    /// The store's image was replaced or removed while the build ran.
-    #[error("{reference} is not in the store any more", reference = reference.familiar())]
+    /// The store's image was removed since it was looked up, or a layer of it is damaged.
+    #[error("{reference} is not whole in the store any more: pull it or build it again", reference = reference.familiar())]
     Gone {
         /// The image.
         reference: Reference,
