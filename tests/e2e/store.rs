@@ -183,9 +183,10 @@ fn after_a_power_cut_what_is_whole_is_used_and_what_is_torn_is_made_again() {
     assert_eq!(workspace.ok(&["store", "check"]).out, "nothing is damaged\n");
 }
 
-/// The file that the last step made.
+/// The file that the last step made: one that was torn before is empty, and its layer is used no more.
 fn torn_file(marks: &[PathBuf]) -> PathBuf {
-    marks.iter().map(|mark| mark.with_file_name("fs/two")).find(|file| file.exists()).unwrap()
+    let is_whole = |file: &PathBuf| std::fs::metadata(file).is_ok_and(|found| found.len() > 0);
+    marks.iter().map(|mark| mark.with_file_name("fs/two")).find(is_whole).unwrap()
 }
 
 fn first(dir: PathBuf) -> PathBuf {
