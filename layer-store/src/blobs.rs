@@ -107,6 +107,14 @@ impl Store {
     }
 }
 
+/// The digest of a file as it is.
+pub(crate) fn digest_of(path: &Path, algorithm: Algorithm) -> Result<Digest> {
+    let mut hasher = Hasher::new(algorithm);
+    let mut file = File::open(path).at(path)?;
+    std::io::copy(&mut file, &mut hasher).at(path)?;
+    Ok(hasher.finish())
+}
+
 pub(crate) fn expect(expected: &Digest, found: Digest) -> Result<()> {
     if *expected == found || !defence::stands(Defence::ContentVerified) {
         Ok(())
@@ -216,7 +224,7 @@ impl BlobWriter {
         if found.algorithm() == algorithm {
             expect(&expected.digest, found)
         } else {
-            expect(&expected.digest, self.hash_again(algorithm)?)
+            expect(&expected.digest, digest_of(&self.path, algorithm)?)
         }
     }
 
@@ -239,13 +247,6 @@ impl BlobWriter {
     fn finish(&mut self) -> (Digest, u64) {
         let hasher = std::mem::replace(&mut self.hasher, Hasher::new(Algorithm::Sha256));
         (hasher.finish(), self.size)
-    }
-
-    fn hash_again(&self, algorithm: Algorithm) -> Result<Digest> {
-        let mut hasher = Hasher::new(algorithm);
-        let mut file = File::open(&self.path).at(&self.path)?;
-        std::io::copy(&mut file, &mut hasher).at(&self.path)?;
-        Ok(hasher.finish())
     }
 
     fn publish(&mut self, digest: &Digest) -> Result<()> {

@@ -1,11 +1,11 @@
 //! Looks for damage: every blob against its name, every layer against what is known of it, every document.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use oci::{Digest, Hasher};
+use oci::Digest;
 
+use crate::blobs::digest_of;
 use crate::error::{At, Result};
 use crate::layers::Meta;
 use crate::lock::{Hold, Lock};
@@ -106,10 +106,7 @@ impl Check<'_> {
                 match format!("{algorithm}:{name}").parse::<Digest>() {
                     Err(_) => self.damaged(&path, "is named after no digest")?,
                     Ok(digest) => {
-                        let mut hasher = Hasher::new(digest.algorithm());
-                        let mut file = File::open(&path).at(&path)?;
-                        std::io::copy(&mut file, &mut hasher).at(&path)?;
-                        let found = hasher.finish();
+                        let found = digest_of(&path, digest.algorithm())?;
                         if found != digest {
                             self.damaged(&path, format!("has the content of {found}"))?;
                         }

@@ -38,7 +38,12 @@ impl Store {
 
     /// The same, from all files as they are now.
     pub(crate) fn content_of(&self, id: &LayerId) -> Result<ContentId> {
-        of_walk(LayerWalk::with_marks(self, id)?, &KnownContents::default())
+        of_walk(self.walk_unproven(id)?, &KnownContents::default())
+    }
+
+    /// A walk over a layer as it is, whether it may be used or not.
+    pub(crate) fn walk_unproven(&self, id: &LayerId) -> Result<LayerWalk<'static>> {
+        Ok(LayerWalk::unnamed(self.layer_dir(id), self.aside(id)?, self.marks()))
     }
 }
 

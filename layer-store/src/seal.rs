@@ -13,7 +13,6 @@ use std::time::Duration;
 use rustix::fs::syncfs;
 
 use crate::attributes::Kind;
-use crate::content::of_walk;
 use crate::disk::{Durable, replace};
 use crate::error::{At, Result};
 use crate::ids::random_hex;
@@ -36,7 +35,7 @@ impl Store {
     /// the lease's process made or uses, whoever made them in this boot.
     pub fn seal(&self, lease: &Lease) -> Result<()> {
         debug_assert_eq!(lease.store().root(), self.root());
-        let mut marked = self.unsynced(lease);
+        let mut marked: Vec<PathBuf> = self.unsynced(lease).iter().map(|id| self.mark(id)).collect();
         marked.extend(self.marked_blobs()?);
         if marked.is_empty() {
             return Ok(());
@@ -63,16 +62,20 @@ impl Store {
     /// reading the layers does, and what is lost is made again. Layers that cannot be proven are synced, and so are
     /// those that are old: the kernel has written them already, and to say so costs nothing.
     pub fn settle(&self, lease: &Lease) -> Result<()> {
-        let marked = self.unsynced(lease);
-        let is_old = |mark: &PathBuf| {
-            let made = std::fs::metadata(mark).and_then(|found| found.modified()).ok();
+        let unsynced = self.unsynced(lease);
+        // Blobs alone are no reason: their names prove them.
+        if unsynced.is_empty() {
+            return Ok(());
+        }
+        let is_old = |id: &LayerId| {
+            let made = std::fs::metadata(self.mark(id)).and_then(|found| found.modified()).ok();
             made.and_then(|made| made.elapsed().ok()).is_some_and(|age| age > WRITTEN_BACK)
         };
-        if marked.iter().all(is_old) {
+        if unsynced.iter().all(is_old) {
             return self.seal(lease);
         }
-        for id in lease.held() {
-            if marked.contains(&self.layer_path(&id).join(MARK)) && !self.can_be_proven(&id)? {
+        for id in &unsynced {
+            if !self.can_be_proven(id)? {
                 return self.seal(lease);
             }
         }
@@ -95,7 +98,7 @@ impl Store {
     pub(crate) fn prove(&self, id: &LayerId, meta: Meta) -> Result<Option<Meta>> {
         // Who waits finds it decided.
         let _one = self.0.proving.lock().unwrap_or_else(PoisonError::into_inner);
-        let mark = self.layer_path(id).join(MARK);
+        let mark = self.mark(id);
         match std::fs::read_to_string(&mark) {
             Ok(text) if text == self.0.boot => return Ok(Some(meta)),
             Ok(text) if text == TORN => return Ok(None),
@@ -113,24 +116,24 @@ impl Store {
 
     /// Compares all files of a layer with the digests that were noted when it was made. Reads them.
     pub(crate) fn files_are_known(&self, id: &LayerId, meta: &Meta) -> Result<Proof> {
-        let walk = || Ok(LayerWalk::unnamed(self.layer_dir(id), self.aside(id)?, self.marks()));
         let is_whole = match (meta.content_id, meta.known) {
-            (Some(expected), _) => of_walk(walk()?, &KnownContents::default())? == expected,
-            (None, Known::All) => has_contents(&walk()?, &self.known_contents(id)?)?,
+            (Some(expected), _) => self.content_of(id)? == expected,
+            (None, Known::All) => has_contents(&self.walk_unproven(id)?, &self.known_contents(id)?)?,
             (None, Known::Part) => return Ok(Proof::Unknown),
         };
         Ok(if is_whole { Proof::Whole } else { Proof::Torn })
     }
 
-    /// The marks of this boot. Each is read by its name: a store holds many layers that a build has
-    /// nothing to do with.
-    fn unsynced(&self, lease: &Lease) -> Vec<PathBuf> {
-        let marks = lease.held().into_iter().map(|id| self.layer_path(&id).join(MARK));
-        let of_this_boot = |mark: &PathBuf| match std::fs::read_to_string(mark) {
-            Ok(boot) => boot == self.0.boot,
-            Err(_) => false,
-        };
-        marks.filter(of_this_boot).collect()
+    fn mark(&self, id: &LayerId) -> PathBuf {
+        self.layer_path(id).join(MARK)
+    }
+
+    /// The layers of the lease that this boot has not synced. Each is looked at by its name: a store holds many
+    /// layers that a build has nothing to do with.
+    fn unsynced(&self, lease: &Lease) -> Vec<LayerId> {
+        let of_this_boot =
+            |id: &LayerId| std::fs::read_to_string(self.mark(id)).is_ok_and(|boot| boot == self.0.boot);
+        lease.held().into_iter().filter(of_this_boot).collect()
     }
 }
 

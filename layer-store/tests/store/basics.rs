@@ -192,6 +192,21 @@ fn what_can_be_proven_later_is_not_synced_at_the_end_of_a_build() {
     }
 }
 
+/// What a warm build finds has been synced or proven; its documents are blobs.
+#[test]
+fn blobs_alone_are_not_synced_at_the_end_of_a_build() {
+    let place = place();
+    let digest = place.lease.put_blob(b"{}").unwrap();
+    let marks = || {
+        let boots = std::fs::read_dir(place.store.root().join("unsynced")).unwrap();
+        boots.flat_map(|boot| std::fs::read_dir(boot.unwrap().path()).unwrap()).count()
+    };
+    place.store.settle(&place.lease).unwrap();
+    assert_eq!(marks(), 1, "{digest}");
+    place.store.seal(&place.lease).unwrap();
+    assert_eq!(marks(), 0);
+}
+
 /// The digests of files of an image's layer are noted while they are unpacked.
 #[test]
 fn layers_of_images_are_proven_by_their_files() {
