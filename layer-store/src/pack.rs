@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use oci::{Algorithm, Compression, Descriptor, DiffId, Digest, Hasher, MediaType};
+use oci::{Algorithm, Compression, Descriptor, DiffId, Digest, Hasher, Hashing, MediaType};
 use serde::{Deserialize, Serialize};
 
 use crate::attributes::{Attributes, Kind};
@@ -190,7 +190,7 @@ impl Lease {
         };
         let counting = Counting { to: sink, hasher, size: 0 };
         let compressor = Compressor::new(how.compression, how.level, counting).map_err(as_sink)?;
-        let hashing = Hashing { to: compressor, hasher: Hasher::new(Algorithm::Sha256) };
+        let hashing = Hashing::sha256(compressor);
         let walk = LayerWalk::explicit(self.store(), id, &view)?.with_contents(Contents::Read);
         let hashing = write_archive(
             &walk,
@@ -200,7 +200,7 @@ impl Lease {
         )?;
         let hashing = hashing.into_inner().map_err(|error| as_sink(error.into_error()))?.into_inner();
         let archive = hashing.hasher.finish();
-        let mut counting = hashing.to.finish().map_err(as_sink)?;
+        let mut counting = hashing.inner.finish().map_err(as_sink)?;
         counting.flush().map_err(as_sink)?;
         let digest = counting.hasher.map_or_else(|| archive.clone(), Hasher::finish);
         Ok(Packed { diff_id: DiffId(archive), digest, size: counting.size, compression: how.compression })
@@ -302,24 +302,6 @@ fn archived(attributes: &Attributes, times: ArchiveTimes) -> Attributes {
         ArchiveTimes::Exactly(time) => attributes.mtime.secs = time,
     }
     attributes
-}
-
-/// Hashes what passes.
-struct Hashing<W> {
-    to: W,
-    hasher: Hasher,
-}
-
-impl<W: Write> Write for Hashing<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = self.to.write(bytes)?;
-        self.hasher.update(&bytes[..count]);
-        Ok(count)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.to.flush()
-    }
 }
 
 /// Counts what passes, and hashes it where it is not what was hashed before.

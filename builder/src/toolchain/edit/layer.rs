@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use layer_store::{Lease, open_layer_stream};
-use oci::{Algorithm, Compression, Descriptor, DiffId, Hasher};
+use oci::{Compression, Descriptor, DiffId, Hashing};
 
 use super::Image;
 use crate::Session;
@@ -58,26 +58,10 @@ fn diff_id(lease: &Lease, blob: &Descriptor) -> io::Result<DiffId> {
     let file = lease.store().open_blob(&blob.digest).map_err(io::Error::other)?;
     let file = file.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "not in the store"))?;
     let form = blob.media_type.compression().unwrap_or(Compression::None);
-    let mut tar = layer_store::tar::TarReader::new(Hashing {
-        from: open_layer_stream(form, Box::new(file)),
-        hasher: Hasher::new(Algorithm::Sha256),
-    });
+    let mut tar = layer_store::tar::TarReader::new(Hashing::sha256(open_layer_stream(form, Box::new(file))));
     // It must be a tar to its end.
     while tar.next_entry().map_err(io::Error::other)?.is_some() {}
     let mut rest = tar.into_inner();
     io::copy(&mut rest, &mut io::sink())?;
     Ok(DiffId(rest.hasher.finish()))
-}
-
-struct Hashing<R> {
-    from: R,
-    hasher: Hasher,
-}
-
-impl<R: Read> Read for Hashing<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.from.read(buffer)?;
-        self.hasher.update(&buffer[..count]);
-        Ok(count)
-    }
 }

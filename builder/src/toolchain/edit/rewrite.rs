@@ -8,7 +8,7 @@ use std::path::{Component, Path, PathBuf};
 use jiff::Timestamp;
 use layer_store::tar::{TarEntry, TarReader, TarWriter};
 use layer_store::{Compressor, Kind, Lease, Time, open_layer_stream};
-use oci::{Algorithm, Compression, Descriptor, DiffId, Hasher, History};
+use oci::{Compression, Descriptor, DiffId, Hashing, History};
 
 use super::Image;
 use crate::Session;
@@ -141,12 +141,12 @@ fn layer(
     change: &LayerChange,
 ) -> io::Result<Written> {
     let sink = BufWriter::new(lease.blob().map_err(io::Error::other)?);
-    let to = Hashing { hasher: Hasher::new(Algorithm::Sha256), to: Compressor::new(form, None, sink)? };
+    let to = Hashing::sha256(Compressor::new(form, None, sink)?);
     let mut tar = TarReader::new(open_layer_stream(form, reader));
     let (to, differs, met) = copy(&mut tar, to, change)?;
     // What is behind the archive's end counts for the digest that it is held against.
     io::copy(&mut tar.into_inner(), &mut io::sink())?;
-    let writer = to.to.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
+    let writer = to.inner.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
     let blob = writer.commit().map_err(io::Error::other)?;
     Ok(Written { blob, diff: DiffId(to.hasher.finish()), differs, met })
 }
@@ -214,24 +214,6 @@ fn meant(path: &Path) -> PathBuf {
     match name.strip_prefix(b".wh.") {
         Some(rest) if !rest.starts_with(b".wh.") => path.with_file_name(OsStr::from_bytes(rest)),
         Some(_) | None => path.to_owned(),
-    }
-}
-
-/// Hashes what it passes on.
-struct Hashing<W> {
-    hasher: Hasher,
-    to: W,
-}
-
-impl<W: Write> Write for Hashing<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = self.to.write(bytes)?;
-        self.hasher.update(&bytes[..count]);
-        Ok(count)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.to.flush()
     }
 }
 
